@@ -1,0 +1,1 @@
+"""Rank sweeps for low-rank CNNs: which rank, in which layers, buys what, at what accuracy."""

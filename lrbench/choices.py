@@ -1,0 +1,103 @@
+"""What a user chooses: the sections of a sweep spec, each key with its default, range and meaning."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Triple = tuple[float, float, float]
+
+
+class Choice(BaseModel):
+    """A frozen section: unknown keys, wrong types and infinite numbers are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ModelChoice(Choice):
+    """`[model]`: the CNN to compress."""
+
+    name: str = Field("resnet18", description="a torchvision classification builder, or `package.module:callable`")
+    weights: str = Field("none", description="`none`, a torchvision weights name, or a .safetensors/.pt/.pth file")
+
+
+class DataChoice(Choice):
+    """`[data]`: the images it is trained and judged on."""
+
+    name: str = Field("digits", description="`digits`, `imagenette`, `cifar10`, `folder`, or `package.module:callable`")
+    root: str = Field("data", description="directory of the images; downloads go there")
+    image_size: int = Field(32, ge=8, le=1024, description="height and width in pixels, resized and centre-cropped")
+    mean: Triple = Field((0.5, 0.5, 0.5), description="subtracted per RGB channel, after scaling to 0..1")
+    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
+        (0.5, 0.5, 0.5), description="divisor per RGB channel"
+    )
+    augment: Literal["none", "flip", "crop", "crop-flip", "resized-crop-flip"] = Field(
+        "none", description="random change of each training image"
+    )
+    search_share: float = Field(
+        0.1, ge=0, le=0.5, description="share of the training images set aside for choices; never trained or reported on"
+    )
+
+
+class Recipe(Choice):
+    """How a model is trained."""
+
+    epochs: int = Field(10, ge=0, description="passes over the training images; 0 trains nothing")
+    batch_size: int = Field(32, ge=2, description="images a step")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="update rule")
+    lr: float = Field(0.05, gt=0, description="learning rate, the largest of the schedule")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd; beta1 of adamw")
+    weight_decay: float = Field(5e-4, ge=0, description="L2 penalty (sgd) or decoupled decay (adamw)")
+    schedule: Literal["constant", "cosine", "one-cycle"] = Field("one-cycle", description="learning rate over the steps")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
+    device: str = Field("auto", description="`auto` (cuda, then mps, then cpu) or a torch device")
+    channels_last: bool = Field(True, description="train in channels_last memory format")
+    amp: bool = Field(True, description="mixed precision on CUDA; ignored elsewhere")
+
+
+class Baseline(Recipe):
+    """`[baseline]`: how the dense model is trained before anything is truncated."""
+
+    seed: int | None = Field(None, ge=0, description="one baseline for all trials; unset: one for each trial seed")
+
+
+class Finetune(Recipe):
+    """`[finetune]`: the budget that every trial gets after truncation, the dense control included."""
+
+    epochs: int = Field(2, ge=0, description="passes over the training images; 0 trains nothing")
+    lr: float = Field(0.01, gt=0, description="learning rate, the largest of the schedule")
+    schedule: Literal["constant", "cosine", "one-cycle"] = Field("cosine", description="learning rate over the steps")
+
+
+class SweepChoice(Choice):
+    """`[sweep]`: the grid. Every combination is a trial; the dense control is added for each seed."""
+
+    schemes: tuple[str, ...] = Field(("channel", "spatial"), min_length=1, description="names of schemes")
+    layer_sets: tuple[str, ...] = Field((), description="names of `[layer_sets.NAME]`; empty: all of them")
+    ranks: tuple[str, ...] = Field(
+        ("fraction=0.25",), min_length=1, description="rank rules: `rank=8`, `fraction=0.25`, `energy=0.9`"
+    )
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="one replication each")
+
+
+class LayerSetChoice(Choice):
+    """`[layer_sets.NAME]`: a named selection of layers by their qualified names."""
+
+    include: tuple[str, ...] = Field(("*",), min_length=1, description="glob patterns, any of which must match")
+    exclude: tuple[str, ...] = Field((), description="glob patterns, none of which may match")
+    kinds: tuple[Literal["conv", "linear"], ...] = Field(("conv",), min_length=1, description="`conv`, `linear`")
+
+
+class LatencyChoice(Choice):
+    """`[latency]`: the axes and the length of the timing sessions."""
+
+    devices: tuple[str, ...] = Field(("auto",), description="`auto` (cpu, and cuda if present), `cpu`, `cuda`; empty: none")
+    batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1,), min_length=1, description="images a call")
+    threads: tuple[Annotated[int, Field(ge=1)], ...] = Field((1,), min_length=1, description="CPU threads of torch")
+    memory_formats: tuple[Literal["contiguous", "channels_last"], ...] = Field(
+        ("channels_last",), min_length=1, description="of weights and input"
+    )
+    rounds: int = Field(100, ge=2, description="times that each architecture runs beside the dense model")
+    block_s: float = Field(0.001, gt=0, description="least seconds of one timed block of calls")
+    warmup_s: float = Field(0.3, ge=0, description="seconds of untimed calls of each architecture")
+    group: int = Field(8, ge=1, description="architectures held in memory together, with dense and its copy")

@@ -1,0 +1,183 @@
+"""Models: torchvision builders by name, the user's own callable, their weights, and the head that fits the data."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from lrbench.choices import ModelChoice
+from lrbench.errors import InputError, nearest
+from lrbench.learn.imports import import_callable
+
+FILES = (".safetensors", ".pt", ".pth")
+
+
+def build_model(choice: ModelChoice, *, classes: int, image_size: int) -> tuple[nn.Module, str]:
+    """Build a model with the chosen weights and one output for each class, in eval mode.
+
+    Random weights are drawn from torch's global generator.
+
+    Args:
+        choice: the `[model]` section.
+        classes: outputs wanted.
+        image_size: height and width in pixels of the RGB input.
+
+    Returns: the model, and a sentence about what was done to its head ("" when nothing).
+
+    Raises: InputError for an unknown model, unknown or mismatched weights, a model that does not take such images,
+        or one without a head to replace.
+    """
+    state = _read_state(choice.weights) if choice.weights.endswith(FILES) else None
+    if ":" in choice.name:
+        model = _own_model(choice, classes)
+    else:
+        model = _torchvision_model(choice, classes)
+    if state is not None:
+        model = _load_state(model, state, choice=choice, image_size=image_size)
+    return _fit_head(model.eval(), choice=choice, classes=classes, image_size=image_size)
+
+
+def _torchvision_model(choice: ModelChoice, classes: int) -> nn.Module:
+    names = torchvision.models.list_models(module=torchvision.models)
+    if choice.name not in names:
+        raise InputError(f"unknown model.name={choice.name!r}: {nearest(choice.name, names)}")
+    if choice.weights == "none" or choice.weights.endswith(FILES):
+        extra = {"init_weights": True} if choice.name in ("googlenet", "inception_v3") else {}
+        model: nn.Module = torchvision.models.get_model(choice.name, num_classes=classes, **extra)
+        return model
+    known = {member.name: member for member in torchvision.models.get_model_weights(choice.name)}
+    if choice.weights not in (*known, "DEFAULT"):
+        raise InputError(
+            f"unknown model.weights={choice.weights!r} for {choice.name}: "
+            f"{nearest(choice.weights, (*known, 'DEFAULT', 'none'))}, or a {'/'.join(FILES)} file"
+        )
+    try:
+        pretrained: nn.Module = torchvision.models.get_model(choice.name, weights=choice.weights)
+    except OSError as error:
+        raise InputError(f"model.weights={choice.weights!r} could not be downloaded: {error}") from error
+    return pretrained
+
+
+def _own_model(choice: ModelChoice, classes: int) -> nn.Module:
+    """Call the user's builder, with `num_classes` when it takes that."""
+    build = import_callable(choice.name, key="model.name")
+    if choice.weights != "none" and not choice.weights.endswith(FILES):
+        raise InputError(f"model.weights of {choice.name!r} must be none or a {'/'.join(FILES)} file")
+    model = build(num_classes=classes) if "num_classes" in inspect.signature(build).parameters else build()
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model.name={choice.name!r} must return a torch.nn.Module, got {type(model).__name__}")
+    return model
+
+
+def _read_state(path: str) -> Mapping[str, Tensor]:
+    """Tensors by name from a file; nothing in the file can run code."""
+    if not Path(path).is_file():
+        raise InputError(f"model.weights={path!r} does not exist")
+    try:
+        state: Any = (
+            load_file(path)
+            if path.endswith(".safetensors")
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except Exception as error:  # safetensors, zipfile and unpickler each raise their own
+        raise InputError(f"model.weights={path!r} cannot be read as plain tensors: {error}") from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"model.weights={path!r} must hold a state dict: tensors by name")
+    return state
+
+
+def _load_state(
+    model: nn.Module, state: Mapping[str, Tensor], *, choice: ModelChoice, image_size: int
+) -> nn.Module:
+    """Load strictly, after giving the head as many outputs as the file's."""
+    own = model.state_dict()
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if missing or unknown:
+        raise InputError(
+            f"model.weights={choice.weights!r} does not fit {choice.name}: it lacks {_some(missing)}, "
+            f"and has in excess {_some(unknown)}"
+        )
+    for name, layer in _heads(model, count_outputs(model, choice=choice, image_size=image_size)):
+        if f"{name}.weight" in state:
+            _replace_head(model, name, layer, len(state[f"{name}.weight"]))
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(f"model.weights={choice.weights!r} does not fit {choice.name}: {error}") from error
+    return model
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "nothing"
+
+
+def count_outputs(model: nn.Module, *, choice: ModelChoice, image_size: int) -> int:
+    """How many classes a model tells apart, by one forward pass.
+
+    Raises: InputError when it does not take RGB images of this size, or gives no (N, classes) tensor.
+    """
+    mode = model.training
+    try:
+        with torch.no_grad():
+            weight = next(model.parameters())
+            output: Any = model.eval()(torch.zeros(1, 3, image_size, image_size, device=weight.device))
+    except (RuntimeError, ValueError, AssertionError, StopIteration) as error:
+        raise InputError(
+            f"model.name={choice.name!r} does not take RGB images of data.image_size={image_size}: {error}"
+        ) from error
+    finally:
+        model.train(mode)
+    if not isinstance(output, Tensor) or output.dim() != 2:
+        raise InputError(f"model.name={choice.name!r} must return a tensor (images, classes)")
+    return output.shape[1]
+
+
+def _heads(model: nn.Module, outputs: int) -> list[tuple[str, nn.Module]]:
+    """The layers that name the classes: the last with that many outputs, and those of auxiliary classifiers."""
+    found = [
+        (name, layer)
+        for name, layer in model.named_modules()
+        if (isinstance(layer, nn.Linear) and layer.out_features == outputs)
+        or (isinstance(layer, nn.Conv2d) and layer.out_channels == outputs and layer.kernel_size == (1, 1))
+    ]
+    return [(name, layer) for name, layer in found if name.lower().startswith("aux")] + [
+        pair for pair in found if not pair[0].lower().startswith("aux")
+    ][-1:]
+
+
+def _fit_head(
+    model: nn.Module, *, choice: ModelChoice, classes: int, image_size: int
+) -> tuple[nn.Module, str]:
+    """Replace the head when it has another number of outputs than there are classes."""
+    outputs = count_outputs(model, choice=choice, image_size=image_size)
+    if outputs == classes:
+        return model, ""
+    heads = _heads(model, outputs)
+    if not heads:
+        raise InputError(
+            f"model.name={choice.name!r} tells {outputs} classes apart, the data has {classes}, and it has no linear "
+            f"layer or 1x1 convolution of {outputs} outputs to replace"
+        )
+    for name, layer in heads:
+        _replace_head(model, name, layer, classes)
+    names = ", ".join(name for name, _ in heads)
+    return model, f"head of {choice.name} ({names}) replaced: {outputs} -> {classes} classes, random weights"
+
+
+def _replace_head(model: nn.Module, name: str, layer: nn.Module, outputs: int) -> None:
+    """Put a fresh layer with this many outputs in the place of another (in place)."""
+    fresh: nn.Module
+    if isinstance(layer, nn.Linear):
+        fresh = nn.Linear(layer.in_features, outputs, bias=layer.bias is not None)
+    else:
+        assert isinstance(layer, nn.Conv2d)
+        fresh = nn.Conv2d(layer.in_channels, outputs, 1, bias=layer.bias is not None)
+    model.set_submodule(name, fresh.to(next(layer.parameters()).device))

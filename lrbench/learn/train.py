@@ -1,0 +1,128 @@
+"""One plain training loop, for the dense baseline and for finetuning."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
+
+from lrbench.choices import DataChoice, Recipe
+from lrbench.learn.batches import Batching, training_batches, training_steps
+from lrbench.learn.datasets import Split
+from lrbench.errors import InputError
+from lrbench.records import Epoch
+
+
+class DivergedError(ArithmeticError):
+    """The loss became NaN or infinite."""
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is cuda, then mps, then cpu; anything else is a torch device.
+
+    Raises: InputError when the device is unknown or absent.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name!r} is not to be had here: {str(error).splitlines()[0]}") from error
+    return torch.device(name)
+
+
+def batching(recipe: Recipe, data: DataChoice) -> Batching:
+    """How a recipe wants its batches."""
+    return Batching(
+        size=recipe.batch_size,
+        data=data,
+        device=pick_device(recipe.device),
+        memory_format=torch.channels_last if recipe.channels_last else torch.contiguous_format,
+    )
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
+    """SGD with momentum, or AdamW."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
+    return torch.optim.AdamW(
+        parameters, lr=recipe.lr, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay
+    )
+
+
+def make_schedule(optimizer: Optimizer, recipe: Recipe, *, steps: int) -> LRScheduler:
+    """The learning rate of each of all steps; one-cycle rises over the first 30 % (Smith 2017, arXiv 1708.07120)."""
+    if recipe.schedule == "one-cycle":
+        return OneCycleLR(optimizer, max_lr=recipe.lr, total_steps=steps, cycle_momentum=False)
+    if recipe.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, T_max=steps)
+    return LambdaLR(optimizer, lambda step: 1.0)
+
+
+def train_(
+    model: nn.Module,
+    split: Split,
+    *,
+    recipe: Recipe,
+    how: Batching,
+    stage: Any,
+    seed: int,
+    on_step: Callable[[int, int], None] = lambda step, steps: None,
+) -> Iterator[Epoch]:
+    """Train a model in place, epoch by epoch; seeds torch's global generator.
+
+    Args:
+        model: trained in place, moved to the device and memory format of `how`.
+        split: training images.
+        recipe: epochs, optimizer, schedule.
+        how: batches.
+        stage: `baseline` or `finetune`, written into the records.
+        seed: of order, augmentation and dropout.
+        on_step: called with (steps done, steps in all).
+
+    Raises: DivergedError when the loss is no longer finite.
+    """
+    torch.manual_seed(seed)
+    amp = recipe.amp and how.device.type == "cuda"
+    model.to(device=how.device, memory_format=how.memory_format).train()  # type: ignore[call-overload]
+    optimizer = make_optimizer(model, recipe)
+    steps = training_steps(split, how)
+    schedule = make_schedule(optimizer, recipe, steps=max(1, steps * recipe.epochs))
+    scaler = torch.amp.GradScaler(how.device.type, enabled=amp)
+    for epoch in range(recipe.epochs):
+        started, rate = time.perf_counter(), schedule.get_last_lr()[0]
+        loss_sum, correct, seen = 0.0, 0, 0
+        for step, (images, labels) in enumerate(training_batches(split, how), start=1):
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(how.device.type, enabled=amp):
+                output = model(images)
+                logits = getattr(output, "logits", output)  # GoogLeNet and Inception return auxiliary ones beside
+                loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            schedule.step()
+            value = loss.item()
+            if not math.isfinite(value):
+                raise DivergedError(f"loss became {value} in epoch {epoch + 1}, step {step} of the {stage}")
+            loss_sum += value * len(labels)
+            correct += int((logits.argmax(1) == labels).sum())
+            seen += len(labels)
+            on_step(epoch * steps + step, recipe.epochs * steps)
+        yield Epoch(
+            stage=stage,
+            epoch=epoch + 1,
+            loss=loss_sum / seen,
+            accuracy=correct / seen,
+            learning_rate=rate,
+            seconds=time.perf_counter() - started,
+        )
+    model.eval()

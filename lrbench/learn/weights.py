@@ -1,0 +1,31 @@
+"""Trained weights kept as safetensors under the digest of what made them, with the epochs that led there."""
+
+import os
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from safetensors import safe_open
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from lrbench.records import Epoch
+
+_epochs: TypeAdapter[tuple[Epoch, ...]] = TypeAdapter(tuple[Epoch, ...])
+
+
+def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...]) -> None:
+    """Write a model's weights, through a temporary name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    save_model(model, str(part), metadata={"epochs": _epochs.dump_json(epochs).decode()})
+    part.replace(path)
+
+
+def recall_weights(model: nn.Module, path: Path) -> tuple[Epoch, ...]:
+    """Load kept weights into a model (in place), and give the epochs that led there.
+
+    Raises: RuntimeError when the weights are another model's.
+    """
+    load_model(model, path, device=str(next(model.parameters()).device))
+    with safe_open(path, framework="pt") as file:
+        return _epochs.validate_json(file.metadata()["epochs"])

@@ -1,0 +1,1 @@
+"""Low-rank factorization of convolutions and linear layers; imports nothing else of lrbench."""

@@ -1,0 +1,1 @@
+"""What is observed of a model: cost, latency, accuracy, and the machine it happened on."""

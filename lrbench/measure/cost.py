@@ -1,0 +1,49 @@
+"""Params, and MACs by fvcore, of a model for one image."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from lrbench.records import Cost
+
+MAC_OPERATORS = frozenset({"conv", "linear", "addmm", "matmul", "bmm", "baddbmm", "einsum"})
+"""fvcore's names of the operators that are multiply-accumulates; what it counts beside them are `other_ops`.
+
+fvcore counts one multiply-add as one flop, so its number is our MACs, and FLOPs = 2 x MACs.
+"""
+
+
+def measure_cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
+    """Count params and, by tracing one forward pass, MACs.
+
+    Args:
+        model: any module in eval mode, on any device.
+        input_shape: of one image, (C, H, W).
+
+    Returns: MACs of convolutions, linear layers and matrix products; what fvcore counts beside them (batch norm,
+        pooling); and the operators that it met and has no count for.
+    """
+    with warnings.catch_warnings():
+        # fvcore stands on torch.jit tracing, deprecated since torch 2.13; its import already warns.
+        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", message=".*torch.jit")
+        from fvcore.nn import FlopCountAnalysis
+
+        parameter = next(model.parameters())
+        image = torch.zeros(1, *input_shape, dtype=parameter.dtype, device=parameter.device)
+        logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
+        analysis = FlopCountAnalysis(model.eval(), image)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        counts = analysis.by_operator()
+        uncounted = analysis.unsupported_ops()
+    macs = sum(int(count) for name, count in counts.items() if name in MAC_OPERATORS)
+    return Cost(
+        params=sum(parameter.numel() for parameter in model.parameters()),
+        macs=macs,
+        other_ops=sum(int(count) for count in counts.values()) - macs,
+        uncounted=tuple(sorted(uncounted)),
+    )

@@ -1,0 +1,265 @@
+"""What was observed: the frozen records that make up a results folder's log. Base units, no tensors, no torch."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One point of a sweep: what was chosen, before anything is observed.
+
+    `key` is a digest of everything that decides the outcome, `baseline` that of the dense model it starts from.
+    The dense control has scheme `dense`, layer set and rank rule `none`.
+    """
+
+    key: str
+    baseline: str
+    model: str
+    weights: str
+    data: str
+    image_size: int
+    scheme: str
+    layer_set: str
+    rank_rule: str
+    seed: int
+    baseline_seed: int
+    baseline_epochs: int
+    finetune_epochs: int
+
+    @property
+    def label(self) -> str:
+        """A short name for people: `channel early rank=8 seed 0`."""
+        return f"{self.scheme} {self.layer_set} {self.rank_rule} seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factorized:
+    """One layer of an architecture that is no longer dense."""
+
+    layer: str
+    scheme: str
+    rank: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A model's shape after factorization. Weights are no part of it, so latency and cost belong to its `key`."""
+
+    key: str
+    model: str
+    image_size: int
+    classes: int
+    layers: tuple[Factorized, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A convolution or linear layer of a trial. `rank` is None when it stayed dense, and `reason` says why.
+
+    `weight_error` is ||W - W_r|| / ||W|| (Frobenius), `energy` the share of squared singular values kept,
+    `numerical_rank` that of the trained weight's matrix. Break-even ranks are real numbers.
+    """
+
+    layer: str
+    kind: str
+    scheme: str
+    rank: int | None
+    reason: str | None
+    out_channels: int
+    in_channels: int
+    kernel_height: int
+    kernel_width: int
+    max_rank: int | None
+    breakeven_rank_params: float | None
+    breakeven_rank_macs: float | None
+    params: int
+    macs: int
+    dense_params: int
+    dense_macs: int
+    weight_error: float | None
+    energy: float | None
+    numerical_rank: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One epoch. `loss` and `accuracy` are running means over the training images, as they were seen."""
+
+    stage: Literal["baseline", "finetune"]
+    epoch: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """Right answers on a split, and the mean cross-entropy in nats."""
+
+    correct: int
+    samples: int
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers, 0..1."""
+        return self.correct / self.samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Params, MACs (convolutions, linear layers, matrix products), other counted operations, and what has no count."""
+
+    params: int
+    macs: int
+    other_ops: int
+    uncounted: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A finished trial. Accuracies are those of the test split; seconds are wall time of each stage."""
+
+    kind: Literal["trial"] = "trial"
+    trial: Trial
+    architecture: Architecture
+    environment: str
+    commit: str
+    started: str
+    cost: Cost
+    dense_cost: Cost
+    layers: tuple[Layer, ...]
+    epochs: tuple[Epoch, ...]
+    dense: Accuracy
+    truncated: Accuracy
+    finetuned: Accuracy
+    reused_weights: bool
+    truncate_s: float
+    evaluate_s: float
+    finetune_s: float
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A trial that did not finish, with its reason."""
+
+    kind: Literal["failure"] = "failure"
+    trial: Trial
+    environment: str
+    commit: str
+    started: str
+    stage: str
+    reason: str
+    traceback: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSpectrum:
+    """Singular values of a layer's weight under a scheme, largest first."""
+
+    layer: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectra:
+    """Singular values of the layers of a dense baseline, or (`trial` set) of a written-back trial once trained."""
+
+    kind: Literal["spectra"] = "spectra"
+    baseline: str
+    trial: str | None
+    scheme: str
+    layers: tuple[LayerSpectrum, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """The axes of a timing session. `image_size` in pixels."""
+
+    device: str
+    batch_size: int
+    threads: int
+    memory_format: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One round of a session: every model once, in `order`; seconds a call by model, in the session's own order."""
+
+    order: tuple[int, ...]
+    wall_s: tuple[float, ...]
+    cpu_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A timing session: `architectures[0]` is dense, `[1]` its copy (the A/A control), the others are compared to it.
+
+    `first_wall_s` is each model's very first call, `calls` how many calls one timed block of it holds.
+    """
+
+    kind: Literal["latency"] = "latency"
+    environment: str
+    commit: str
+    started: str
+    setting: Setting
+    architectures: tuple[Architecture, ...]
+    calls: tuple[int, ...]
+    first_wall_s: tuple[float, ...]
+    rounds: tuple[Round, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The machine and the versions: timings are only compared where these agree. `key` is their digest."""
+
+    kind: Literal["environment"] = "environment"
+    key: str
+    machine: str
+    processor: str
+    cpu_capability: str
+    cpus: int
+    memory_bytes: int
+    gpu: str
+    system: str
+    python: str
+    torch: str
+    torchvision: str
+    fvcore: str
+    cuda: str
+    mkldnn: bool
+    blas: str
+
+
+Record = Measurement | Failure | Spectra | Session | Environment
+
+_adapter: TypeAdapter[Record] = TypeAdapter(
+    Annotated[Record, Field(discriminator="kind")], config=ConfigDict(ser_json_inf_nan="strings")
+)
+
+
+def to_line(record: Record) -> str:
+    """One line of JSON, floats in full, with the schema version first."""
+    body = _adapter.dump_json(record).decode()
+    return f'{{"schema":{SCHEMA},{body[1:]}'
+
+
+def from_line(line: str) -> Record:
+    """Read what `to_line` wrote.
+
+    Raises: ValueError when the line is no record, or one of another schema version.
+    """
+    import json
+
+    fields = json.loads(line)
+    version = fields.pop("schema", None) if isinstance(fields, dict) else None
+    if version != SCHEMA:
+        raise ValueError(f"schema must be {SCHEMA}, got {version}")
+    return _adapter.validate_python(fields)

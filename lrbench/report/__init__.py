@@ -1,0 +1,1 @@
+"""From a results folder to tables and figures; imports no torch."""

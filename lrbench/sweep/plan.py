@@ -1,0 +1,170 @@
+"""From a spec to trials, and from a trial to an architecture, with costs from closed formulas. Trains nothing."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lrbench.errors import InputError
+from lrbench.learn.models import FILES, build_model
+from lrbench.lowrank.compress import Cut, choose_rank
+from lrbench.lowrank.layers import Layer, find_layers, select
+from lrbench.lowrank.ranks import parse_rule
+from lrbench.lowrank.schemes import SCHEMES
+from lrbench.measure.cost import measure_cost
+from lrbench.records import SCHEMA, Architecture, Cost, Factorized, Trial
+from lrbench.sweep.spec import SweepSpec
+
+Energies = Callable[[str, str], tuple[float, ...]]
+"""(layer, scheme) -> the energy share that each rank keeps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skeleton:
+    """The dense model with random or given weights: what can be known without training."""
+
+    model: nn.Module
+    note: str
+    classes: int
+    layers: tuple[Layer, ...]
+    cost: Cost
+
+
+def digest(value: Any) -> str:
+    """A short key for anything JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def build_skeleton(spec: SweepSpec, *, classes: int, seed: int) -> Skeleton:
+    """Build the dense model, its weights drawn with a seed.
+
+    Raises: InputError for a wrong model or weights, or when a layer set of the grid matches no layer.
+    """
+    torch.manual_seed(seed)
+    size = spec.data.image_size
+    model, note = build_model(spec.model, classes=classes, image_size=size)
+    layers = find_layers(model, (3, size, size))
+    for name in spec.chosen_layer_sets():
+        choice = spec.layer_sets[name]
+        if not select(layers, include=choice.include, exclude=choice.exclude, kinds=choice.kinds):
+            names = [layer.name for layer in layers if layer.kind in choice.kinds]
+            some = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+            raise InputError(
+                f"layer_sets.{name} matches no {' or '.join(choice.kinds)} layer of {spec.model.name}; "
+                f"its layers: {some or 'none of that kind'}"
+            )
+    cost = measure_cost(model, (3, size, size))
+    return Skeleton(model=model, note=note, classes=classes, layers=layers, cost=cost)
+
+
+def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
+    """What decides the dense model's weights: model, data (wherever it lies), recipe, seed."""
+    weights = spec.model.weights
+    if weights.endswith(FILES) and Path(weights).is_file():
+        weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    return digest(
+        {
+            "schema": SCHEMA,
+            "model": {**spec.model.model_dump(), "weights": weights},
+            "data": {**spec.data.model_dump(exclude={"root"}), "identity": identity},
+            "recipe": spec.baseline.model_dump(exclude={"seed"}),
+            "seed": seed,
+        }
+    )
+
+
+def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
+    """All trials of a spec: for each seed the dense control first, then schemes x layer sets x rank rules.
+
+    Args:
+        spec: the sweep.
+        identity: what identifies the images.
+    """
+    trials = []
+    for seed in dict.fromkeys(spec.sweep.seeds):
+        base = spec.baseline.seed if spec.baseline.seed is not None else seed
+        baseline = baseline_key(spec, identity=identity, seed=base)
+        grid = [
+            (scheme, layer_set, rule)
+            for scheme in spec.sweep.schemes
+            for layer_set in spec.chosen_layer_sets()
+            for rule in spec.sweep.ranks
+        ]
+        for scheme, layer_set, rule in [("dense", "none", "none"), *grid]:
+            chosen = spec.layer_sets[layer_set].model_dump() if layer_set in spec.layer_sets else None
+            key = digest([baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed])
+            trials.append(
+                Trial(
+                    key=key,
+                    baseline=baseline,
+                    model=spec.model.name,
+                    weights=spec.model.weights,
+                    data=spec.data.name,
+                    image_size=spec.data.image_size,
+                    scheme=scheme,
+                    layer_set=layer_set,
+                    rank_rule=rule,
+                    seed=seed,
+                    baseline_seed=base,
+                    baseline_epochs=spec.baseline.epochs,
+                    finetune_epochs=spec.finetune.epochs,
+                )
+            )
+    return tuple(trials)
+
+
+def choose_cuts(
+    trial: Trial, spec: SweepSpec, *, model: nn.Module, layers: tuple[Layer, ...], energies: Energies
+) -> tuple[Cut, ...]:
+    """What happens to each layer of the model in a trial, with the reason where it stays dense."""
+    if trial.scheme == "dense":
+        return tuple(Cut(layer=layer, scheme="dense", rank=None, reason="dense control") for layer in layers)
+    choice = spec.layer_sets[trial.layer_set]
+    chosen = select(layers, include=choice.include, exclude=choice.exclude, kinds=choice.kinds)
+    rule = parse_rule(trial.rank_rule)
+
+    def cut(layer: Layer) -> Cut:
+        if layer not in chosen:
+            return Cut(layer=layer, scheme="dense", rank=None, reason=f"not in layer set {trial.layer_set}")
+        refused = SCHEMES[trial.scheme].refuses(model.get_submodule(layer.name))
+        known = energies(layer.name, trial.scheme) if rule.needs_weights and refused is None else ()
+        return choose_rank(model, layer, scheme=trial.scheme, rule=rule, energies=known)
+
+    return tuple(cut(layer) for layer in layers)
+
+
+def architecture_of(spec: SweepSpec, cuts: tuple[Cut, ...], *, classes: int) -> Architecture:
+    """The model's shape after the cuts. A layer written back is as dense as before."""
+    layers = tuple(
+        Factorized(layer=cut.layer.name, scheme=cut.scheme, rank=cut.rank)
+        for cut in cuts
+        if cut.rank is not None and SCHEMES[cut.scheme].breakeven_params(cut.layer.shape) is not None
+    )
+    shape = [spec.model.name, spec.data.image_size, classes, [list(vars(layer).values()) for layer in layers]]
+    return Architecture(
+        key=digest(shape), model=spec.model.name, image_size=spec.data.image_size, classes=classes, layers=layers
+    )
+
+
+def layer_cost(cut: Cut) -> tuple[int, int]:
+    """Params (with bias) and MACs of one layer after its cut, by the closed formulas."""
+    shape = cut.layer.shape
+    if cut.rank is None:
+        return shape.weights + shape.biases, shape.macs
+    scheme = SCHEMES[cut.scheme]
+    return scheme.weights(shape, cut.rank) + shape.biases, scheme.macs(shape, cut.rank)
+
+
+def predicted_cost(dense: Cost, cuts: tuple[Cut, ...]) -> tuple[int, int]:
+    """Params and MACs of the whole model after the cuts: those of the dense model plus the differences."""
+    params, macs = dense.params, dense.macs
+    for cut in cuts:
+        after, before = layer_cost(cut), layer_cost(Cut(layer=cut.layer, scheme="dense", rank=None, reason=None))
+        params += after[0] - before[0]
+        macs += after[1] - before[1]
+    return params, macs

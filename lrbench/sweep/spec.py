@@ -1,0 +1,133 @@
+"""A sweep spec: a TOML file and command-line overrides, validated into frozen records."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from lrbench.choices import (
+    Baseline,
+    Choice,
+    DataChoice,
+    Finetune,
+    LatencyChoice,
+    LayerSetChoice,
+    ModelChoice,
+    SweepChoice,
+)
+from lrbench.errors import InputError, nearest
+from lrbench.lowrank.ranks import format_rule, parse_rule
+from lrbench.lowrank.schemes import SCHEMES
+
+
+class Grid(SweepChoice):
+    """`[sweep]` with the names of schemes and rank rules checked, each rule in its canonical spelling."""
+
+    @field_validator("schemes")
+    @classmethod
+    def _known_schemes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in SCHEMES:
+                raise ValueError(f"unknown scheme {name!r}: {nearest(name, SCHEMES)}")
+        return tuple(dict.fromkeys(names))
+
+    @field_validator("ranks")
+    @classmethod
+    def _readable_rules(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(format_rule(parse_rule(text)) for text in texts))
+
+
+class SweepSpec(Choice):
+    """A whole spec: every section with its defaults."""
+
+    model: ModelChoice = ModelChoice()
+    data: DataChoice = DataChoice()
+    baseline: Baseline = Baseline()
+    finetune: Finetune = Finetune()
+    sweep: Grid = Grid()
+    layer_sets: dict[str, LayerSetChoice] = Field({"all": LayerSetChoice()}, min_length=1)
+    latency: LatencyChoice = LatencyChoice()
+
+    @model_validator(mode="after")
+    def _known_layer_sets(self) -> "SweepSpec":
+        for name in self.sweep.layer_sets:
+            if name not in self.layer_sets:
+                raise ValueError(f"sweep.layer_sets: unknown layer set {name!r}: {nearest(name, self.layer_sets)}")
+        return self
+
+    def chosen_layer_sets(self) -> tuple[str, ...]:
+        """The layer sets that the grid ranges over."""
+        return tuple(dict.fromkeys(self.sweep.layer_sets)) or tuple(self.layer_sets)
+
+
+def load_spec(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
+    """Read a spec.
+
+    Args:
+        path: a TOML file.
+        overrides: `section.key=value` texts, the value as in TOML (a bare word is a string).
+
+    Raises: InputError naming file, key and what is allowed.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"spec {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"spec {path} is no TOML: {error}") from error
+    for text in overrides:
+        _override(document, text)
+    try:
+        return SweepSpec.model_validate_json(json.dumps(document, default=str))
+    except ValidationError as error:
+        where = f"spec {path}" + (" with --set" if overrides else "")
+        raise InputError(f"{where}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
+
+
+def _override(document: dict[str, Any], text: str) -> None:
+    """Set one key of the document (in place)."""
+    name, equals, value = text.partition("=")
+    keys = name.strip().split(".")
+    if not equals or not all(keys):
+        raise InputError(f"--set takes section.key=value, got {text!r}")
+    section: Any = document
+    for key in keys[:-1]:
+        section = section.setdefault(key, {})
+        if not isinstance(section, dict):
+            raise InputError(f"--set {text}: {key} is no section")
+    section[keys[-1]] = _parse_value(value.strip())
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One mistake: which key, what is allowed, what came."""
+    path = [str(part) for part in error["loc"]]
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {key}: {nearest(path[-1], _allowed_keys(path[:-1]))}"
+    message = error["msg"].removeprefix("Value error, ")
+    got = error["input"]
+    if error["type"] == "value_error" or isinstance(got, Mapping):
+        return f"{key}: {message}" if key else message
+    return f"{key}: {message}, got {json.dumps(got, default=str)}"
+
+
+def _allowed_keys(path: Sequence[str]) -> Iterable[str]:
+    if not path:
+        return SweepSpec.model_fields
+    if path[0] == "layer_sets":
+        return LayerSetChoice.model_fields
+    section = SweepSpec.model_fields[path[0]].annotation
+    assert isinstance(section, type)
+    assert issubclass(section, Choice)
+    return section.model_fields

@@ -1,0 +1,169 @@
+"""One trial: choose ranks, truncate, measure, finetune, measure again."""
+
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from torch import nn
+
+from lrbench.learn.batches import test_batches
+from lrbench.learn.datasets import Dataset
+from lrbench.learn.train import batching
+from lrbench.lowrank.compress import Cut, compress, layer_rank, singular_values
+from lrbench.lowrank.schemes import SCHEMES
+from lrbench.lowrank.svd import energy, weight_error
+from lrbench.measure.accuracy import evaluate
+from lrbench.measure.cost import measure_cost
+from lrbench.measure.environment import peak_memory_bytes
+from lrbench.records import Layer, LayerSpectrum, Measurement, Spectra, Trial
+from lrbench.sweep.dense import Dense, Notify, trained
+from lrbench.sweep.plan import architecture_of, choose_cuts, layer_cost
+from lrbench.sweep.spec import SweepSpec
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What all trials of a run share."""
+
+    spec: SweepSpec
+    data: Dataset
+    weights: Path
+    environment: str
+    commit: str
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What a function returns, and the seconds it took."""
+    started = time.perf_counter()
+    return work(), time.perf_counter() - started
+
+
+def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tuple[Measurement, nn.Module]:
+    """Run one trial.
+
+    Returns: its measurement, and the finetuned model.
+
+    Raises: whatever goes wrong on the way; the caller makes a record of it.
+    """
+    spec, started = bench.spec, now()
+    how = batching(spec.finetune, spec.data)
+    skeleton = dense.skeleton
+    notify("truncate", 0, 1)
+    cuts = choose_cuts(trial, spec, model=dense.model, layers=skeleton.layers, energies=dense.energies)
+    ranks = {cut.layer.name: cut.rank for cut in cuts if cut.rank is not None}
+
+    def truncate() -> nn.Module:
+        if not ranks:
+            return deepcopy(dense.model)
+        return compress(dense.model, ranks, scheme=trial.scheme, decompose=lambda _, *name: dense.svd(*name))
+
+    model, truncate_s = _timed(truncate)
+    cost = measure_cost(model, (3, spec.data.image_size, spec.data.image_size))
+    model.to(device=how.device, memory_format=how.memory_format)  # type: ignore[call-overload]
+    notify("evaluate", 0, 1)
+    truncated, evaluate_s = (
+        _timed(lambda: evaluate(model, test_batches(bench.data.test, how))) if ranks else (dense.accuracy, 0.0)
+    )
+    (epochs, reused), finetune_s = _timed(
+        lambda: trained(
+            model,
+            bench.weights / f"{trial.key}.safetensors",
+            data=bench.data,
+            recipe=spec.finetune,
+            how=how,
+            stage="finetune",
+            seed=trial.seed,
+            notify=notify,
+        )
+    )
+    notify("evaluate", 0, 1)
+    finetuned, again_s = _timed(lambda: evaluate(model, test_batches(bench.data.test, how)))
+    measurement = Measurement(
+        trial=trial,
+        architecture=architecture_of(spec, cuts, classes=skeleton.classes),
+        environment=bench.environment,
+        commit=bench.commit,
+        started=started,
+        cost=cost,
+        dense_cost=skeleton.cost,
+        layers=tuple(_describe(cut, dense, model) for cut in cuts),
+        epochs=(*dense.epochs, *epochs),
+        dense=dense.accuracy,
+        truncated=truncated,
+        finetuned=finetuned,
+        reused_weights=reused,
+        truncate_s=truncate_s,
+        evaluate_s=evaluate_s + again_s,
+        finetune_s=finetune_s,
+        peak_memory_bytes=peak_memory_bytes(),
+    )
+    return measurement, model
+
+
+def _describe(cut: Cut, dense: Dense, model: nn.Module) -> Layer:
+    """The record of one layer, once the model is trained."""
+    layer, shape, scheme = cut.layer, cut.layer.shape, SCHEMES.get(cut.scheme)
+    module = model.get_submodule(layer.name)
+    readable = scheme is not None and scheme.refuses(dense.model.get_submodule(layer.name)) is None
+    values = dense.svd(layer.name, cut.scheme).s if cut.rank is not None else None
+    params, macs = layer_cost(cut)
+    if cut.rank is not None:
+        trained_rank = layer_rank(module, cut.scheme)
+    elif cut.reason == "dense control" and shape.groups == 1:
+        trained_rank = layer_rank(module, "writeback")
+    else:
+        trained_rank = None
+    return Layer(
+        layer=layer.name,
+        kind=layer.kind,
+        scheme=cut.scheme,
+        rank=cut.rank,
+        reason=cut.reason,
+        out_channels=shape.out_channels,
+        in_channels=shape.in_channels,
+        kernel_height=shape.kernel[0],
+        kernel_width=shape.kernel[1],
+        max_rank=scheme.max_rank(shape) if scheme is not None and readable else None,
+        breakeven_rank_params=scheme.breakeven_params(shape) if scheme is not None and readable else None,
+        breakeven_rank_macs=scheme.breakeven_macs(shape) if scheme is not None and readable else None,
+        params=params,
+        macs=macs,
+        dense_params=shape.weights + shape.biases,
+        dense_macs=shape.macs,
+        weight_error=weight_error(values, cut.rank) if values is not None and cut.rank is not None else None,
+        energy=energy(values, cut.rank) if values is not None and cut.rank is not None else None,
+        numerical_rank=trained_rank,
+    )
+
+
+def dense_spectra(dense: Dense, scheme: str, layers: tuple[str, ...]) -> Spectra:
+    """Singular values of layers of the dense model, as a scheme reads them."""
+    values = (LayerSpectrum(layer=name, values=tuple(dense.svd(name, scheme).s.tolist())) for name in layers)
+    return Spectra(baseline=dense.key, trial=None, scheme=scheme, layers=tuple(values))
+
+
+def trained_spectra(trial: Trial, model: nn.Module, layers: tuple[str, ...]) -> Spectra:
+    """Singular values of a trial's truncated layers once it is trained."""
+    return Spectra(
+        baseline=trial.baseline,
+        trial=trial.key,
+        scheme=trial.scheme,
+        layers=tuple(
+            LayerSpectrum(
+                layer=name, values=tuple(singular_values(model.get_submodule(name), trial.scheme).tolist())
+            )
+            for name in layers
+        ),
+    )
