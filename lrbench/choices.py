@@ -35,7 +35,10 @@ class DataChoice(Choice):
         "none", description="random change of each training image"
     )
     search_share: float = Field(
-        0.1, ge=0, le=0.5, description="share of the training images set aside for choices; never trained or reported on"
+        0.1,
+        ge=0,
+        le=0.5,
+        description="share of the training images set aside for choices; never trained or reported on",
     )
 
 
@@ -48,7 +51,9 @@ class Recipe(Choice):
     lr: float = Field(0.05, gt=0, description="learning rate, the largest of the schedule")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd; beta1 of adamw")
     weight_decay: float = Field(5e-4, ge=0, description="L2 penalty (sgd) or decoupled decay (adamw)")
-    schedule: Literal["constant", "cosine", "one-cycle"] = Field("one-cycle", description="learning rate over the steps")
+    schedule: Literal["constant", "cosine", "one-cycle"] = Field(
+        "one-cycle", description="learning rate over the steps"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     device: str = Field("auto", description="`auto` (cuda, then mps, then cpu) or a torch device")
     channels_last: bool = Field(True, description="train in channels_last memory format")
@@ -91,7 +96,9 @@ class LayerSetChoice(Choice):
 class LatencyChoice(Choice):
     """`[latency]`: the axes and the length of the timing sessions."""
 
-    devices: tuple[str, ...] = Field(("auto",), description="`auto` (cpu, and cuda if present), `cpu`, `cuda`; empty: none")
+    devices: tuple[str, ...] = Field(
+        ("auto",), description="`auto` (cpu, and cuda if present), `cpu`, `cuda`; empty: none"
+    )
     batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1,), min_length=1, description="images a call")
     threads: tuple[Annotated[int, Field(ge=1)], ...] = Field((1,), min_length=1, description="CPU threads of torch")
     memory_formats: tuple[Literal["contiguous", "channels_last"], ...] = Field(
@@ -101,3 +108,35 @@ class LatencyChoice(Choice):
     block_s: float = Field(0.001, gt=0, description="least seconds of one timed block of calls")
     warmup_s: float = Field(0.3, ge=0, description="seconds of untimed calls of each architecture")
     group: int = Field(8, ge=1, description="architectures held in memory together, with dense and its copy")
+
+
+SECTIONS: dict[str, type[Choice]] = {
+    "model": ModelChoice,
+    "data": DataChoice,
+    "baseline": Baseline,
+    "finetune": Finetune,
+    "sweep": SweepChoice,
+    "layer_sets.NAME": LayerSetChoice,
+    "latency": LatencyChoice,
+}
+"""Every section of a spec by its name."""
+
+
+def describe_defaults() -> str:
+    """Every key of a spec with its default and meaning, as a Markdown list."""
+    lines = ["**Keys of a spec**, with defaults"]
+    for name, section in SECTIONS.items():
+        lines += ["", f"`[{name}]`", ""]
+        for key, field in section.model_fields.items():
+            default = "unset" if field.default is None else _toml(field.default)
+            lines.append(f"- `{key} = {default}` {field.description}")
+    return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
+DEFAULTS_HELP = describe_defaults()

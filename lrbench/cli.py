@@ -1,7 +1,9 @@
-"""The command line: parse, wire, print, exit codes (0 done, 1 something failed, 2 unusable input, 130 interrupted)."""
+"""The command line: parse, wire, print, exit codes (0 done, 1 a trial failed, 2 unusable input, 130 interrupted).
 
-import sys
-from collections.abc import Callable, Iterator
+Commands import what they need when they run, so that plots and help do not wait for torch.
+"""
+
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +11,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lrbench.choices import DEFAULTS_HELP
 from lrbench.errors import InputError
-from lrbench.records import Environment, Failure, Measurement, Session, Trial
-from lrbench.screen import Screen, units_of
+from lrbench.screen import Screen, table
 
 app = typer.Typer(
     help="Which rank, in which layers, buys me that latency, and what accuracy does it cost?",
@@ -23,22 +25,17 @@ out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 SpecPath = Annotated[Path, typer.Argument(help="sweep spec, a TOML file", show_default=False)]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key, e.g. finetune.epochs=1")
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key: `finetune.epochs=1`")
 ]
-Cache = Annotated[
-    Path, typer.Option(envvar="LRBENCH_CACHE", help="directory for decoded images and trained weights")
-]
+Cache = Annotated[Path, typer.Option(envvar="LRBENCH_CACHE", help="directory of decoded images and trained weights")]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="run failed trials again")]
+Out = Annotated[Path | None, typer.Option("--out", help="results folder", show_default="results/ and the spec's name")]
 Folder = Annotated[Path, typer.Argument(help="results folder", show_default=False)]
 
 
-@app.callback()
-def _main() -> None:
-    pass
-
-
 @contextmanager
-def _exits() -> Iterator[None]:
+def _exit_codes() -> Iterator[None]:
     """Turn a user's mistake into one message and exit code 2, Ctrl-C into 130."""
     try:
         yield
@@ -46,76 +43,125 @@ def _exits() -> Iterator[None]:
         err.print(f"error: {error}", style="bold red", markup=False, highlight=False)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
-        err.print("interrupted: what is finished is kept, the same command continues", markup=False)
+        err.print("interrupted: what is finished is kept; the same command continues", markup=False)
         raise typer.Exit(130) from error
 
 
-def _show(record: object, screen: Screen) -> None:
-    """One lasting line for each trial and timing session."""
-    if isinstance(record, Measurement):
-        trial, facts = record.trial, record
-        screen.finish(
-            trial.finetune_epochs + 1,
-            f"done    {trial.label}: {facts.cost.params:,} params, {facts.cost.macs:,} MACs, accuracy "
-            f"{facts.dense.accuracy:.2%} dense, {facts.truncated.accuracy:.2%} truncated, "
-            f"{facts.finetuned.accuracy:.2%} finetuned",
-        )
-    elif isinstance(record, Failure):
-        screen.finish(record.trial.finetune_epochs + 1, f"failed  {record.trial.label}: {record.stage}: {record.reason}")
-    elif isinstance(record, Session):
-        timed, how = len(record.architectures) - 1, record.setting
-        screen.finish(
-            0,
-            f"timed   {timed} architectures beside dense: {how.device}, batch {how.batch_size}, "
-            f"threads {how.threads}, {how.memory_format}, {len(record.rounds)} rounds",
-        )
+def _say(text: str) -> None:
+    out.print(text, markup=False, highlight=False)
 
 
-@app.command()
+@app.command(epilog=DEFAULTS_HELP)
 def sweep(
     spec: SpecPath,
-    out_folder: Annotated[
-        Path | None, typer.Option("--out", help="results folder; default: results/ and the spec's name")
-    ] = None,
-    set_: Set = None,
+    out_folder: Out = None,
+    set_: Overrides = None,
     cache: Cache = Path("cache"),
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="run failed trials again")] = False,
+    retry_failed: Retry = False,
 ) -> None:
     """Run what is missing of a sweep, write its tables and draw its figures.
 
     Example: `lrbench sweep bench/sweeps/digits.toml --set finetune.epochs=1`
     """
-    from lrbench.learn.datasets import identify
+    folder = out_folder or Path("results") / spec.stem
+    with _exit_codes():
+        worked = _run(spec, folder, overrides=set_ or [], cache=cache, retry_failed=retry_failed)
+        if worked or not (folder / "figures").is_dir():
+            _draw(folder)
+        failed = _summarise(folder)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _run(spec: Path, folder: Path, *, overrides: list[str], cache: Path, retry_failed: bool) -> bool:
+    """Run and record what is missing; say whether anything was."""
     from lrbench.measure.environment import read_environment
-    from lrbench.measure.latency import settings
     from lrbench.store import Store
+    from lrbench.sweep.plan import prepare_sweep
     from lrbench.sweep.run import missing_timings, missing_trials, run_sweep, run_timings
-    from lrbench.sweep.plan import build_skeleton, plan_trials
     from lrbench.sweep.spec import load_spec
 
-    folder = out_folder or Path("results") / spec.stem
-    with _exits():
-        chosen = load_spec(spec, set_ or ())
-        settings(chosen.latency)
-        identity, classes = identify(chosen.data)
-        trials = plan_trials(chosen, identity=identity)
-        skeleton = build_skeleton(chosen, classes=classes, seed=0)
-        if skeleton.note:
-            out.print(skeleton.note, markup=False, highlight=False)
-        with Store(folder) as store:
-            todo = missing_trials(trials, store.records, retry_failed=retry_failed)
-            out.print(f"{len(trials)} trials planned, {len(trials) - len(todo)} skipped, {len(todo)} to run in {folder}")
-            with Screen(out, units_of(todo)) as screen:
-                for record in run_sweep(chosen, todo, held=store.records, cache=cache, notify=screen.notify):
-                    store.append(record)
-                    _show(record, screen)
-                environment = read_environment()
-                timings = missing_timings(chosen, trials, store.records, environment=environment.key)
-                for record in run_timings(
-                    chosen, timings, skeleton=skeleton, environment=environment, notify=screen.notify
-                ):
-                    store.append(record)
-                    _show(record, screen)
+    chosen = load_spec(spec, overrides)
+    trials, skeleton = prepare_sweep(chosen)
+    if skeleton.note:
+        _say(skeleton.note)
+    with Store(folder) as store:
+        before = len(store.records)
+        todo = missing_trials(trials, store.records, retry_failed=retry_failed)
+        _say(f"{len(trials)} trials planned, {len(trials) - len(todo)} skipped, {len(todo)} to run, in {folder}")
+        epochs = {"baseline": chosen.baseline.epochs, "finetune": chosen.finetune.epochs}
+        with Screen(out, todo, epochs=epochs) as screen:
+            environment = read_environment()
+            for record in run_sweep(
+                chosen, todo, held=store.records, environment=environment, cache=cache, notify=screen.notify
+            ):
+                store.append(record)
+                screen.finish(record)
+            timings = missing_timings(chosen, trials, store.records, environment=environment.key)
+            for session in run_timings(
+                chosen, timings, skeleton=skeleton, environment=environment, notify=screen.notify
+            ):
+                store.append(session)
+                screen.finish(session)
+        return len(store.records) > before
+
+
+def _draw(folder: Path) -> None:
+    from lrbench.report.draw import draw_figures
+
+    drawn = draw_figures(folder)
+    _say(f"{len(drawn)} figures in {folder / 'figures'}, each as PNG and SVG")
+
+
+def _summarise(folder: Path) -> int:
+    """Print the trials worth having, and those that failed; give the number of failed ones."""
+    from lrbench.report.summary import COLUMNS, summarise
+
+    rows, setting, failed = summarise(folder)
+    out.print(table(f"Pareto front of {folder}: accuracy over MACs (latency ratio: {setting})", COLUMNS, rows))
+    for trial in failed.itertuples():
+        err.print(
+            f"failed: {trial.scheme} {trial.layer_set} {trial.rank_rule} seed {trial.seed}: {trial.reason}",
+            style="red",
+            markup=False,
+            highlight=False,
+        )
+    if len(failed):
+        err.print(f"{len(failed)} trials failed; --retry-failed runs them again", markup=False)
+    _say(f"tables and figures: {folder}")
+    return len(failed)
+
+
+@app.command(epilog=DEFAULTS_HELP)
+def plan(spec: SpecPath, set_: Overrides = None) -> None:
+    """Show the trials of a sweep with layers, ranks, params and MACs; train and write nothing.
+
+    Example: `lrbench plan bench/sweeps/digits.toml`
+    """
+    with _exit_codes():
+        from lrbench.sweep.outline import outline, outline_row, reasons
+        from lrbench.sweep.plan import layers_of, prepare_sweep
+        from lrbench.sweep.spec import load_spec
+
+        chosen = load_spec(spec, set_ or [])
+        trials, skeleton = prepare_sweep(chosen)
+        for name in chosen.chosen_layer_sets():
+            _say(f"layer set {name}: {' '.join(layer.name for layer in layers_of(chosen, name, skeleton.layers))}")
+        outlines = [outline(trial, chosen, skeleton) for trial in trials]
+        columns = ("trial", "ranks of the set's layers (- dense)", "#params", "#ratio", "#MACs", "#ratio")
+        out.print(table(f"{len(trials)} trials of {spec}", columns, [outline_row(o, skeleton.cost) for o in outlines]))
+        for line in reasons(outlines):
+            _say(line)
+
+
+@app.command()
+def plots(folder: Folder) -> None:
+    """Draw the figures of a results folder again, from its CSV tables alone.
+
+    Example: `lrbench plots results/digits`
+    """
+    with _exit_codes():
+        _draw(folder)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
 """What was observed: the frozen records that make up a results folder's log. Base units, no tensors, no torch."""
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
 SCHEMA = 1
+
+Stage = Literal["baseline", "finetune"]
+"""The two trainings of a trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +36,9 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """A short name for people: `channel early rank=8 seed 0`."""
+        """A short name for people: `channel early rank=8 seed 0`, `dense seed 0`."""
+        if self.scheme == "dense":
+            return f"dense seed {self.seed}"
         return f"{self.scheme} {self.layer_set} {self.rank_rule} seed {self.seed}"
 
 
@@ -89,7 +95,7 @@ class Layer:
 class Epoch:
     """One epoch. `loss` and `accuracy` are running means over the training images, as they were seen."""
 
-    stage: Literal["baseline", "finetune"]
+    stage: Stage
     epoch: int
     loss: float
     accuracy: float
@@ -256,8 +262,6 @@ def from_line(line: str) -> Record:
 
     Raises: ValueError when the line is no record, or one of another schema version.
     """
-    import json
-
     fields = json.loads(line)
     version = fields.pop("schema", None) if isinstance(fields, dict) else None
     if version != SCHEMA:

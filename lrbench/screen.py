@@ -1,49 +1,74 @@
-"""What a person sees while a sweep runs: one live display on a terminal, plain lines otherwise."""
+"""What a person sees: progress while a sweep runs, and tables of results. On a pipe, plain lines."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
-from lrbench.records import Trial
-
-Units = dict[str, int]
+from lrbench.records import Failure, Measurement, Record, Session, Trial
 
 
-def units_of(trials: tuple[Trial, ...]) -> int:
+def units_of(trials: Iterable[Trial]) -> int:
     """The work in trials: epochs of training, and one for the rest of each."""
-    baselines = {trial.baseline: trial.baseline_epochs for trial in trials}
-    return sum(baselines.values()) + sum(trial.finetune_epochs + 1 for trial in trials)
+    listed = list(trials)
+    baselines = {trial.baseline: trial.baseline_epochs for trial in listed}
+    return sum(baselines.values()) + sum(trial.finetune_epochs + 1 for trial in listed)
+
+
+def describe(record: Record) -> str:
+    """One lasting line for a finished trial or timing session; "" for records that need none."""
+    if isinstance(record, Measurement):
+        return (
+            f"done    {record.trial.label}: {record.cost.params:,} params, {record.cost.macs:,} MACs, accuracy "
+            f"{record.dense.accuracy:.2%} dense, {record.truncated.accuracy:.2%} truncated, "
+            f"{record.finetuned.accuracy:.2%} finetuned"
+        )
+    if isinstance(record, Failure):
+        return f"failed  {record.trial.label}: {record.stage}: {record.reason}"
+    if isinstance(record, Session):
+        how = record.setting
+        return (
+            f"timed   {len(record.architectures) - 1} architectures beside dense: {how.device}, batch "
+            f"{how.batch_size}, threads {how.threads}, {how.memory_format}, {len(record.rounds)} rounds"
+        )
+    return ""
 
 
 class Screen:
-    """Progress of a sweep; use it as a context manager. On a pipe it prints one line a stage and trial."""
+    """Progress of a sweep; use it as a context manager. A live display on a terminal, one line a stage elsewhere."""
 
-    def __init__(self, console: Console, total: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Name the console and the units of work to be done."""
-        self._console = console
-        self._clock = clock
-        self._last: tuple[str, str] | None = None
-        self._started = clock()
-        self._finished = 0.0
-        self._total = total
+    def __init__(
+        self,
+        console: Console,
+        trials: Sequence[Trial],
+        *,
+        epochs: Mapping[str, int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Name the console, the trials to come, the epochs that a whole stage has by its name, and the clock (s)."""
+        self._console, self._epochs, self._clock = console, epochs, clock
+        self._total, self._started = max(1, units_of(trials)), clock()
+        self._done: list[Trial] = []
+        self._pending, self._stage_units = 0.0, 0.0
+        self._last = ("", "", "")
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}", justify="left"),
+            TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(elapsed_when_finished=False),
             console=console,
             disable=not console.is_terminal,
             transient=True,
         )
-        self._sweep = self._bars.add_task("sweep", total=max(total, 1), note="")
-        self._stage = self._bars.add_task("", total=1, note="")
+        self._sweep = self._bars.add_task("sweep", total=self._total, note="")
+        self._stage = self._bars.add_task("start", total=1, note="")
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -56,25 +81,48 @@ class Screen:
         """Take the display away."""
         self._bars.stop()
 
-    def notify(self, what: str, stage: str, done: int, total: int, epochs: int = 0) -> None:
-        """Show how far a stage of a trial is; `epochs` is what the whole stage counts in units of work."""
-        if (what, stage) != self._last:
-            self._last = (what, stage)
-            if not self._console.is_terminal:
-                self._console.print(f"[{self._eta()}] {what}: {stage}", markup=False, highlight=False)
-        note = f"epoch {min(epochs, done * epochs // max(total, 1) + 1)}/{epochs}" if epochs else f"{done}/{total}"
+    def notify(self, what: str, stage: str, done: int, total: int) -> None:
+        """Show how far a stage is: `done` of `total` steps."""
+        share, epochs = done / max(total, 1), self._epochs.get(stage, 0)
+        note = f"epoch {min(epochs, int(share * epochs) + 1)} of {epochs}" if epochs else ""
+        if (what, stage) != self._last[:2]:
+            self._pending += self._stage_units
+            self._bars.reset(self._stage)
+        if (what, stage, note) != self._last and not self._console.is_terminal:
+            self._console.print(f"[{self._clock_text()}] {what}: {stage} {note}", markup=False, highlight=False)
+        self._last = (what, stage, note)
+        self._stage_units = epochs * share
         self._bars.update(self._stage, description=f"{what}: {stage}", completed=done, total=total, note=note)
-        self._bars.update(self._sweep, completed=self._finished + epochs * done / max(total, 1))
+        self._bars.update(self._sweep, completed=self._units())
 
-    def finish(self, units: int, line: str) -> None:
-        """Count units of work as done and print a lasting line."""
-        self._finished += units
-        self._bars.update(self._sweep, completed=self._finished)
-        self._console.print(line, markup=False, highlight=False)
+    def finish(self, record: Record) -> None:
+        """Count a record's work as done, and print its lasting line."""
+        if isinstance(record, Measurement | Failure):
+            self._done.append(record.trial)
+            self._pending = self._stage_units = 0.0
+        if line := describe(record):
+            self._console.print(line, markup=False, highlight=False)
 
-    def _eta(self) -> str:
-        elapsed = self._clock() - self._started
-        if self._finished <= 0:
-            return f"{elapsed:.0f} s"
-        left = elapsed / self._finished * (self._total - self._finished)
-        return f"{elapsed:.0f} s, about {left:.0f} s left"
+    def _units(self) -> float:
+        return units_of(self._done) + self._pending + self._stage_units
+
+    def _clock_text(self) -> str:
+        elapsed, units = self._clock() - self._started, self._units()
+        left = f", about {_duration(elapsed / units * (self._total - units))} left" if self._done else ""
+        return _duration(elapsed) + left
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table of texts; columns that start with `#` are numbers, set right."""
+    drawn = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        drawn.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn

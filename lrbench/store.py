@@ -35,8 +35,10 @@ class Store:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(f"{self.folder} is being written by another process; wait for it, or give another --out")
+        except Timeout as error:
+            raise InputError(
+                f"{self.folder} is being written by another process; wait for it, or give another --out"
+            ) from error
         except OSError as error:
             raise InputError(f"{self.folder} cannot be written: {error}") from error
         try:

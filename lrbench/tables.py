@@ -62,7 +62,7 @@ def build_tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 def _frame(rows: Iterable[Row], columns: Sequence[str]) -> pd.DataFrame:
     """A frame of these columns, whole numbers kept whole beside empty cells."""
-    frame = pd.DataFrame.from_records(list(rows), columns=columns).convert_dtypes(convert_floating=False)
+    frame = pd.DataFrame.from_records(list(rows), columns=list(columns)).convert_dtypes(convert_floating=False)
     frame.insert(0, "schema", SCHEMA)
     return frame
 

@@ -1,7 +1,7 @@
 """Models: torchvision builders by name, the user's own callable, their weights, and the head that fits the data."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,7 @@ def build_model(choice: ModelChoice, *, classes: int, image_size: int) -> tuple[
         or one without a head to replace.
     """
     state = _read_state(choice.weights) if choice.weights.endswith(FILES) else None
-    if ":" in choice.name:
-        model = _own_model(choice, classes)
-    else:
-        model = _torchvision_model(choice, classes)
+    model = (_own_model if ":" in choice.name else _torchvision_model)(choice, classes)
     if state is not None:
         model = _load_state(model, state, choice=choice, image_size=image_size)
     return _fit_head(model.eval(), choice=choice, classes=classes, image_size=image_size)
@@ -94,9 +91,7 @@ def _read_state(path: str) -> Mapping[str, Tensor]:
     return state
 
 
-def _load_state(
-    model: nn.Module, state: Mapping[str, Tensor], *, choice: ModelChoice, image_size: int
-) -> nn.Module:
+def _load_state(model: nn.Module, state: Mapping[str, Tensor], *, choice: ModelChoice, image_size: int) -> nn.Module:
     """Load strictly, after giving the head as many outputs as the file's."""
     own = model.state_dict()
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
@@ -140,7 +135,7 @@ def count_outputs(model: nn.Module, *, choice: ModelChoice, image_size: int) -> 
     return output.shape[1]
 
 
-def _heads(model: nn.Module, outputs: int) -> list[tuple[str, nn.Module]]:
+def _heads(model: nn.Module, outputs: int) -> Sequence[tuple[str, nn.Module]]:
     """The layers that name the classes: the last with that many outputs, and those of auxiliary classifiers."""
     found = [
         (name, layer)
@@ -153,9 +148,7 @@ def _heads(model: nn.Module, outputs: int) -> list[tuple[str, nn.Module]]:
     ][-1:]
 
 
-def _fit_head(
-    model: nn.Module, *, choice: ModelChoice, classes: int, image_size: int
-) -> tuple[nn.Module, str]:
+def _fit_head(model: nn.Module, *, choice: ModelChoice, classes: int, image_size: int) -> tuple[nn.Module, str]:
     """Replace the head when it has another number of outputs than there are classes."""
     outputs = count_outputs(model, choice=choice, image_size=image_size)
     if outputs == classes:

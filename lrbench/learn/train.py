@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import nn
@@ -12,10 +11,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
 from lrbench.choices import DataChoice, Recipe
+from lrbench.errors import InputError
 from lrbench.learn.batches import Batching, training_batches, training_steps
 from lrbench.learn.datasets import Split
-from lrbench.errors import InputError
-from lrbench.records import Epoch
+from lrbench.records import Epoch, Stage
 
 
 class DivergedError(ArithmeticError):
@@ -50,12 +49,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
     """SGD with momentum, or AdamW."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
-    return torch.optim.AdamW(
-        parameters, lr=recipe.lr, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay
-    )
+        return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    return torch.optim.AdamW(parameters, lr=recipe.lr, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay)
 
 
 def make_schedule(optimizer: Optimizer, recipe: Recipe, *, steps: int) -> LRScheduler:
@@ -73,7 +68,7 @@ def train_(
     *,
     recipe: Recipe,
     how: Batching,
-    stage: Any,
+    stage: Stage,
     seed: int,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
 ) -> Iterator[Epoch]:
@@ -106,7 +101,7 @@ def train_(
                 output = model(images)
                 logits = getattr(output, "logits", output)  # GoogLeNet and Inception return auxiliary ones beside
                 loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-            scaler.scale(loss).backward()
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             scaler.step(optimizer)
             scaler.update()
             schedule.step()
@@ -122,7 +117,7 @@ def train_(
             epoch=epoch + 1,
             loss=loss_sum / seen,
             accuracy=correct / seen,
-            learning_rate=rate,
+            learning_rate=float(rate),
             seconds=time.perf_counter() - started,
         )
     model.eval()

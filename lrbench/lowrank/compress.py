@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lrbench.lowrank.layers import Layer
 from lrbench.lowrank.ranks import Energy, Fraction, Rank
-from lrbench.lowrank.schemes import SCHEMES
+from lrbench.lowrank.schemes import SCHEMES, weight_of
 from lrbench.lowrank.svd import Svd, decompose, numerical_rank, product_singular_values, truncate
 
 
@@ -24,9 +24,7 @@ class Cut:
 
 def decompose_layer(model: nn.Module, name: str, scheme: str) -> Svd:
     """The decomposition of a layer's weight, read as a matrix by the scheme."""
-    weight = model.get_submodule(name).weight
-    assert isinstance(weight, Tensor)
-    return decompose(SCHEMES[scheme].matrix(weight))
+    return decompose(SCHEMES[scheme].matrix(weight_of(model.get_submodule(name))))
 
 
 def choose_rank(

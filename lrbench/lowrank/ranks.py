@@ -6,6 +6,7 @@ from math import ceil
 from types import MappingProxyType
 from typing import Protocol
 
+
 class Rule(Protocol):
     """A rank rule. `needs_weights` says whether the rank depends on the trained weights."""
 

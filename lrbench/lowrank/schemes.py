@@ -54,17 +54,27 @@ def _ratio(dense: int, one: int, two: int) -> float | None:
     return None if one == two else dense / (two - one)
 
 
-def _like(module: nn.Conv2d | nn.Linear, replacement: nn.Module) -> nn.Module:
-    """Give a replacement the dtype, device, mode and requires_grad of the module it replaces."""
-    replacement.to(dtype=module.weight.dtype, device=module.weight.device)
-    for parameter in replacement.parameters():
-        parameter.requires_grad_(module.weight.requires_grad)
-    bias = replacement[-1].bias if isinstance(replacement, nn.Sequential) else None
-    if bias is not None and module.bias is not None:
-        bias.requires_grad_(module.bias.requires_grad)
-        with torch.no_grad():
-            bias.copy_(module.bias)
-    return replacement.train(module.training)
+def weight_of(module: nn.Module) -> Tensor:
+    """The weight of a convolution or linear layer."""
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def _pair(replacement: nn.Module) -> tuple[Tensor, Tensor]:
+    """The weights of the second and of the first factor."""
+    first, second = replacement.children()
+    return weight_of(second), weight_of(first)
+
+
+def _like(module: nn.Conv2d | nn.Linear, first: nn.Conv2d | nn.Linear, second: nn.Conv2d | nn.Linear) -> nn.Module:
+    """Two factors with the dtype, device, mode, requires_grad and bias of the module they replace."""
+    for factor in (first, second):
+        factor.to(dtype=module.weight.dtype, device=module.weight.device)
+        factor.weight.requires_grad_(module.weight.requires_grad)
+    if module.bias is not None:
+        second.bias = nn.Parameter(module.bias.detach().clone(), requires_grad=module.bias.requires_grad)
+    return nn.Sequential(first, second).train(module.training)
 
 
 def _refuses_conv(module: nn.Module) -> str | None:
@@ -105,23 +115,21 @@ def _channel_restructure(module: nn.Module, rank: int) -> nn.Module:
         stride=module.stride,  # type: ignore[arg-type]
         padding=module.padding,  # type: ignore[arg-type]
         dilation=module.dilation,  # type: ignore[arg-type]
-        padding_mode=module.padding_mode,  # type: ignore[arg-type]
+        padding_mode=module.padding_mode,
         bias=False,
     )
-    second = nn.Conv2d(rank, module.out_channels, 1, bias=module.bias is not None)
-    return _like(module, nn.Sequential(first, second))
+    return _like(module, first, nn.Conv2d(rank, module.out_channels, 1, bias=False))
 
 
 def _fill_pair(replacement: nn.Module, second: Tensor, first: Tensor) -> None:
-    assert isinstance(replacement, nn.Sequential)
     with torch.no_grad():
-        replacement[0].weight.copy_(first.reshape(replacement[0].weight.shape))
-        replacement[1].weight.copy_(second.reshape(replacement[1].weight.shape))
+        for weight, values in zip(_pair(replacement), (second, first), strict=True):
+            weight.copy_(values.reshape(weight.shape))
 
 
 def _pair_factors(replacement: nn.Module) -> tuple[Tensor, Tensor]:
-    assert isinstance(replacement, nn.Sequential)
-    return replacement[1].weight.flatten(1), replacement[0].weight.flatten(1)
+    second, first = _pair(replacement)
+    return second.flatten(1), first.flatten(1)
 
 
 # spatial: first H x 1 I->R, second 1 x W R->O; the matrix is (O*W, I*H)
@@ -151,7 +159,7 @@ def _spatial_restructure(module: nn.Module, rank: int) -> nn.Module:
     height, width = module.kernel_size
     named = isinstance(module.padding, str)
 
-    def factor(ins: int, outs: int, *, axis: int, bias: bool) -> nn.Conv2d:
+    def factor(ins: int, outs: int, *, axis: int) -> nn.Conv2d:
         def along(values: tuple[int, ...], other: int) -> tuple[int, int]:
             return (values[0], other) if axis == 0 else (other, values[1])
 
@@ -162,25 +170,21 @@ def _spatial_restructure(module: nn.Module, rank: int) -> nn.Module:
             stride=along(module.stride, 1),
             padding=module.padding if named else along(module.padding, 0),  # type: ignore[arg-type]
             dilation=along(module.dilation, 1),
-            padding_mode=module.padding_mode,  # type: ignore[arg-type]
-            bias=bias,
+            padding_mode=module.padding_mode,
+            bias=False,
         )
 
-    first = factor(module.in_channels, rank, axis=0, bias=False)
-    second = factor(rank, module.out_channels, axis=1, bias=module.bias is not None)
-    return _like(module, nn.Sequential(first, second))
+    return _like(module, factor(module.in_channels, rank, axis=0), factor(rank, module.out_channels, axis=1))
 
 
 def _spatial_fill(replacement: nn.Module, second: Tensor, first: Tensor) -> None:
-    assert isinstance(replacement, nn.Sequential)
-    width = replacement[1].weight.shape[3]
+    width = _pair(replacement)[0].shape[3]
     _fill_pair(replacement, second.reshape(-1, width, second.shape[1]).transpose(1, 2), first)
 
 
 def _spatial_factors(replacement: nn.Module) -> tuple[Tensor, Tensor]:
-    assert isinstance(replacement, nn.Sequential)
-    rank = replacement[1].weight.shape[1]
-    return replacement[1].weight.flatten(2).transpose(1, 2).reshape(-1, rank), replacement[0].weight.flatten(1)
+    second, first = _pair(replacement)
+    return second.flatten(2).transpose(1, 2).reshape(-1, second.shape[1]), first.flatten(1)
 
 
 # linear: I->R, R->O, for linear layers and 1x1 convolutions (their stride stays on the first factor)
@@ -191,9 +195,7 @@ def _linear_restructure(module: nn.Module, rank: int) -> nn.Module:
         return _channel_restructure(module, rank)
     assert isinstance(module, nn.Linear)
     first = nn.Linear(module.in_features, rank, bias=False)
-    return _like(
-        module, nn.Sequential(first, nn.Linear(rank, module.out_features, bias=module.bias is not None))
-    )
+    return _like(module, first, nn.Linear(rank, module.out_features, bias=False))
 
 
 def _matrix_max_rank(shape: Shape) -> int:
@@ -216,15 +218,13 @@ def _writeback_restructure(module: nn.Module, _: int) -> nn.Module:
 
 
 def _writeback_fill(replacement: nn.Module, second: Tensor, first: Tensor) -> None:
-    weight = replacement.weight
-    assert isinstance(weight, Tensor)
+    weight = weight_of(replacement)
     with torch.no_grad():
         weight.copy_((second @ first).reshape(weight.shape))
 
 
 def _writeback_factors(replacement: nn.Module) -> tuple[Tensor, Tensor]:
-    weight = replacement.weight
-    assert isinstance(weight, Tensor)
+    weight = weight_of(replacement)
     return torch.eye(len(weight), dtype=weight.dtype, device=weight.device), weight.flatten(1)
 
 

@@ -58,7 +58,8 @@ def product_singular_values(second: Tensor, first: Tensor) -> Tensor:
     """Singular values of second (M, R) @ first (R, N) without forming it, through the R x R core of two QRs."""
     left = torch.linalg.qr(second.detach().double(), mode="r").R
     right = torch.linalg.qr(first.detach().double().T, mode="r").R
-    return torch.linalg.svdvals(left @ right.T)
+    values: Tensor = torch.linalg.svdvals(left @ right.T)
+    return values
 
 
 def numerical_rank(singular_values: Tensor, *, shape: tuple[int, int], dtype: torch.dtype) -> int:

@@ -29,7 +29,6 @@ def measure_cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
     with warnings.catch_warnings():
         # fvcore stands on torch.jit tracing, deprecated since torch 2.13; its import already warns.
         warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
         warnings.filterwarnings("ignore", message=".*torch.jit")
         from fvcore.nn import FlopCountAnalysis
 

@@ -31,8 +31,8 @@ def read_environment() -> Environment:
         torchvision=version("torchvision"),
         fvcore=version("fvcore"),
         cuda=torch.version.cuda or "none" if torch.cuda.is_available() else "none",
-        mkldnn=torch.backends.mkldnn.is_available(),
-        blas="mkl" if torch.backends.mkl.is_available() else "other",
+        mkldnn=bool(torch.backends.mkldnn.is_available()),  # type: ignore[no-untyped-call]
+        blas="mkl" if torch.backends.mkl.is_available() else "other",  # type: ignore[no-untyped-call]
     )
     text = json.dumps(asdict(facts), sort_keys=True)
     return Environment(**{**asdict(facts), "key": hashlib.sha256(text.encode()).hexdigest()[:12]})

@@ -82,7 +82,9 @@ def quiet(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def time_block(call: Call, calls: int, *, clock: Callable[[], float], cpu_clock: Callable[[], float]) -> tuple[float, float]:
+def time_block(
+    call: Call, calls: int, *, clock: Callable[[], float], cpu_clock: Callable[[], float]
+) -> tuple[float, float]:
     """Wall and CPU seconds a call, over a block of calls."""
     cpu, wall = cpu_clock(), clock()
     for _ in range(calls):

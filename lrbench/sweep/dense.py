@@ -9,14 +9,14 @@ from pathlib import Path
 from torch import nn
 
 from lrbench.choices import Recipe
-from lrbench.learn.batches import Batching, test_batches
+from lrbench.learn.batches import test_batches
 from lrbench.learn.datasets import Dataset
 from lrbench.learn.train import batching, train_
 from lrbench.learn.weights import keep_weights, recall_weights
 from lrbench.lowrank.compress import decompose_layer
 from lrbench.lowrank.svd import Svd
 from lrbench.measure.accuracy import evaluate
-from lrbench.records import Accuracy, Epoch
+from lrbench.records import Accuracy, Epoch, Stage
 from lrbench.sweep.plan import Skeleton
 from lrbench.sweep.spec import SweepSpec
 
@@ -41,58 +41,56 @@ class Dense:
         return tuple((squares / squares[-1]).tolist()) if squares[-1] > 0 else (1.0,) * len(squares)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What all trials of a run share; `weights` is the directory of trained weights."""
+
+    spec: SweepSpec
+    data: Dataset
+    weights: Path
+    environment: str
+    commit: str
+
+    def recipe(self, stage: Stage) -> Recipe:
+        """How a stage trains."""
+        return self.spec.baseline if stage == "baseline" else self.spec.finetune
+
+
 def trained(
-    model: nn.Module,
-    path: Path,
-    *,
-    data: Dataset,
-    recipe: Recipe,
-    how: Batching,
-    stage: str,
-    seed: int,
-    notify: Notify,
+    model: nn.Module, key: str, *, bench: Bench, stage: Stage, seed: int, notify: Notify
 ) -> tuple[tuple[Epoch, ...], bool]:
-    """Train a model in place, or load what an earlier training of the same digest left at `path`.
+    """Train a model in place, or load the weights that an earlier training of the same key left.
 
     Returns: the epochs, and whether the weights were reused.
     """
+    recipe, path = bench.recipe(stage), bench.weights / f"{key}.safetensors"
     if recipe.epochs == 0:
         return (), False
     if path.exists():
         return recall_weights(model, path), True
-    steps = train_(
-        model,
-        data.train,
-        recipe=recipe,
-        how=how,
-        stage=stage,
-        seed=seed,
-        on_step=lambda done, total: notify(stage, done, total),
+    epochs = tuple(
+        train_(
+            model,
+            bench.data.train,
+            recipe=recipe,
+            how=batching(recipe, bench.spec.data),
+            stage=stage,
+            seed=seed,
+            on_step=lambda done, total: notify(stage, done, total),
+        )
     )
-    epochs = tuple(steps)
     keep_weights(model, path, epochs=epochs)
     return epochs, False
 
 
-def train_dense(
-    skeleton: Skeleton, key: str, *, spec: SweepSpec, data: Dataset, seed: int, weights: Path, notify: Notify
-) -> Dense:
+def train_dense(skeleton: Skeleton, key: str, *, bench: Bench, seed: int, notify: Notify) -> Dense:
     """Train the dense model by the baseline recipe (or recall it) and measure its accuracy on the test split."""
     model = deepcopy(skeleton.model)
-    how = batching(spec.baseline, spec.data)
+    how = batching(bench.spec.baseline, bench.spec.data)
     model.to(device=how.device, memory_format=how.memory_format)  # type: ignore[call-overload]
-    epochs, _ = trained(
-        model,
-        weights / f"{key}.safetensors",
-        data=data,
-        recipe=spec.baseline,
-        how=how,
-        stage="baseline",
-        seed=seed,
-        notify=notify,
-    )
+    epochs, _ = trained(model, key, bench=bench, stage="baseline", seed=seed, notify=notify)
     notify("evaluate", 0, 1)
-    accuracy = evaluate(model, test_batches(data.test, how))
+    accuracy = evaluate(model, test_batches(bench.data.test, how))
 
     @cache
     def svd(layer: str, scheme: str) -> Svd:

@@ -11,12 +11,15 @@ import torch
 from torch import nn
 
 from lrbench.errors import InputError
+from lrbench.learn.datasets import identify
 from lrbench.learn.models import FILES, build_model
+from lrbench.learn.train import pick_device
 from lrbench.lowrank.compress import Cut, choose_rank
 from lrbench.lowrank.layers import Layer, find_layers, select
 from lrbench.lowrank.ranks import parse_rule
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.cost import measure_cost
+from lrbench.measure.latency import settings
 from lrbench.records import SCHEMA, Architecture, Cost, Factorized, Trial
 from lrbench.sweep.spec import SweepSpec
 
@@ -50,16 +53,22 @@ def build_skeleton(spec: SweepSpec, *, classes: int, seed: int) -> Skeleton:
     model, note = build_model(spec.model, classes=classes, image_size=size)
     layers = find_layers(model, (3, size, size))
     for name in spec.chosen_layer_sets():
-        choice = spec.layer_sets[name]
-        if not select(layers, include=choice.include, exclude=choice.exclude, kinds=choice.kinds):
-            names = [layer.name for layer in layers if layer.kind in choice.kinds]
+        if not layers_of(spec, name, layers):
+            kinds = spec.layer_sets[name].kinds
+            names = [layer.name for layer in layers if layer.kind in kinds]
             some = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
             raise InputError(
-                f"layer_sets.{name} matches no {' or '.join(choice.kinds)} layer of {spec.model.name}; "
+                f"layer_sets.{name} matches no {' or '.join(kinds)} layer of {spec.model.name}; "
                 f"its layers: {some or 'none of that kind'}"
             )
     cost = measure_cost(model, (3, size, size))
     return Skeleton(model=model, note=note, classes=classes, layers=layers, cost=cost)
+
+
+def layers_of(spec: SweepSpec, layer_set: str, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layers of a model that a layer set selects."""
+    choice = spec.layer_sets[layer_set]
+    return select(layers, include=choice.include, exclude=choice.exclude, kinds=choice.kinds)
 
 
 def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
@@ -118,14 +127,26 @@ def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
     return tuple(trials)
 
 
+def prepare_sweep(spec: SweepSpec) -> tuple[tuple[Trial, ...], Skeleton]:
+    """The trials of a spec and the untrained dense model; refuses what cannot run here before anything starts.
+
+    Raises: InputError for a device that is absent, data or a model that cannot be used.
+    """
+    settings(spec.latency)
+    for recipe in (spec.baseline, spec.finetune):
+        pick_device(recipe.device)
+    identity, classes = identify(spec.data)
+    skeleton = build_skeleton(spec, classes=classes, seed=0)
+    return plan_trials(spec, identity=identity), skeleton
+
+
 def choose_cuts(
     trial: Trial, spec: SweepSpec, *, model: nn.Module, layers: tuple[Layer, ...], energies: Energies
 ) -> tuple[Cut, ...]:
     """What happens to each layer of the model in a trial, with the reason where it stays dense."""
     if trial.scheme == "dense":
         return tuple(Cut(layer=layer, scheme="dense", rank=None, reason="dense control") for layer in layers)
-    choice = spec.layer_sets[trial.layer_set]
-    chosen = select(layers, include=choice.include, exclude=choice.exclude, kinds=choice.kinds)
+    chosen = layers_of(spec, trial.layer_set, layers)
     rule = parse_rule(trial.rank_rule)
 
     def cut(layer: Layer) -> Cut:

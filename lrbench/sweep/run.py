@@ -1,10 +1,11 @@
-"""Run what is missing of a sweep: accuracy trials first, then timing alone. A record is yielded as soon as it is made."""
+"""Run what is missing of a sweep: accuracy trials first, then timing alone; each record is yielded once made."""
 
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import nn
 
 from lrbench.learn.datasets import load_dataset
 from lrbench.lowrank.compress import restructure
-from lrbench.measure.environment import read_commit, read_environment
+from lrbench.measure.environment import read_commit
 from lrbench.measure.latency import prepare, quiet, settings, time_rounds
 from lrbench.records import (
     Architecture,
@@ -26,10 +27,10 @@ from lrbench.records import (
     Spectra,
     Trial,
 )
-from lrbench.sweep.dense import Dense, train_dense
+from lrbench.sweep.dense import Bench, Dense, train_dense
 from lrbench.sweep.plan import Skeleton, architecture_of, build_skeleton
 from lrbench.sweep.spec import SweepSpec
-from lrbench.sweep.trial import Bench, dense_spectra, now, run_trial, trained_spectra
+from lrbench.sweep.trial import dense_spectra, now, run_trial, trained_spectra
 
 Notify = Callable[[str, str, int, int], None]
 """Called with (what, stage, done, total) as work goes on."""
@@ -43,9 +44,7 @@ class Timing:
     architectures: tuple[Architecture, ...]
 
 
-def missing_trials(
-    trials: Sequence[Trial], records: Sequence[Record], *, retry_failed: bool
-) -> tuple[Trial, ...]:
+def missing_trials(trials: Sequence[Trial], records: Sequence[Record], *, retry_failed: bool) -> tuple[Trial, ...]:
     """The planned trials that the log does not hold; failed ones only count as missing when they are to be retried."""
     kinds = (Measurement,) if retry_failed else (Measurement, Failure)
     held = {record.trial.key for record in records if isinstance(record, kinds)}
@@ -62,7 +61,7 @@ def missing_timings(
         for record in records
         if isinstance(record, Measurement) and record.trial.key in planned
     }
-    timings = []
+    timings: list[Timing] = []
     for setting in settings(spec.latency):
         held = {
             architecture.key
@@ -71,13 +70,21 @@ def missing_timings(
             for architecture in record.architectures
         }
         due = [architecture for key, architecture in wanted.items() if key not in held]
-        for start in range(0, len(due), spec.latency.group):
-            timings.append(Timing(setting=setting, architectures=tuple(due[start : start + spec.latency.group])))
+        timings += [
+            Timing(setting=setting, architectures=tuple(due[start : start + spec.latency.group]))
+            for start in range(0, len(due), spec.latency.group)
+        ]
     return tuple(timings)
 
 
 def run_sweep(
-    spec: SweepSpec, todo: Sequence[Trial], *, held: Sequence[Record], cache: Path, notify: Notify
+    spec: SweepSpec,
+    todo: Sequence[Trial],
+    *,
+    held: Sequence[Record],
+    environment: Environment,
+    cache: Path,
+    notify: Notify,
 ) -> Iterator[Record]:
     """Run the accuracy trials; a trial that raises becomes a Failure and the sweep goes on.
 
@@ -85,20 +92,18 @@ def run_sweep(
         spec: the sweep.
         todo: the trials to run.
         held: what the log already holds.
+        environment: of this machine.
         cache: directory for decoded images and trained weights.
         notify: told of progress.
 
     Raises: InputError when model or data cannot be used.
     """
-    environment = read_environment()
     if environment not in held:
         yield environment
     if not todo:
         return
     data = load_dataset(spec.data, cache=cache / "images", report=lambda *done: notify("images", *done))
-    bench = Bench(
-        spec=spec, data=data, weights=cache / "weights", environment=environment.key, commit=read_commit()
-    )
+    bench = Bench(spec=spec, data=data, weights=cache / "weights", environment=environment.key, commit=read_commit())
     known = {
         (record.baseline, record.scheme, layer.layer)
         for record in held
@@ -110,16 +115,9 @@ def run_sweep(
         seed, started = trials[0].baseline_seed, time.perf_counter()
         skeleton = build_skeleton(spec, classes=data.classes, seed=seed)
         try:
-            dense = train_dense(
-                skeleton,
-                baseline,
-                spec=spec,
-                data=data,
-                seed=seed,
-                weights=bench.weights,
-                notify=lambda *done, seed=seed: notify(f"dense seed {seed}", *done),
-            )
-        except Exception as error:  # noqa: BLE001 - whatever went wrong is kept as a record
+            follow = partial(notify, f"dense seed {seed}")
+            dense = train_dense(skeleton, baseline, bench=bench, seed=seed, notify=follow)
+        except Exception as error:  # whatever went wrong is kept as a record
             for trial in trials:
                 yield _failure(trial, bench, error=error, stage="baseline", started=started)
             continue
@@ -148,7 +146,7 @@ def _run_one(
         if cut and trial.scheme == "writeback":
             yield trained_spectra(trial, model, cut)
         yield measurement
-    except Exception as error:  # noqa: BLE001 - whatever went wrong is kept as a record
+    except Exception as error:  # whatever went wrong is kept as a record
         yield _failure(trial, bench, error=error, stage=stage, started=started)
 
 

@@ -3,15 +3,12 @@
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 from torch import nn
 
 from lrbench.learn.batches import test_batches
-from lrbench.learn.datasets import Dataset
 from lrbench.learn.train import batching
 from lrbench.lowrank.compress import Cut, compress, layer_rank, singular_values
 from lrbench.lowrank.schemes import SCHEMES
@@ -20,23 +17,10 @@ from lrbench.measure.accuracy import evaluate
 from lrbench.measure.cost import measure_cost
 from lrbench.measure.environment import peak_memory_bytes
 from lrbench.records import Layer, LayerSpectrum, Measurement, Spectra, Trial
-from lrbench.sweep.dense import Dense, Notify, trained
+from lrbench.sweep.dense import Bench, Dense, Notify, trained
 from lrbench.sweep.plan import architecture_of, choose_cuts, layer_cost
-from lrbench.sweep.spec import SweepSpec
-
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """What all trials of a run share."""
-
-    spec: SweepSpec
-    data: Dataset
-    weights: Path
-    environment: str
-    commit: str
 
 
 def now() -> str:
@@ -77,16 +61,7 @@ def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tu
         _timed(lambda: evaluate(model, test_batches(bench.data.test, how))) if ranks else (dense.accuracy, 0.0)
     )
     (epochs, reused), finetune_s = _timed(
-        lambda: trained(
-            model,
-            bench.weights / f"{trial.key}.safetensors",
-            data=bench.data,
-            recipe=spec.finetune,
-            how=how,
-            stage="finetune",
-            seed=trial.seed,
-            notify=notify,
-        )
+        lambda: trained(model, trial.key, bench=bench, stage="finetune", seed=trial.seed, notify=notify)
     )
     notify("evaluate", 0, 1)
     finetuned, again_s = _timed(lambda: evaluate(model, test_batches(bench.data.test, how)))
@@ -161,9 +136,7 @@ def trained_spectra(trial: Trial, model: nn.Module, layers: tuple[str, ...]) -> 
         trial=trial.key,
         scheme=trial.scheme,
         layers=tuple(
-            LayerSpectrum(
-                layer=name, values=tuple(singular_values(model.get_submodule(name), trial.scheme).tolist())
-            )
+            LayerSpectrum(layer=name, values=tuple(singular_values(model.get_submodule(name), trial.scheme).tolist()))
             for name in layers
         ),
     )

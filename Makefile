@@ -1,0 +1,51 @@
+# Every target sets up .venv by itself. SPEC=, OUT=, SET='key=value ...' and PYTHON= override the defaults.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SPEC ?= bench/sweeps/digits.toml
+OUT ?= results/$(basename $(notdir $(SPEC)))
+SET ?=
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep plots plan test check format bench clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "lrbench needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+sweep: $(READY) ## run what is missing of SPEC into OUT, and draw its figures
+	$(BIN)/lrbench sweep $(SPEC) --out $(OUT) $(foreach pair,$(SET),--set $(pair))
+
+plots: $(READY) ## draw the figures of OUT again, from its tables
+	$(BIN)/lrbench plots $(OUT)
+
+plan: $(READY) ## show the trials of SPEC without running them
+	$(BIN)/lrbench plan $(SPEC) $(foreach pair,$(SET),--set $(pair))
+
+test: $(READY) ## run the tests
+	$(BIN)/pytest
+
+check: $(READY) ## format, lint, types, floors and tests: what CI runs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+format: $(READY) ## rewrite the sources in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## time what lrbench itself does, beside a reference, into .benchmarks/
+	$(BIN)/pytest bench --benchmark-autosave --benchmark-group-by=group
+
+clean: ## remove the environment, caches and build files; results/, data/ and cache/ stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
+	find lrbench bench tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,180 @@
+"""Figures: a frame in, a matplotlib figure out; someone else saves it."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, PercentFormatter
+
+from lrbench.report.frame import pareto
+
+mpl.use("agg")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+STYLE = {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+WIDTH, HEIGHT = 8.0, 5.2
+
+
+def _canvas(columns: int = 1, rows: int = 1, *, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
+    """An empty figure of 800 px at 100 dpi, laid out by itself."""
+    with sns.axes_style("whitegrid", STYLE):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    return figure, list(axes.flat)
+
+
+def _colours(names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
+    """A colour-blind-safe colour for each name, the same for the same names."""
+    known = ["channel", "spatial", "linear", "writeback", "weight", "tucker2"]
+    order = known + sorted(set(names) - set(known))
+    palette = sns.color_palette("colorblind", max(10, len(order)))
+    return {name: palette[i] for i, name in enumerate(order)}
+
+
+def _markers(names: Sequence[str]) -> dict[str, str]:
+    return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(sorted(set(names)))}
+
+
+def _say_empty(axis: Axes, text: str) -> None:
+    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color="0.4")
+    axis.set_xticks([])
+
+
+def pareto_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, title: str) -> Figure:
+    """Finetuned accuracy against a cost: every trial, the dense control, and the Pareto front of them all.
+
+    Args:
+        points: finished trials; `cost_low` and `cost_high` columns, when there, draw intervals.
+        cost: the column on the x-axis.
+        label: of the x-axis.
+        unit: at its ticks, such as `s`; "" for counts.
+        title: of the figure.
+    """
+    figure, (axis,) = _canvas()
+    axis.set(xlabel=label, ylabel="test accuracy after finetuning (%)", title=title)
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    axis.xaxis.set_major_formatter(EngFormatter(unit=unit))
+    if points.empty:
+        _say_empty(axis, "no finished trial")
+        return figure
+    dense = points[points["scheme"] == "dense"]
+    trials = points[points["scheme"] != "dense"]
+    colours, markers = _colours(list(trials["scheme"])), _markers(list(trials["layer_set"]))
+    front = pareto(points, cost=cost, value="accuracy_finetuned")
+    axis.step(front[cost], front["accuracy_finetuned"], where="post", color="0.55", lw=1.4, zorder=1)
+    on_front = set(front["trial"])
+    for (scheme, layer_set), group in trials.groupby(["scheme", "layer_set"]):
+        edge = ["black" if trial in on_front else "white" for trial in group["trial"]]
+        axis.scatter(
+            group[cost],
+            group["accuracy_finetuned"],
+            color=colours[str(scheme)],
+            marker=markers[str(layer_set)],
+            edgecolors=edge,
+            s=64,
+            zorder=3,
+        )
+    if "cost_low" in points:
+        spread = [points[cost] - points["cost_low"], points["cost_high"] - points[cost]]
+        axis.errorbar(
+            points[cost],
+            points["accuracy_finetuned"],
+            xerr=np.clip(spread, 0, None),
+            fmt="none",
+            ecolor="0.6",
+            lw=1,
+            zorder=2,
+        )
+    axis.scatter(dense[cost], dense["accuracy_finetuned"], color="black", marker="*", s=170, zorder=4)
+    _key(axis, schemes=list(trials["scheme"]), layer_sets=list(trials["layer_set"]))
+    return figure
+
+
+def _key(axis: Axes, *, schemes: Sequence[str], layer_sets: Sequence[str]) -> None:
+    """A legend beside the axes: colour is the scheme, shape the layer set."""
+    colours, markers = _colours(schemes), _markers(layer_sets)
+    line = mpl.lines.Line2D
+    handles = [
+        line([], [], color=colours[name], marker="o", ls="", ms=8, label=name) for name in dict.fromkeys(schemes)
+    ]
+    handles += [
+        line([], [], color="0.35", marker=markers[name], ls="", ms=7, mfc="none", label=f"layers: {name}")
+        for name in dict.fromkeys(layer_sets)
+    ]
+    handles += [
+        line([], [], color="black", marker="*", ls="", ms=12, label="dense control"),
+        line([], [], color="0.55", lw=1.4, label="Pareto front"),
+    ]
+    axis.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
+
+
+def stages_figure(points: pd.DataFrame) -> Figure:
+    """Accuracy truncated -> finetuned of each trial, by rank rule; a panel for each layer set."""
+    trials = points[points["scheme"] != "dense"] if not points.empty else points
+    layer_sets = list(dict.fromkeys(trials["layer_set"])) if not trials.empty else []
+    figure, axes = _canvas(max(1, min(3, len(layer_sets))), max(1, -(-len(layer_sets) // 3)))
+    axes[0].set_ylabel("test accuracy (%)")
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    if trials.empty:
+        _say_empty(axes[0], "no finished trial")
+        return figure
+    colours = _colours(list(trials["scheme"]))
+    rules = list(dict.fromkeys(trials["rank_rule"]))
+    schemes = list(dict.fromkeys(trials["scheme"]))
+    control = points[points["scheme"] == "dense"]["accuracy_finetuned"].mean()
+    for axis, layer_set in zip(axes, layer_sets, strict=False):
+        group = trials[trials["layer_set"] == layer_set]
+        shift = {scheme: (i - (len(schemes) - 1) / 2) * 0.22 for i, scheme in enumerate(schemes)}
+        x = group["rank_rule"].map(rules.index).astype(float) + group["scheme"].map(shift).astype(float)
+        shades = group["scheme"].map(colours)
+        axis.vlines(x, group["accuracy_truncated"], group["accuracy_finetuned"], colors=list(shades), lw=1.6, alpha=0.6)
+        axis.scatter(x, group["accuracy_truncated"], facecolors="white", edgecolors=list(shades), s=42, zorder=3)
+        axis.scatter(x, group["accuracy_finetuned"], color=list(shades), s=42, zorder=3)
+        axis.axhline(group["accuracy_dense"].mean(), color="0.6", ls=":", lw=1.2)
+        axis.axhline(control, color="0.2", ls="--", lw=1.2)
+        axis.set(title=f"layers: {layer_set}", xlabel="rank rule", xlim=(-0.6, len(rules) - 0.4))
+        axis.set_xticks(range(len(rules)), rules, rotation=30, ha="right", fontsize=8)
+    for axis in axes[len(layer_sets) :]:
+        axis.set_visible(False)
+    line = mpl.lines.Line2D
+    handles = [line([], [], color=colours[name], marker="o", ls="", label=name) for name in schemes]
+    handles += [
+        line([], [], color="0.3", marker="o", mfc="white", ls="", label="truncated"),
+        line([], [], color="0.3", marker="o", ls="", label="finetuned"),
+        line([], [], color="0.6", ls=":", label="dense"),
+        line([], [], color="0.2", ls="--", label="dense, finetuned as long"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), fontsize=9, frameon=False)
+    return figure
+
+
+def spectra_figure(spectra: pd.DataFrame) -> Figure:
+    """Singular values of each layer over the largest one, by scheme; dashed: a written-back layer once trained."""
+    schemes = list(dict.fromkeys(spectra["scheme"]))
+    figure, axes = _canvas(max(1, min(3, len(schemes))), max(1, -(-len(schemes) // 3)))
+    axes[0].set_ylabel("singular value / largest")
+    if spectra.empty:
+        _say_empty(axes[0], "no layer was decomposed")
+        return figure
+    first = spectra.groupby(["baseline", "trial", "scheme", "layer"], dropna=False)["singular_value"].transform("max")
+    relative = spectra.assign(relative=spectra["singular_value"] / first.where(first > 0, 1.0))
+    layers = list(dict.fromkeys(spectra["layer"]))
+    shades = dict(zip(layers, sns.color_palette("viridis", len(layers)), strict=True))
+    baseline = spectra["baseline"].iloc[0]
+    least = max(1e-8, relative["relative"].min() / 1.5)
+    for axis, scheme in zip(axes, schemes, strict=False):
+        group = relative[(relative["scheme"] == scheme) & (relative["baseline"] == baseline)]
+        for (layer, trial), line in group.groupby(["layer", "trial"], dropna=False):
+            trained = not pd.isna(trial)
+            axis.plot(line["index"], line["relative"], color=shades[str(layer)], lw=1.3, ls="--" if trained else "-")
+        axis.set(title=scheme, xlabel="index of the singular value", xscale="log", yscale="log", ylim=(least, 1.5))
+    for axis in axes[len(schemes) :]:
+        axis.set_visible(False)
+    handles = [mpl.lines.Line2D([], [], color=shades[name], label=name) for name in layers]
+    if spectra["trial"].notna().any():
+        handles.append(mpl.lines.Line2D([], [], color="0.3", ls="--", label="written back, then trained"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    return figure
