@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lrbench.choices import DEFAULTS_HELP
 from lrbench.errors import InputError
-from lrbench.screen import Screen, table
+from lrbench.screen import Screen, console, table
 
 app = typer.Typer(
     help="Which rank, in which layers, buys me that latency, and what accuracy does it cost?",
@@ -21,8 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+out, err = console(stderr=False), console(stderr=True)
 
 SpecPath = Annotated[Path, typer.Argument(help="sweep spec, a TOML file", show_default=False)]
 Overrides = Annotated[
@@ -115,10 +113,11 @@ def _draw(folder: Path) -> None:
 
 def _summarise(folder: Path) -> int:
     """Print the trials worth having, and those that failed; give the number of failed ones."""
-    from lrbench.report.summary import COLUMNS, summarise
+    from lrbench.report.summary import COLUMNS, failed_trials, front_trials, rows_of
 
-    rows, setting, failed = summarise(folder)
-    out.print(table(f"Pareto front of {folder}: accuracy over MACs (latency ratio: {setting})", COLUMNS, rows))
+    front, failed = front_trials(folder), failed_trials(folder)
+    setting = front["setting"].iloc[0] if len(front) else "nothing finished"
+    out.print(table(f"Pareto front of {folder}: accuracy over MACs (latency: {setting})", COLUMNS, rows_of(front)))
     for trial in failed.itertuples():
         err.print(
             f"failed: {trial.scheme} {trial.layer_set} {trial.rank_rule} seed {trial.seed}: {trial.reason}",
@@ -162,6 +161,18 @@ def plots(folder: Folder) -> None:
     """
     with _exit_codes():
         _draw(folder)
+
+
+@app.command("table")
+def table_(folder: Folder) -> None:
+    """Print every finished trial of a results folder as a Markdown table, latency in the first setting timed.
+
+    Example: `lrbench table results/seed`
+    """
+    with _exit_codes():
+        from lrbench.report.summary import all_trials, markdown
+
+        _say(markdown(all_trials(folder)))
 
 
 if __name__ == "__main__":

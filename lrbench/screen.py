@@ -11,6 +11,15 @@ from rich.table import Table
 
 from lrbench.records import Failure, Measurement, Record, Session, Trial
 
+PIPE_WIDTH = 170
+"""Characters of a line of a table that goes to a pipe or file, which has no width of its own."""
+
+
+def console(*, stderr: bool) -> Console:
+    """Where texts go; long lines are left to the terminal."""
+    made = Console(stderr=stderr, soft_wrap=True)
+    return made if made.is_terminal else Console(stderr=stderr, soft_wrap=True, width=PIPE_WIDTH)
+
 
 def units_of(trials: Iterable[Trial]) -> int:
     """The work in trials: epochs of training, and one for the rest of each."""

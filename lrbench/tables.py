@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.records import SCHEMA, Accuracy, Environment, Failure, Measurement, Record, Session, Spectra, Trial
+from lrbench.records import SCHEMA, Accuracy, Environment, Failure, Measurement, Record, Session, Spectra
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "trials": (
@@ -61,19 +61,16 @@ def build_tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 
 def _frame(rows: Iterable[Row], columns: Sequence[str]) -> pd.DataFrame:
-    """A frame of these columns, whole numbers kept whole beside empty cells."""
-    frame = pd.DataFrame.from_records(list(rows), columns=list(columns)).convert_dtypes(convert_floating=False)
+    """A frame of these columns. Cells stay Python's own, so that whole numbers stay whole beside empty ones."""
+    frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
     frame.insert(0, "schema", SCHEMA)
     return frame
 
 
-def _trial_columns(trial: Trial) -> Row:
-    return {"trial": trial.key, **vars(trial)}
-
-
 def _trial_row(record: Measurement | Failure) -> Row:
     shared = {
-        **_trial_columns(record.trial),
+        "trial": record.trial.key,
+        **vars(record.trial),
         "environment": record.environment,
         "commit": record.commit,
         "started": record.started,

@@ -87,9 +87,10 @@ def compress(
         refusal = kind.refuses(model.get_submodule(name))
         if refusal is not None:
             raise ValueError(f"layer {name} cannot be factorized by scheme {scheme}: {refusal}")
+    factors = {name: truncate(decompose(model, name, scheme), rank) for name, rank in ranks.items()}
     small = restructure(model, [(name, scheme, rank) for name, rank in ranks.items()])
-    for name, rank in ranks.items():
-        kind.fill(small.get_submodule(name), *truncate(decompose(model, name, scheme), rank))
+    for name, (second, first) in factors.items():
+        kind.fill(small.get_submodule(name), second, first)
     return small
 
 

@@ -2,7 +2,9 @@
 
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,16 +29,21 @@ def measure_cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
         pooling); and the operators that it met and has no count for.
     """
     with warnings.catch_warnings():
-        # fvcore stands on torch.jit tracing, deprecated since torch 2.13; its import already warns.
-        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+        # fvcore stands on torch.jit, deprecated since torch 2.13: its import and its tracing both warn.
         warnings.filterwarnings("ignore", message=".*torch.jit")
         from fvcore.nn import FlopCountAnalysis
+        from fvcore.nn.jit_handles import conv_flop_count, get_shape
+
+        def same_padded(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+            """A convolution with padding='same' or 'valid', which fvcore has no count for."""
+            return Counter({"conv": conv_flop_count(*map(get_shape, (*inputs[:2], outputs[0])))})
 
         parameter = next(model.parameters())
         image = torch.zeros(1, *input_shape, dtype=parameter.dtype, device=parameter.device)
         logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
         analysis = FlopCountAnalysis(model.eval(), image)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        analysis.set_op_handle("aten::_convolution_mode", same_padded)
         counts = analysis.by_operator()
         uncounted = analysis.unsupported_ops()
     macs = sum(int(count) for name, count in counts.items() if name in MAC_OPERATORS)

@@ -1,6 +1,5 @@
 """Read a results folder's tables, and compute from raw rows what figures and summaries show."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +45,8 @@ def _texts(name: str) -> dict[str, type[str]]:
 
 def done_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """The trials that finished, with MAC and param ratios to their dense model."""
-    done = trials[trials["state"] == "done"]
+    whole = ["params", "macs", "dense_params", "dense_macs"]  # floats as long as a failed row leaves them empty
+    done = trials[trials["state"] == "done"].astype(dict.fromkeys(whole, "int64"))
     return done.assign(mac_ratio=done["macs"] / done["dense_macs"], param_ratio=done["params"] / done["dense_params"])
 
 
@@ -106,18 +106,7 @@ def pareto(frame: pd.DataFrame, *, cost: str, value: str) -> pd.DataFrame:
     Of rows equal in both, all are kept.
     """
     ordered = frame.sort_values([cost, value], ascending=[True, False], kind="stable")
-    best_cheaper = ordered.groupby(cost)[value].max().cummax().shift(fill_value=-np.inf)
+    best_cheaper = ordered.groupby(cost)[value].max().astype(float).cummax().shift(fill_value=-np.inf)
     best_equal = ordered.groupby(cost)[value].transform("max")
     keep = (ordered[value] == best_equal) & (ordered[value] > ordered[cost].map(best_cheaper))
     return ordered[keep]
-
-
-def best_trials(trials: pd.DataFrame, ratios: pd.DataFrame, *, count: int = 8) -> pd.DataFrame:
-    """The Pareto front of finetuned accuracy over MACs, cheapest first, with latency in the first setting timed."""
-    front = pareto(done_trials(trials), cost="macs", value="accuracy_finetuned")
-    if ratios.empty:
-        return front.head(count).assign(latency_s=np.nan, ratio=np.nan)
-    first = ratios.iloc[0][SETTING]
-    same = ratios[(ratios[SETTING] == first).all(axis=1)]
-    columns: Sequence[str] = ["architecture", "latency_s", "ratio", "ratio_low", "ratio_high"]
-    return front.merge(same[list(columns)], on="architecture", how="left").head(count)

@@ -1,36 +1,74 @@
-"""The words and numbers that a results folder is summed up in."""
+"""The numbers that a results folder is summed up in: a row of texts for each trial."""
 
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from lrbench.report.frame import best_trials, latency_ratios, load_table
+from lrbench.report.frame import SETTING, done_trials, latency_ratios, load_table, pareto
 
-COLUMNS = ("scheme", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio", "#latency", "#accuracy")
+COLUMNS = (
+    *("scheme", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
+    *("#latency ratio, 95 %", "#truncated", "#finetuned", "#rank after training"),
+)
+"""Headings; those that start with `#` stand over numbers."""
 
 
-def summarise(folder: Path) -> tuple[tuple[tuple[str, ...], ...], str, pd.DataFrame]:
-    """The Pareto front over MACs as rows of `COLUMNS`, the setting of its latencies, and the failed trials.
+def all_trials(folder: Path) -> pd.DataFrame:
+    """Every finished trial with its latency ratio in the first setting timed, and the ranks of its layers.
+
+    `setting` says which setting that is; `trained_ranks` are the numerical ranks, after training, of those layers
+    that any trial of the folder truncates.
 
     Raises: InputError when the folder holds no readable tables.
     """
-    trials = load_table(folder, "trials")
     ratios = latency_ratios(load_table(folder, "latency"))
-    rows = tuple(_row(trial) for trial in best_trials(trials, ratios).to_dict("records"))
-    return rows, _setting(ratios), trials[trials["state"] == "failed"]
-
-
-def _setting(ratios: pd.DataFrame) -> str:
+    done = done_trials(load_table(folder, "trials"))
+    ranks = _trained_ranks(load_table(folder, "layers"))
     if ratios.empty:
-        return "not timed"
-    first = ratios.iloc[0]
-    return f"{first['device']}, batch {first['batch_size']}, threads {first['threads']}, {first['memory_format']}"
+        return done.assign(ratio=float("nan"), setting="not timed", trained_ranks=done["trial"].map(ranks))
+    first = ratios.iloc[0][SETTING]
+    same = ratios[(ratios[SETTING] == first).all(axis=1)]
+    joined = done.merge(same[["architecture", "ratio", "ratio_low", "ratio_high"]], on="architecture", how="left")
+    setting = f"{first['device']}, batch {first['batch_size']}, threads {first['threads']}, {first['memory_format']}"
+    return joined.assign(setting=setting, trained_ranks=joined["trial"].map(ranks))
+
+
+def front_trials(folder: Path) -> pd.DataFrame:
+    """The trials on the Pareto front of finetuned accuracy over MACs, cheapest first; see `all_trials`."""
+    return pareto(all_trials(folder), cost="macs", value="accuracy_finetuned")
+
+
+def failed_trials(folder: Path) -> pd.DataFrame:
+    """The trials that failed, with their reasons."""
+    trials = load_table(folder, "trials")
+    return trials[trials["state"] == "failed"]
+
+
+def rows_of(trials: pd.DataFrame) -> list[tuple[str, ...]]:
+    """A row of texts under `COLUMNS` for each trial."""
+    return [_row(trial) for trial in trials.to_dict("records")]
+
+
+def markdown(trials: pd.DataFrame) -> str:
+    """The rows as a Markdown table."""
+    heads = [column.removeprefix("#") for column in COLUMNS]
+    marks = ["---:" if column.startswith("#") else "---" for column in COLUMNS]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, marks, *rows_of(trials)))
+
+
+def _trained_ranks(layers: pd.DataFrame) -> dict[Any, str]:
+    """By trial, the least and the largest numerical rank of the layers that some trial truncates."""
+    cut = set(layers.loc[layers["rank"].notna(), "layer"])
+    known = layers[layers["layer"].isin(cut) & layers["numerical_rank"].notna()]
+    return {
+        trial: "-".join(str(int(rank)) for rank in sorted({ranks.min(), ranks.max()}))
+        for trial, ranks in known.groupby("trial")["numerical_rank"]
+    }
 
 
 def _row(trial: dict[Any, Any]) -> tuple[str, ...]:
     timed = not pd.isna(trial["ratio"])
-    ratio = f"{trial['ratio']:.3f} ({trial['ratio_low']:.3f}-{trial['ratio_high']:.3f})" if timed else ""
     return (
         str(trial["scheme"]),
         str(trial["layer_set"]),
@@ -39,6 +77,8 @@ def _row(trial: dict[Any, Any]) -> tuple[str, ...]:
         f"{trial['params']:,}",
         f"{trial['macs']:,}",
         f"{trial['mac_ratio']:.3f}",
-        ratio,
+        f"{trial['ratio']:.3f} ({trial['ratio_low']:.3f}-{trial['ratio_high']:.3f})" if timed else "",
+        f"{trial['accuracy_truncated']:.2%}",
         f"{trial['accuracy_finetuned']:.2%}",
+        "" if pd.isna(trial["trained_ranks"]) else str(trial["trained_ranks"]),
     )

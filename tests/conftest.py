@@ -1,0 +1,83 @@
+"""What every test shares: one thread, no colours, and a tiny sweep that takes a second."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import Result
+from PIL import Image
+from typer.testing import CliRunner
+
+from lrbench.cli import app
+
+torch.set_num_threads(1)
+
+TINY_NET = """
+from torch import nn
+
+
+def build(num_classes=10):
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, num_classes),
+    )
+"""
+
+TINY_SPEC = """
+[model]
+name = "nets:build"
+[data]
+image_size = 8
+[baseline]
+epochs = 1
+[finetune]
+epochs = 1
+[sweep]
+schemes = ["channel", "writeback"]
+ranks = ["rank=2", "energy=0.5"]
+[layer_sets.convs]
+include = ["*"]
+[latency]
+devices = ["cpu"]
+rounds = 3
+warmup_s = 0.0
+block_s = 1e-9
+"""
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory to work in, with a user's own model in `nets.py` and a spec for it in `tiny.toml`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets.py").write_text(TINY_NET)
+    (tmp_path / "tiny.toml").write_text(TINY_SPEC)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(__import__("sys").modules, "nets", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def lrbench() -> Callable[..., Result]:
+    """The command line, in process."""
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def pictures() -> Callable[[Path], Path]:
+    """Writes a class-folder data set of 12 training and 4 validation images of 2 classes."""
+
+    def write(root: Path) -> Path:
+        random = np.random.default_rng(0)
+        for split, count in (("train", 6), ("val", 2)):
+            for shade, name in ((40, "cat"), (200, "dog")):
+                folder = root / split / name
+                folder.mkdir(parents=True)
+                for number in range(count):
+                    pixels = random.integers(shade - 30, shade + 30, (12, 10, 3)).astype(np.uint8)
+                    Image.fromarray(pixels).save(folder / f"{number}.png")
+        return root
+
+    return write

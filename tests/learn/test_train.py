@@ -1,0 +1,94 @@
+"""Batches and the training loop."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lrbench.choices import DataChoice, Finetune, Recipe
+from lrbench.errors import InputError
+from lrbench.learn.batches import AUGMENTATIONS, training_batches, training_steps
+from lrbench.learn.batches import test_batches as whole_batches
+from lrbench.learn.datasets import Split
+from lrbench.learn.train import DivergedError, batching, pick_device, train_
+
+
+def shades(count: int = 33, size: int = 8) -> Split:
+    """Dark and bright images, told apart by their class."""
+    labels = np.arange(count) % 2
+    images = np.random.default_rng(0).integers(0, 60, (count, 3, size, size)).astype(np.uint8)
+    images += (labels * 180).astype(np.uint8)[:, None, None, None]
+    return Split(images=images, labels=labels.astype(np.int64), indices=np.arange(count))
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+
+
+def run(model: nn.Module, recipe: Recipe, data: DataChoice, seed: int = 0) -> list:
+    how = batching(recipe, data)
+    return list(train_(model, shades(), recipe=recipe, how=how, stage="finetune", seed=seed))
+
+
+SMALL = DataChoice(image_size=8)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle"])
+def test_training_lowers_the_loss(optimizer: str, schedule: str) -> None:
+    lr = 0.05 if optimizer == "sgd" else 0.005
+    epochs = run(net(), Recipe(epochs=4, batch_size=8, lr=lr, optimizer=optimizer, schedule=schedule), SMALL)
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3, 4]
+    assert epochs[-1].loss < epochs[0].loss
+    assert epochs[-1].accuracy > 0.9
+
+
+@pytest.mark.parametrize("augment", AUGMENTATIONS)
+def test_the_same_seed_gives_the_same_weights(augment: str) -> None:
+    data = SMALL.model_copy(update={"augment": augment})
+
+    def weights(seed: int) -> torch.Tensor:
+        model = net()
+        run(model, Finetune(epochs=2, batch_size=8), data, seed)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
+
+
+def test_a_loss_that_is_no_longer_finite_stops_the_training() -> None:
+    with pytest.raises(DivergedError, match=r"loss became (nan|inf) in epoch \d+, step \d+ of the finetune"):
+        run(net(), Recipe(epochs=3, lr=1e30, batch_size=8), SMALL)
+
+
+def test_a_last_batch_of_one_image_is_left_out() -> None:
+    how = batching(Recipe(batch_size=8), SMALL)
+    torch.manual_seed(0)
+    sizes = [len(labels) for _, labels in training_batches(shades(33), how)]
+    assert sizes == [8, 8, 8, 8]
+    assert training_steps(shades(33), how) == 4
+    assert training_steps(shades(34), how) == 5
+    assert sum(len(labels) for _, labels in whole_batches(shades(33), how)) == 33
+
+
+def test_pixels_are_scaled_and_normalised_by_channel() -> None:
+    data = DataChoice(image_size=8, mean=(0.5, 0.0, 1.0), std=(0.5, 1.0, 2.0))
+    split = dataclasses.replace(shades(1), images=np.full((1, 3, 8, 8), 255, dtype=np.uint8))
+    ((images, _),) = whole_batches(split, batching(Recipe(), data))
+    assert images[0, :, 0, 0].tolist() == [1.0, 1.0, 0.0]
+    assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_augmented_image_keeps_its_shape() -> None:
+    image = torch.randint(0, 255, (3, 8, 8), dtype=torch.uint8)
+    for make in AUGMENTATIONS.values():
+        assert make(8)(image).shape == image.shape
+
+
+@pytest.mark.parametrize("name", ["warp", "cuda:99", "meta-drive"])
+def test_a_device_that_is_not_here_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"device '{name}' is not to be had here"):
+        pick_device(name)

@@ -1,0 +1,94 @@
+"""Which layers are found and selected, which ranks they get, and why a layer stays dense."""
+
+import pytest
+import torch
+from torch import nn
+
+from lrbench.lowrank.compress import choose_rank, compress, layer_rank
+from lrbench.lowrank.layers import find_layers, select
+from lrbench.lowrank.ranks import Rank
+from lrbench.lowrank.schemes import SCHEMES
+
+NET = nn.Sequential(
+    nn.Conv2d(3, 64, 7, stride=2, padding=3), nn.Conv2d(64, 64, 3, groups=2), nn.Flatten(), nn.Linear(64 * 6 * 6, 5)
+)
+
+
+def test_a_shape_pass_finds_sizes_and_leaves_the_model_as_it_was() -> None:
+    NET.train()
+    layers = find_layers(NET, (3, 16, 16))
+    assert [layer.name for layer in layers] == ["0", "1", "3"]
+    assert [layer.shape.out_size for layer in layers] == [(8, 8), (6, 6), (1, 1)]
+    assert all(module.training for module in NET.modules())
+    assert not any(module._forward_hooks for module in NET.modules())
+
+
+def test_tokens_multiply_the_macs_of_a_linear_layer() -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Linear(3, 4)
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return self.embed(image.flatten(2).transpose(1, 2))
+
+    (layer,) = find_layers(Tokens(), (3, 5, 7))
+    assert layer.shape.macs == 5 * 7 * 3 * 4
+
+
+def test_selection_is_by_pattern_kind_and_exclusion() -> None:
+    layers = find_layers(NET, (3, 16, 16))
+
+    def names(include: list[str], exclude: list[str], kinds: list[str]) -> list[str]:
+        return [layer.name for layer in select(layers, include=include, exclude=exclude, kinds=kinds)]
+
+    assert names(["*"], [], ["conv", "linear"]) == ["0", "1", "3"]
+    assert names(["*"], ["1"], ["conv"]) == ["0"]
+    assert names(["3"], [], ["conv"]) == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "scheme", "rank", "reason"),
+    [
+        (0, "channel", 44, None),
+        (0, "channel", 45, "rank 45 reaches the break-even rank 44.59 in params"),
+        (0, "spatial", 19, None),
+        (0, "spatial", 20, "rank 20 reaches the break-even rank 19.20 in MACs"),
+        (1, "channel", 1, "grouped convolution (groups=2)"),
+        (1, "spatial", 1, "grouped convolution (groups=2)"),
+        (2, "channel", 1, "not a convolution"),
+        (0, "linear", 1, "neither a linear layer nor a 1x1 convolution"),
+        (0, "writeback", 64, None),
+        (0, "writeback", 65, "rank 65 exceeds the largest rank 64"),
+    ],
+)
+def test_a_layer_stays_dense_for_a_reason(layer: int, scheme: str, rank: int, reason: str | None) -> None:
+    found = find_layers(NET[:1], (3, 224, 224)) if layer == 0 else find_layers(NET, (3, 16, 16))
+    cut = choose_rank(NET, found[layer], scheme=scheme, rule=Rank(rank), energies=())
+    assert (cut.rank, cut.reason) == (rank if reason is None else None, reason)
+
+
+def test_a_refused_layer_is_an_error_when_named() -> None:
+    with pytest.raises(ValueError, match=r"layer 1 cannot be factorized by scheme channel: grouped"):
+        compress(NET, {"1": 2})
+
+
+@pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "linear"])
+def test_the_numerical_rank_is_the_rank_it_was_cut_to(scheme: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(16, 24, 3))
+    assert layer_rank(compress(model, {"0": 5}, scheme=scheme)[0], scheme) == 5
+    assert layer_rank(model[0], "writeback") == 24
+
+
+def test_training_grows_the_rank_of_a_written_back_layer_only() -> None:
+    torch.manual_seed(0)
+    model, image, target = nn.Sequential(nn.Conv2d(4, 16, 3)), torch.randn(8, 4, 6, 6), torch.randn(8, 16, 4, 4)
+    for scheme, expected in (("writeback", 16), ("channel", 2)):
+        small = compress(model, {"0": 2}, scheme=scheme)
+        optimizer = torch.optim.SGD(small.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (small(image) - target).square().mean().backward()
+            optimizer.step()
+        assert layer_rank(small[0], scheme) == expected

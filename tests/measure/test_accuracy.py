@@ -1,0 +1,37 @@
+"""Accuracy and environment."""
+
+import pytest
+import torch
+from torch import nn
+
+from lrbench.measure.accuracy import evaluate
+from lrbench.measure.environment import peak_memory_bytes, read_commit, read_environment
+
+
+def test_accuracy_is_the_share_of_right_answers_and_the_mean_cross_entropy() -> None:
+    logits = torch.randn(11, 3)
+    labels = torch.randint(0, 3, (11,))
+    found = evaluate(nn.Identity(), [(logits[:8], labels[:8]), (logits[8:], labels[8:])])
+    assert found.correct == int((logits.argmax(1) == labels).sum())
+    assert found.accuracy == found.correct / 11
+    assert found.loss == pytest.approx(float(nn.CrossEntropyLoss()(logits, labels)), rel=1e-6)
+
+
+def test_no_images_is_an_error() -> None:
+    with pytest.raises(ValueError, match="accuracy needs at least one image"):
+        evaluate(nn.Identity(), [])
+
+
+def test_a_logit_that_is_not_finite_is_an_error() -> None:
+    with pytest.raises(ArithmeticError, match="loss on the test images is nan"):
+        evaluate(nn.Identity(), [(torch.full((1, 2), float("nan")), torch.tensor([0]))])
+
+
+def test_the_environment_is_the_same_each_time_and_knows_this_machine() -> None:
+    found = read_environment()
+    assert found == read_environment()
+    assert found.torch == torch.__version__
+    assert found.cpus >= 1
+    assert len(found.key) == 12
+    assert peak_memory_bytes() > 10**7
+    assert read_commit()

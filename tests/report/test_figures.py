@@ -1,0 +1,71 @@
+"""Every figure, drawn with many rows, one row, no rows and a failed row, without torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import samples
+from PIL import Image
+
+from lrbench.records import Record
+from lrbench.report.draw import draw_figures
+from lrbench.report.figures import pareto_figure
+from lrbench.report.frame import done_trials
+from lrbench.store import Store
+from lrbench.tables import build_tables
+
+DENSE = samples.trial("d", scheme="dense", layer_set="none", rank_rule="none")
+LOGS = {
+    "many": samples.sweep(),
+    "one": [samples.measurement(samples.trial())],
+    "dense only": [samples.measurement(DENSE, macs=100, arch="dense"), samples.session({})],
+    "none": [],
+    "failed": [samples.failure(samples.trial())],
+    "two machines": [*samples.sweep(), samples.session({"a0": 0.5}, environment="e1")],
+}
+
+
+def folder_of(path: Path, records: list[Record]) -> Path:
+    with Store(path) as store:
+        for record in records:
+            store.append(record)
+        store.write_tables()
+    return path
+
+
+@pytest.mark.parametrize("case", LOGS)
+def test_every_figure_is_drawn(case: str, tmp_path: Path) -> None:
+    drawn = draw_figures(folder_of(tmp_path, LOGS[case]))
+    settings = {"many": 1, "dense only": 1, "two machines": 2}.get(case, 0)
+    assert len(drawn) == 4 + settings
+    for path in drawn:
+        with Image.open(path) as picture:
+            assert picture.width == 800
+        assert path.with_suffix(".svg").read_text().startswith("<?xml")
+    assert sorted(p.name for p in (tmp_path / "figures").iterdir()) == sorted(
+        path.with_suffix(suffix).name for path in drawn for suffix in (".png", ".svg")
+    ), "no half-written file is left"
+
+
+def test_every_finished_trial_and_the_front_are_on_the_chart() -> None:
+    points = done_trials(build_tables(samples.sweep())["trials"].infer_objects())
+    figure = pareto_figure(points, cost="macs", label="MACs", unit="", title="t")
+    drawn = sum(len(collection.get_offsets()) for collection in figure.axes[0].collections)
+    assert drawn == len(points) == 9
+    labels = {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
+    assert labels == {"channel", "spatial", "layers: early", "layers: late", "dense control", "Pareto front"}
+
+
+def test_plots_need_no_torch(tmp_path: Path) -> None:
+    folder_of(tmp_path, samples.sweep())
+    (tmp_path / "records.jsonl").unlink()  # the tables alone must do
+    code = (
+        "import sys; from typer.testing import CliRunner; from lrbench.cli import app; "
+        f"result = CliRunner().invoke(app, ['plots', {str(tmp_path)!r}]); print(result.output); "
+        "heavy = {'torch', 'torchvision', 'fvcore'} & set(sys.modules); "
+        "sys.exit(result.exit_code or len(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 figures in" in done.stdout

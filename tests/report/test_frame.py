@@ -1,0 +1,116 @@
+"""What is computed from tables: fronts, latency ratios, and clear errors for tables that are none."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import samples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrbench.errors import InputError
+from lrbench.records import Record
+from lrbench.report.frame import done_trials, latency_ratios, load_table, pareto
+from lrbench.report.summary import COLUMNS, all_trials, failed_trials, front_trials, markdown
+from lrbench.store import Store
+from lrbench.tables import build_tables
+
+
+def folder_of(path: Path, records: list[Record]) -> Path:
+    with Store(path) as store:
+        for record in records:
+            store.append(record)
+        store.write_tables()
+    return path
+
+
+@given(points=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25))
+def test_the_front_is_what_no_other_point_dominates(points: list[tuple[int, int]]) -> None:
+    frame = pd.DataFrame(points, columns=["cost", "value"])
+
+    def dominated(i: int) -> bool:
+        cost, value = points[i]
+        return any(c <= cost and v >= value and (c, v) != (cost, value) for c, v in points)
+
+    expected = [i for i in range(len(points)) if not dominated(i)]
+    front = pareto(frame, cost="cost", value="value")
+    assert sorted(front.index) == expected
+    assert front["cost"].is_monotonic_increasing
+
+
+def test_a_ratio_is_the_median_of_pairs_and_not_moved_by_slow_minutes() -> None:
+    random = np.random.default_rng(0)
+    minute = random.choice([1.0, 2.5], 400)  # the machine's fast and slow states
+    rows = build_tables([samples.session({"a0": 0.8}, rounds=400, noise=0.1)])["latency"].infer_objects()
+    mine = rows["architecture"] == "a0"
+    slow = rows.assign(latency_s=rows["latency_s"].astype(float), dense_latency_s=rows["dense_latency_s"].astype(float))
+    slow.loc[mine, ["latency_s", "dense_latency_s"]] = slow.loc[mine, ["latency_s", "dense_latency_s"]].mul(
+        minute, axis=0
+    )
+    (steady,), (noisy,) = (latency_ratios(f[mine])["ratio"] for f in (rows, slow))
+    assert steady == noisy == pytest.approx(0.8 * 1.1**0.5, rel=1e-12)
+
+
+def test_the_interval_holds_the_ratio_and_the_control_is_one() -> None:
+    ratios = latency_ratios(build_tables(samples.sweep())["latency"].infer_objects()).set_index("architecture")
+    assert ((ratios["ratio_low"] <= ratios["ratio"]) & (ratios["ratio"] <= ratios["ratio_high"])).all()
+    assert ratios.loc["dense", ["ratio", "ratio_low", "ratio_high"]].tolist() == [1, 1, 1]
+    assert ratios.loc["a3", "ratio_high"] == pytest.approx((0.4 + 0.07 * 3) * 1.02)
+
+
+def test_environments_are_never_mixed() -> None:
+    log = [samples.session({"a0": 0.5}), samples.session({"a0": 0.9}, environment="e1")]
+    ratios = latency_ratios(build_tables(log)["latency"].infer_objects())
+    assert ratios[ratios["architecture"] == "a0"][["environment", "ratio"]].to_numpy().tolist() == [
+        ["e0", 0.5],
+        ["e1", 0.9],
+    ]
+
+
+def test_tables_read_back_keep_names_that_look_like_numbers_or_nothing(tmp_path: Path) -> None:
+    odd = [samples.measurement(samples.trial(key, layer_set=key)) for key in ("0012", "null", "NA", "1e5")]
+    trials = load_table(folder_of(tmp_path, odd), "trials")
+    assert trials["trial"].tolist() == trials["layer_set"].tolist() == ["0012", "null", "NA", "1e5"]
+
+
+def test_the_best_trials_are_the_front_over_macs_with_latency(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, samples.sweep())
+    done = done_trials(load_table(folder, "trials"))
+    best = front_trials(folder)
+    assert best["trial"].tolist() == pareto(done, cost="macs", value="accuracy_finetuned")["trial"].tolist()
+    assert best["ratio"].notna().all()
+    assert set(best["setting"]) == {"cpu, batch 1, threads 1, contiguous"}
+    assert failed_trials(folder)["reason"].tolist() == ["finetune: DivergedError: loss became nan"]
+
+
+def test_the_markdown_table_has_a_row_for_each_finished_trial(tmp_path: Path) -> None:
+    lines = markdown(all_trials(folder_of(tmp_path, samples.sweep()))).splitlines()
+    assert len(lines) == 2 + 9
+    assert {line.count("|") for line in lines} == {len(COLUMNS) + 1}
+    assert lines[2].startswith(
+        "| dense | none | none | 0 | 200 | 100 | 1.000 | 1.000 (1.000-1.000) | 20.00% | 80.00% |"
+    )
+
+
+def test_a_folder_without_timings_has_a_table(tmp_path: Path) -> None:
+    trials = all_trials(folder_of(tmp_path, [samples.measurement(samples.trial())]))
+    assert trials["setting"].tolist() == ["not timed"]
+    assert trials["trained_ranks"].tolist() == ["8"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p.unlink(), r"is no results folder: it has no trials\.csv"),
+        (lambda p: p.write_text(""), "cannot be read as a table"),
+        (lambda p: p.write_bytes(b"\xff\xfe\x00"), "cannot be read as a table|lacks the columns"),
+        (lambda p: p.write_text("schema,trial\n1,a\n"), "lacks the columns state, reason"),
+        (lambda p: p.write_text(p.read_text().replace("\n1,", "\n9,")), "has schema 9, this lrbench reads 1"),
+    ],
+)
+def test_a_table_that_is_none_is_named(damage, message: str, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, samples.sweep())
+    damage(folder / "trials.csv")
+    with pytest.raises(InputError, match=message):
+        load_table(folder, "trials")

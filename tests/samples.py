@@ -1,0 +1,147 @@
+"""Made-up records, for tests of what stores, tables and figures do with them. None of these is a measurement."""
+
+from dataclasses import replace
+
+from lrbench.records import (
+    Accuracy,
+    Architecture,
+    Cost,
+    Epoch,
+    Factorized,
+    Failure,
+    Layer,
+    LayerSpectrum,
+    Measurement,
+    Record,
+    Round,
+    Session,
+    Setting,
+    Spectra,
+    Trial,
+)
+
+
+def trial(key: str = "t0", **changes: object) -> Trial:
+    made = Trial(
+        key=key,
+        baseline="b0",
+        model="resnet18",
+        weights="none",
+        data="digits",
+        image_size=32,
+        scheme="channel",
+        layer_set="early",
+        rank_rule="rank=8",
+        seed=0,
+        baseline_seed=0,
+        baseline_epochs=1,
+        finetune_epochs=1,
+    )
+    return replace(made, **changes)
+
+
+def architecture(key: str = "a0", *, dense: bool = False) -> Architecture:
+    layers = () if dense else (Factorized(layer="conv1", scheme="channel", rank=8),)
+    return Architecture(key=key, model="resnet18", image_size=32, classes=10, layers=layers)
+
+
+def layer(name: str = "conv1", **changes: object) -> Layer:
+    made = Layer(
+        layer=name,
+        kind="conv",
+        scheme="channel",
+        rank=8,
+        reason=None,
+        out_channels=64,
+        in_channels=3,
+        kernel_height=7,
+        kernel_width=7,
+        max_rank=64,
+        breakeven_rank_params=44.6,
+        breakeven_rank_macs=44.6,
+        params=1688,
+        macs=1688,
+        dense_params=9408,
+        dense_macs=9408,
+        weight_error=0.5,
+        energy=0.75,
+        numerical_rank=8,
+    )
+    return replace(made, **changes)
+
+
+def measurement(planned: Trial, *, macs: int = 50, correct: int = 80, arch: str = "a0") -> Measurement:
+    return Measurement(
+        trial=planned,
+        architecture=architecture(arch, dense=planned.scheme == "dense"),
+        environment="e0",
+        commit="c0",
+        started="2026-01-01T00:00:00+00:00",
+        cost=Cost(params=2 * macs, macs=macs, other_ops=3, uncounted=("aten::add_",)),
+        dense_cost=Cost(params=200, macs=100, other_ops=3, uncounted=()),
+        layers=(layer(), layer("fc", rank=None, reason="not in layer set early", weight_error=None)),
+        epochs=(Epoch(stage="finetune", epoch=1, loss=0.1, accuracy=0.9, learning_rate=0.01, seconds=1.0),),
+        dense=Accuracy(correct=90, samples=100, loss=0.3),
+        truncated=Accuracy(correct=20, samples=100, loss=2.3),
+        finetuned=Accuracy(correct=correct, samples=100, loss=0.5),
+        reused_weights=False,
+        truncate_s=0.1,
+        evaluate_s=0.2,
+        finetune_s=0.3,
+        peak_memory_bytes=1000,
+    )
+
+
+def failure(planned: Trial, reason: str = "DivergedError: loss became nan") -> Failure:
+    return Failure(
+        trial=planned,
+        environment="e0",
+        commit="c0",
+        started="2026-01-01T00:00:00+00:00",
+        stage="finetune",
+        reason=reason,
+        traceback="",
+        seconds=1.0,
+    )
+
+
+def session(ratios: dict[str, float], *, rounds: int = 5, noise: float = 0.0, environment: str = "e0") -> Session:
+    """Architectures whose calls take this ratio of the dense one's second, `noise` more in odd rounds."""
+    wall = [tuple(ratio * (1 + noise * (turn % 2)) for ratio in ratios.values()) for turn in range(rounds)]
+    return Session(
+        environment=environment,
+        commit="c0",
+        started="2026-01-01T00:00:00+00:00",
+        setting=Setting(device="cpu", batch_size=1, threads=1, memory_format="contiguous"),
+        architectures=(
+            architecture("dense", dense=True),
+            architecture("dense", dense=True),
+            *map(architecture, ratios),
+        ),
+        calls=(1,) * (2 + len(ratios)),
+        first_wall_s=(2.0,) * (2 + len(ratios)),
+        rounds=tuple(
+            Round(order=tuple(range(2 + len(ratios))), wall_s=(1.0, 1.0, *one), cpu_s=(1.0, 1.0, *one)) for one in wall
+        ),
+    )
+
+
+def spectra(name: str | None = None) -> Spectra:
+    values = (LayerSpectrum(layer="conv1", values=(3.0, 1.0, 0.0)), LayerSpectrum(layer="conv2", values=(2.0, 0.5)))
+    return Spectra(baseline="b0", trial=name, scheme="channel", layers=values)
+
+
+def sweep() -> list[Record]:
+    """A whole log: the dense control, trials of two schemes and layer sets, one failed, all timed."""
+    made: list[Record] = [
+        measurement(trial("d", scheme="dense", layer_set="none", rank_rule="none"), macs=100, arch="dense")
+    ]
+    names = {}
+    for number, (scheme, layer_set, rule) in enumerate(
+        (s, n, r) for s in ("channel", "spatial") for n in ("early", "late") for r in ("rank=8", "rank=16")
+    ):
+        key = f"a{number}"
+        planned = trial(f"t{number}", scheme=scheme, layer_set=layer_set, rank_rule=rule)
+        made.append(measurement(planned, macs=30 + 8 * number, correct=70 + (7 * number) % 20, arch=key))
+        names[key] = 0.4 + 0.07 * number
+    return [*made, failure(trial("f", rank_rule="rank=99")), spectra(), spectra("t0"), session(names, noise=0.02)]

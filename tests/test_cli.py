@@ -1,0 +1,172 @@
+"""The real commands on a user's own tiny model: what they write, skip, refuse and survive."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from lrbench.cli import app
+from lrbench.records import Measurement, Session
+from lrbench.store import LOG, read_records
+
+
+def test_a_sweep_of_the_users_own_model_end_to_end(workplace: Path, lrbench) -> None:
+    result = lrbench("sweep", "tiny.toml")
+    assert result.exit_code == 0, result.output
+    trials = pd.read_csv(workplace / "results/tiny/trials.csv")
+    assert trials["scheme"].tolist() == ["dense", "channel", "channel", "writeback", "writeback"]
+    assert set(trials["state"]) == {"done"}
+    assert (trials["samples"] == 360).all()
+    layers = pd.read_csv(workplace / "results/tiny/layers.csv")
+    measured = read_records(workplace / "results/tiny")
+    for record in measured:
+        if isinstance(record, Measurement):
+            norms = 2 * (8 + 16)
+            assert record.cost.macs == sum(layer.macs for layer in record.layers), "fvcore equals the closed formula"
+            assert record.cost.params == sum(layer.params for layer in record.layers) + norms
+    dense, channel, *_, writeback = (trials.iloc[i] for i in (0, 1, 3))
+    assert channel["macs"] < dense["macs"] == writeback["macs"]
+    assert writeback["architecture"] == dense["architecture"]
+    cut = layers[layers["trial"] == writeback["trial"]].dropna(subset="rank")
+    assert (cut["numerical_rank"] > cut["rank"]).all(), "training grows the rank of what was written back"
+    cut = layers[layers["trial"] == channel["trial"]].dropna(subset="rank")
+    assert (cut["numerical_rank"] == cut["rank"]).all()
+    assert set(layers.dropna(subset="reason")["reason"]) >= {"not in layer set convs", "dense control"}
+    latency = pd.read_csv(workplace / "results/tiny/latency.csv")
+    assert set(trials["architecture"]) == set(latency["architecture"])
+    assert len(list((workplace / "results/tiny/figures").glob("*.png"))) == 5
+    assert "5 trials planned, 0 skipped, 5 to run" in result.output
+
+    before = (workplace / "results/tiny" / LOG).read_bytes()
+    again = lrbench("sweep", "tiny.toml")
+    assert again.exit_code == 0
+    assert "5 trials planned, 5 skipped, 0 to run" in again.output
+    assert (workplace / "results/tiny" / LOG).read_bytes() == before
+
+
+def test_the_same_spec_gives_the_same_accuracies_and_new_settings_only_add_timings(workplace: Path, lrbench) -> None:
+    for name in ("a", "b"):
+        assert lrbench("sweep", "tiny.toml", "--out", name, "--cache", f"cache-{name}").exit_code == 0
+    a, b = (pd.read_csv(workplace / name / "trials.csv") for name in ("a", "b"))
+    same = ["trial", "architecture", "params", "macs", "loss_dense", "loss_truncated", "loss_finetuned"]
+    pd.testing.assert_frame_equal(a[same], b[same])
+    result = lrbench("sweep", "tiny.toml", "--out", "a", "--set", "latency.batch_sizes=[1,4]")
+    assert "5 skipped, 0 to run" in result.output
+    sizes = [record.setting.batch_size for record in read_records(workplace / "a") if isinstance(record, Session)]
+    assert sizes == [1, 4]
+
+
+def test_trained_weights_are_reused_by_another_sweep(workplace: Path, lrbench) -> None:
+    assert lrbench("sweep", "tiny.toml", "--out", "a").exit_code == 0
+    assert lrbench("sweep", "tiny.toml", "--out", "b").exit_code == 0
+    a, b = (pd.read_csv(workplace / name / "trials.csv") for name in ("a", "b"))
+    assert b["reused_weights"].all()
+    assert not a["reused_weights"].any()
+    assert a["loss_finetuned"].tolist() == b["loss_finetuned"].tolist()
+    epochs = [pd.read_csv(workplace / name / "epochs.csv") for name in ("a", "b")]
+    pd.testing.assert_frame_equal(*epochs)
+
+
+def test_a_failing_trial_is_a_row_and_the_others_go_on(workplace: Path, lrbench) -> None:
+    wild = ("--set", "finetune.lr=1e30", "--set", "finetune.schedule=constant", "--set", "latency.devices=[]")
+    result = lrbench("sweep", "tiny.toml", *wild)
+    assert result.exit_code == 1
+    trials = pd.read_csv(workplace / "results/tiny/trials.csv")
+    assert trials["state"].tolist() == ["failed"] * 5
+    assert trials["reason"].str.startswith("finetune: DivergedError: loss became").all()
+    skipped = lrbench("sweep", "tiny.toml", *wild)
+    assert (skipped.exit_code, "5 skipped" in skipped.output) == (1, True)
+    retried = lrbench("sweep", "tiny.toml", *wild, "--retry-failed")
+    assert (retried.exit_code, "0 skipped" in retried.output) == (1, True)
+
+
+def test_a_baseline_that_diverges_fails_every_trial_of_its_seed(workplace: Path, lrbench) -> None:
+    wild = ("--set", "baseline.lr=1e30", "--set", "baseline.schedule=constant", "--set", "latency.devices=[]")
+    assert lrbench("sweep", "tiny.toml", *wild).exit_code == 1
+    assert pd.read_csv(workplace / "results/tiny/trials.csv")["reason"].str.startswith("baseline: Diverged").all()
+
+
+def test_an_interrupted_sweep_resumes(workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lrbench.sweep import run
+
+    original, count = run.run_trial, iter(range(100))
+
+    def interrupted(*args: object, **kwargs: object) -> object:
+        if next(count) == 2:
+            raise KeyboardInterrupt
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(run, "run_trial", interrupted)
+    stopped = lrbench("sweep", "tiny.toml")
+    assert stopped.exit_code == 130
+    assert "what is finished is kept" in stopped.output
+    finished = lrbench("sweep", "tiny.toml")
+    assert (finished.exit_code, "2 skipped, 3 to run" in finished.output) == (0, True)
+    assert len(pd.read_csv(workplace / "results/tiny/trials.csv")) == 5
+
+
+def test_a_plan_shows_every_trial_and_writes_nothing(workplace: Path, lrbench) -> None:
+    before = sorted(workplace.rglob("*.*"))
+    result = lrbench("plan", "tiny.toml", "--set", "sweep.ranks=['rank=2', 'rank=5', 'energy=0.5']")
+    assert result.exit_code == 0, result.output
+    assert "7 trials of tiny.toml" in result.output
+    assert "layer set convs: 0 3" in result.output
+    assert "stay dense in channel convs rank=5 seed 0: 0: rank 5 reaches" not in result.output
+    assert [path for path in sorted(workplace.rglob("*.*")) if "__pycache__" not in str(path)] == before
+
+
+def test_the_planned_cost_is_the_measured_one(workplace: Path, lrbench) -> None:
+    planned = lrbench("plan", "tiny.toml", "--set", "sweep.ranks=['rank=2']").output
+    lrbench("sweep", "tiny.toml", "--set", "sweep.ranks=['rank=2']", "--set", "latency.devices=[]")
+    for row in pd.read_csv(workplace / "results/tiny/trials.csv").itertuples():
+        assert f"{row.macs:,}" in planned
+        assert f"{row.params:,}" in planned
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "finetune.epoch=1"], "unknown key finetune.epoch: did you mean 'epochs'?"),
+        (["--set", "model.name=resnet81"], "unknown model.name='resnet81'"),
+        (["--set", "model.weights=absent.safetensors"], "does not exist"),
+        (["--set", "data.name=mnist"], "unknown data.name='mnist'"),
+        (["--set", "data.name=folder", "--set", "data.root=absent"], "has no train/ and no val/"),
+        (["--set", "layer_sets.none_such.include=['stage9.*']"], "layer_sets.none_such matches no conv layer"),
+        (["--set", "latency.devices=['tpu']"], "unknown device 'tpu'"),
+        (["--set", "finetune.device=warp"], "device 'warp' is not to be had here"),
+        (["--set", "sweep.schemes=['svd']"], "unknown scheme 'svd'"),
+        (["--out", "nets.py/results"], "cannot be written"),
+    ],
+)
+def test_bad_input_exits_2_with_one_message_and_leaves_results_alone(
+    words: list[str], message: str, workplace: Path, lrbench
+) -> None:
+    kept = workplace / "results/tiny/records.jsonl"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("")
+    result = lrbench("sweep", "tiny.toml", *words)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert [path.name for path in kept.parent.iterdir()] == ["records.jsonl"]
+
+
+@pytest.mark.parametrize("words", [["plots", "nowhere"], ["plan", "nowhere.toml"], ["sweep", "nowhere.toml"]])
+def test_a_missing_file_exits_2(words: list[str], workplace: Path, lrbench) -> None:
+    result = lrbench(*words)
+    assert (result.exit_code, "Traceback" in result.output) == (2, False)
+    assert "nowhere" in result.output
+
+
+def test_a_corrupt_image_exits_2_and_is_named(workplace: Path, lrbench, pictures) -> None:
+    (pictures(workplace / "set") / "train/dog/3.png").write_bytes(b"no image")
+    words = ("--set", "data.name=folder", "--set", "data.root=set", "--set", "data.search_share=0.25")
+    result = lrbench("sweep", "tiny.toml", *words)
+    assert result.exit_code == 2
+    assert "train/dog/3.png cannot be read as an image" in result.output
+
+
+def test_help_shows_every_command_and_every_default() -> None:
+    assert {"sweep", "plan", "plots"} <= set(CliRunner().invoke(app, ["--help"]).output.split())
+    assert "weight_decay = 0.0005" in CliRunner().invoke(app, ["sweep", "--help"]).output
