@@ -16,6 +16,7 @@ help: ## show this list
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "lrbench needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 2; }
+	@echo 'setting up $(VENV); torch is large, so the first time takes some minutes'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -1,6 +1,7 @@
 """Made-up records, for tests of what stores, tables and figures do with them. None of these is a measurement."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from lrbench.records import (
     Accuracy,
@@ -19,6 +20,7 @@ from lrbench.records import (
     Spectra,
     Trial,
 )
+from lrbench.store import Store
 
 
 def trial(key: str = "t0", **changes: object) -> Trial:
@@ -145,3 +147,12 @@ def sweep() -> list[Record]:
         made.append(measurement(planned, macs=30 + 8 * number, correct=70 + (7 * number) % 20, arch=key))
         names[key] = 0.4 + 0.07 * number
     return [*made, failure(trial("f", rank_rule="rank=99")), spectra(), spectra("t0"), session(names, noise=0.02)]
+
+
+def folder_of(path: Path, records: list[Record]) -> Path:
+    """A results folder that holds these records."""
+    with Store(path) as store:
+        for record in records:
+            store.append(record)
+        store.write_tables()
+    return path

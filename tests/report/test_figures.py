@@ -8,11 +8,9 @@ import pytest
 import samples
 from PIL import Image
 
-from lrbench.records import Record
 from lrbench.report.draw import draw_figures
 from lrbench.report.figures import pareto_figure
 from lrbench.report.frame import done_trials
-from lrbench.store import Store
 from lrbench.tables import build_tables
 
 DENSE = samples.trial("d", scheme="dense", layer_set="none", rank_rule="none")
@@ -26,17 +24,9 @@ LOGS = {
 }
 
 
-def folder_of(path: Path, records: list[Record]) -> Path:
-    with Store(path) as store:
-        for record in records:
-            store.append(record)
-        store.write_tables()
-    return path
-
-
 @pytest.mark.parametrize("case", LOGS)
 def test_every_figure_is_drawn(case: str, tmp_path: Path) -> None:
-    drawn = draw_figures(folder_of(tmp_path, LOGS[case]))
+    drawn = draw_figures(samples.folder_of(tmp_path, LOGS[case]))
     settings = {"many": 1, "dense only": 1, "two machines": 2}.get(case, 0)
     assert len(drawn) == 4 + settings
     for path in drawn:
@@ -58,7 +48,7 @@ def test_every_finished_trial_and_the_front_are_on_the_chart() -> None:
 
 
 def test_plots_need_no_torch(tmp_path: Path) -> None:
-    folder_of(tmp_path, samples.sweep())
+    samples.folder_of(tmp_path, samples.sweep())
     (tmp_path / "records.jsonl").unlink()  # the tables alone must do
     code = (
         "import sys; from typer.testing import CliRunner; from lrbench.cli import app; "

@@ -10,19 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.errors import InputError
-from lrbench.records import Record
 from lrbench.report.frame import done_trials, latency_ratios, load_table, pareto
 from lrbench.report.summary import COLUMNS, all_trials, failed_trials, front_trials, markdown
-from lrbench.store import Store
 from lrbench.tables import build_tables
-
-
-def folder_of(path: Path, records: list[Record]) -> Path:
-    with Store(path) as store:
-        for record in records:
-            store.append(record)
-        store.write_tables()
-    return path
 
 
 @given(points=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25))
@@ -70,12 +60,12 @@ def test_environments_are_never_mixed() -> None:
 
 def test_tables_read_back_keep_names_that_look_like_numbers_or_nothing(tmp_path: Path) -> None:
     odd = [samples.measurement(samples.trial(key, layer_set=key)) for key in ("0012", "null", "NA", "1e5")]
-    trials = load_table(folder_of(tmp_path, odd), "trials")
+    trials = load_table(samples.folder_of(tmp_path, odd), "trials")
     assert trials["trial"].tolist() == trials["layer_set"].tolist() == ["0012", "null", "NA", "1e5"]
 
 
 def test_the_best_trials_are_the_front_over_macs_with_latency(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, samples.sweep())
+    folder = samples.folder_of(tmp_path, samples.sweep())
     done = done_trials(load_table(folder, "trials"))
     best = front_trials(folder)
     assert best["trial"].tolist() == pareto(done, cost="macs", value="accuracy_finetuned")["trial"].tolist()
@@ -85,7 +75,7 @@ def test_the_best_trials_are_the_front_over_macs_with_latency(tmp_path: Path) ->
 
 
 def test_the_markdown_table_has_a_row_for_each_finished_trial(tmp_path: Path) -> None:
-    lines = markdown(all_trials(folder_of(tmp_path, samples.sweep()))).splitlines()
+    lines = markdown(all_trials(samples.folder_of(tmp_path, samples.sweep()))).splitlines()
     assert len(lines) == 2 + 9
     assert {line.count("|") for line in lines} == {len(COLUMNS) + 1}
     assert lines[2].startswith(
@@ -94,7 +84,7 @@ def test_the_markdown_table_has_a_row_for_each_finished_trial(tmp_path: Path) ->
 
 
 def test_a_folder_without_timings_has_a_table(tmp_path: Path) -> None:
-    trials = all_trials(folder_of(tmp_path, [samples.measurement(samples.trial())]))
+    trials = all_trials(samples.folder_of(tmp_path, [samples.measurement(samples.trial())]))
     assert trials["setting"].tolist() == ["not timed"]
     assert trials["trained_ranks"].tolist() == ["8"]
 
@@ -110,7 +100,7 @@ def test_a_folder_without_timings_has_a_table(tmp_path: Path) -> None:
     ],
 )
 def test_a_table_that_is_none_is_named(damage, message: str, tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, samples.sweep())
+    folder = samples.folder_of(tmp_path, samples.sweep())
     damage(folder / "trials.csv")
     with pytest.raises(InputError, match=message):
         load_table(folder, "trials")
