@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -47,7 +46,7 @@ def pareto_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, tit
     """Finetuned accuracy against a cost: every trial, the dense control, and the Pareto front of them all.
 
     Args:
-        points: finished trials; `cost_low` and `cost_high` columns, when there, draw intervals.
+        points: finished trials with the interval of their accuracy; `cost_low` and `cost_high`, when there, are drawn.
         cost: the column on the x-axis.
         label: of the x-axis.
         unit: at its ticks, such as `s`; "" for counts.
@@ -77,20 +76,25 @@ def pareto_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, tit
             s=64,
             zorder=3,
         )
-    if "cost_low" in points:
-        spread = [points[cost] - points["cost_low"], points["cost_high"] - points[cost]]
-        axis.errorbar(
-            points[cost],
-            points["accuracy_finetuned"],
-            xerr=np.clip(spread, 0, None),
-            fmt="none",
-            ecolor="0.6",
-            lw=1,
-            zorder=2,
-        )
+    value = points["accuracy_finetuned"]
+    axis.errorbar(
+        points[cost],
+        value,
+        yerr=_spread(points, value, "accuracy"),
+        xerr=_spread(points, points[cost], "cost") if "cost_low" in points else None,
+        fmt="none",
+        ecolor="0.75",
+        elinewidth=1,
+        zorder=2,
+    )
     axis.scatter(dense[cost], dense["accuracy_finetuned"], color="black", marker="*", s=170, zorder=4)
     _key(axis, schemes=list(trials["scheme"]), layer_sets=list(trials["layer_set"]))
     return figure
+
+
+def _spread(points: pd.DataFrame, middle: "pd.Series[float]", name: str) -> "list[pd.Series[float]]":
+    """How far an interval reaches below and above its middle."""
+    return [(middle - points[f"{name}_low"]).clip(lower=0), (points[f"{name}_high"] - middle).clip(lower=0)]
 
 
 def _key(axis: Axes, *, schemes: Sequence[str], layer_sets: Sequence[str]) -> None:

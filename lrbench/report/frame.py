@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap
 
 from lrbench.errors import InputError
 from lrbench.records import SCHEMA
@@ -44,10 +44,21 @@ def _texts(name: str) -> dict[str, type[str]]:
 
 
 def done_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trials that finished, with MAC and param ratios to their dense model."""
+    """The trials that finished, with MAC and param ratios to their dense model.
+
+    `accuracy_low` and `accuracy_high` are the 95 % Wilson interval of the finetuned accuracy: what another test set of
+    this size could have said (Wilson 1927).
+    """
     whole = ["params", "macs", "dense_params", "dense_macs"]  # floats as long as a failed row leaves them empty
     done = trials[trials["state"] == "done"].astype(dict.fromkeys(whole, "int64"))
-    return done.assign(mac_ratio=done["macs"] / done["dense_macs"], param_ratio=done["params"] / done["dense_params"])
+    answers = zip(done["correct_finetuned"], done["samples"], strict=True)
+    spans = [binomtest(int(right), int(count)).proportion_ci(method="wilson") for right, count in answers]
+    return done.assign(
+        mac_ratio=done["macs"] / done["dense_macs"],
+        param_ratio=done["params"] / done["dense_params"],
+        accuracy_low=[span.low for span in spans],
+        accuracy_high=[span.high for span in spans],
+    )
 
 
 def latency_ratios(latency: pd.DataFrame, *, confidence: float = 0.95, resamples: int = 999) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import samples
+from matplotlib.collections import PathCollection
 from PIL import Image
 
 from lrbench.report.draw import draw_figures
@@ -41,7 +42,8 @@ def test_every_figure_is_drawn(case: str, tmp_path: Path) -> None:
 def test_every_finished_trial_and_the_front_are_on_the_chart() -> None:
     points = done_trials(build_tables(samples.sweep())["trials"].infer_objects())
     figure = pareto_figure(points, cost="macs", label="MACs", unit="", title="t")
-    drawn = sum(len(collection.get_offsets()) for collection in figure.axes[0].collections)
+    dots = [found for found in figure.axes[0].collections if isinstance(found, PathCollection)]
+    drawn = sum(len(found.get_offsets()) for found in dots)
     assert drawn == len(points) == 9
     labels = {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
     assert labels == {"channel", "spatial", "layers: early", "layers: late", "dense control", "Pareto front"}
