@@ -4,54 +4,103 @@ import pytest
 import torch
 import torchvision
 from pytest_benchmark.fixture import BenchmarkFixture
-from torch import nn
+from torch import Tensor, nn
 
-from lrbench.lowrank.compress import decompose_layer, restructure
-from lrbench.lowrank.layers import find_layers
+from lrbench.lowrank.compress import Shaped, decompose_layer, restructure
+from lrbench.lowrank.factors import weight_of
+from lrbench.lowrank.layers import Layer, find_layers
 from lrbench.lowrank.schemes import SCHEMES
-from lrbench.lowrank.svd import decompose, truncate
 from lrbench.measure.cost import measure_cost
 
-RANKS = (4, 8, 16, 24, 32, 40, 48, 56)
-
-
-@pytest.fixture(scope="module")
-def conv() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(128, 128, 3))
-
-
-@pytest.mark.benchmark(group="eight ranks of a 128x128x3x3 convolution")
-def bench_decompose_once(benchmark: BenchmarkFixture, conv: nn.Module) -> None:
-    def once() -> list[tuple[torch.Tensor, torch.Tensor]]:
-        svd = decompose_layer(conv, "0", "channel")
-        return [truncate(svd, rank) for rank in RANKS]
-
-    assert len(benchmark(once)) == len(RANKS)
-
-
-@pytest.mark.benchmark(group="eight ranks of a 128x128x3x3 convolution")
-def bench_decompose_per_rank(benchmark: BenchmarkFixture, conv: nn.Module) -> None:
-    matrix = SCHEMES["channel"].matrix(conv[0].weight)
-    assert len(benchmark(lambda: [truncate(decompose(matrix), rank) for rank in RANKS])) == len(RANKS)
+GRID = 32
+"""Ranks of a grid: 1/32, 2/32, ... of each layer's largest."""
 
 
 @pytest.fixture(scope="module")
 def resnet() -> nn.Module:
-    return torchvision.models.resnet18().eval()
+    torch.manual_seed(0)
+    return torchvision.models.resnet18(num_classes=10).eval()
 
 
-@pytest.mark.benchmark(group="MACs of ResNet-18 with one layer at rank 8")
-def bench_macs_by_formula(benchmark: BenchmarkFixture, resnet: nn.Module) -> None:
-    layers = find_layers(resnet, (3, 64, 64))
-    dense = measure_cost(resnet, (3, 64, 64)).macs
-    (layer,) = (layer for layer in layers if layer.name == "layer1.0.conv1")
-    macs = benchmark(lambda: dense - layer.shape.macs + SCHEMES["channel"].macs(layer.shape, 8))
-    small = restructure(resnet, [("layer1.0.conv1", "channel", 8)])
-    assert macs == measure_cost(small, (3, 64, 64)).macs
+@pytest.fixture(scope="module")
+def layers(resnet: nn.Module) -> list[Layer]:
+    """Every convolution but those of the last stage, whose decompositions would take minutes the naive way."""
+    found = find_layers(resnet, (3, 64, 64))
+    return [layer for layer in found if layer.kind == "conv" and not layer.name.startswith("layer4")]
 
 
-@pytest.mark.benchmark(group="MACs of ResNet-18 with one layer at rank 8")
-def bench_macs_by_tracing(benchmark: BenchmarkFixture, resnet: nn.Module) -> None:
-    small = restructure(resnet, [("layer1.0.conv1", "channel", 8)])
+def grid(layer: Layer) -> list[int]:
+    largest = SCHEMES["channel"].max_rank(layer.shape)
+    return sorted({max(1, largest * step // GRID) for step in range(1, GRID + 1)})
+
+
+def decompose_once(model: nn.Module, layers: list[Layer]) -> int:
+    """Factors at every rank of the grid from one decomposition a layer; gives their number."""
+    count = 0
+    for layer in layers:
+        decomposition = decompose_layer(model, layer.name, "channel")
+        count += sum(len(decomposition.cut(rank)) for rank in grid(layer))
+    return count
+
+
+def one_svd_a_layer(model: nn.Module, layers: list[Layer]) -> list[Tensor]:
+    """A single SVD of each weight, cut nowhere: the least that a plain SVD could cost."""
+    matrices = (weight_of(model.get_submodule(layer.name)).detach().flatten(1) for layer in layers)
+    return [torch.linalg.svd(matrix, full_matrices=False).S for matrix in matrices]
+
+
+@pytest.fixture(scope="module")
+def resnet50() -> nn.Module:
+    torch.manual_seed(0)
+    return torchvision.models.resnet50(num_classes=10).eval()
+
+
+@pytest.fixture(scope="module")
+def convs50(resnet50: nn.Module) -> list[Layer]:
+    return [layer for layer in find_layers(resnet50, (3, 64, 64)) if layer.kind == "conv"]
+
+
+@pytest.mark.benchmark(group="all 53 convolutions of ResNet-50")
+def bench_resnet50_at_32_ranks(benchmark: BenchmarkFixture, resnet50: nn.Module, convs50: list[Layer]) -> None:
+    assert benchmark.pedantic(decompose_once, args=(resnet50, convs50), rounds=3) > len(convs50)
+
+
+@pytest.mark.benchmark(group="all 53 convolutions of ResNet-50")
+def bench_resnet50_one_svd_a_layer(benchmark: BenchmarkFixture, resnet50: nn.Module, convs50: list[Layer]) -> None:
+    assert len(benchmark.pedantic(one_svd_a_layer, args=(resnet50, convs50), rounds=3)) == 53
+
+
+@pytest.mark.benchmark(group="truncate ResNet-18, stages 1 to 3, at 32 ranks")
+def bench_decompose_once(benchmark: BenchmarkFixture, resnet: nn.Module, layers: list[Layer]) -> None:
+    assert benchmark.pedantic(decompose_once, args=(resnet, layers), rounds=5, warmup_rounds=1) > len(layers)
+
+
+@pytest.mark.benchmark(group="truncate ResNet-18, stages 1 to 3, at 32 ranks")
+def bench_decompose_per_rank(benchmark: BenchmarkFixture, resnet: nn.Module, layers: list[Layer]) -> None:
+    def naive() -> int:
+        count = 0
+        for layer in layers:
+            matrix = weight_of(resnet.get_submodule(layer.name)).detach().flatten(1)
+            for rank in grid(layer):
+                u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
+                count += len((u[:, :rank] * s[:rank], vh[:rank]))
+        return count
+
+    assert benchmark.pedantic(naive, rounds=1) > len(layers)
+
+
+def shapes(layers: list[Layer]) -> list[Shaped]:
+    return [Shaped(layer=layer.name, scheme="channel", rank=8) for layer in layers]
+
+
+@pytest.mark.benchmark(group="MACs of ResNet-18 at rank 8")
+def bench_macs_by_formula(benchmark: BenchmarkFixture, resnet: nn.Module, layers: list[Layer]) -> None:
+    dense, scheme = measure_cost(resnet, (3, 64, 64)).macs, SCHEMES["channel"]
+    macs = benchmark(lambda: dense + sum(scheme.macs(layer.shape, 8) - layer.shape.macs for layer in layers))
+    assert macs == measure_cost(restructure(resnet, shapes(layers)), (3, 64, 64)).macs
+
+
+@pytest.mark.benchmark(group="MACs of ResNet-18 at rank 8")
+def bench_macs_by_tracing(benchmark: BenchmarkFixture, resnet: nn.Module, layers: list[Layer]) -> None:
+    small = restructure(resnet, shapes(layers))
     assert benchmark(lambda: measure_cost(small, (3, 64, 64))).macs > 0

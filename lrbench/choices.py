@@ -74,13 +74,28 @@ class Finetune(Recipe):
     schedule: Literal["constant", "cosine", "one-cycle"] = Field("cosine", description="learning rate over the steps")
 
 
+class CalibrationChoice(Choice):
+    """`[calibration]`: images that output truncation and batch norm look at, of the search split if there is one."""
+
+    images: int = Field(256, ge=0, description="how many; 0: batch norm is not re-estimated after truncation")
+    batch_size: int = Field(64, ge=2, description="images a pass")
+
+
 class SweepChoice(Choice):
     """`[sweep]`: the grid. Every combination is a trial; the dense control is added for each seed."""
 
     schemes: tuple[str, ...] = Field(("channel", "spatial"), min_length=1, description="names of schemes")
     layer_sets: tuple[str, ...] = Field((), description="names of `[layer_sets.NAME]`; empty: all of them")
+    truncations: tuple[Literal["plain", "output"], ...] = Field(
+        ("plain",),
+        min_length=1,
+        description="`plain`: least error of weights; `output`: of outputs on calibration images",
+    )
     ranks: tuple[str, ...] = Field(
-        ("fraction=0.25",), min_length=1, description="rank rules: `rank=8`, `fraction=0.25`, `energy=0.9`"
+        ("fraction=0.25",),
+        min_length=1,
+        description="rank rules: `rank=8`, `fraction=0.25`, `energy=0.9`, `params=0.5`, `macs=0.5`, `evbmf`; "
+        "each may end in `multiple=16` (rounds up) and `max=full` (also where nothing is saved)",
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="one replication each")
 
@@ -115,6 +130,7 @@ SECTIONS: dict[str, type[Choice]] = {
     "data": DataChoice,
     "baseline": Baseline,
     "finetune": Finetune,
+    "calibration": CalibrationChoice,
     "sweep": SweepChoice,
     "layer_sets.NAME": LayerSetChoice,
     "latency": LatencyChoice,

@@ -117,10 +117,17 @@ def _summarise(folder: Path) -> int:
 
     front, failed = front_trials(folder), failed_trials(folder)
     setting = front["setting"].iloc[0] if len(front) else "nothing finished"
-    out.print(table(f"Pareto front of {folder}: accuracy over MACs (latency: {setting})", COLUMNS, rows_of(front)))
+    out.print(
+        table(
+            f"Dense control and Pareto front of {folder}, accuracy over MACs (latency: {setting})",
+            COLUMNS,
+            rows_of(front),
+        )
+    )
     for trial in failed.itertuples():
         err.print(
-            f"failed: {trial.scheme} {trial.layer_set} {trial.rank_rule} seed {trial.seed}: {trial.reason}",
+            f"failed: {trial.scheme} {trial.truncation} {trial.layer_set} {trial.rank_rule} seed {trial.seed}: "
+            f"{trial.reason}",
             style="red",
             markup=False,
             highlight=False,

@@ -33,13 +33,16 @@ class Trial:
     baseline_seed: int
     baseline_epochs: int
     finetune_epochs: int
+    truncation: str = "plain"
+    calibration_images: int = 0
 
     @property
     def label(self) -> str:
-        """A short name for people: `channel early rank=8 seed 0`, `dense seed 0`."""
+        """A short name for people: `channel early rank=8 seed 0`, `channel output all ...`, `dense seed 0`."""
         if self.scheme == "dense":
             return f"dense seed {self.seed}"
-        return f"{self.scheme} {self.layer_set} {self.rank_rule} seed {self.seed}"
+        how = self.scheme if self.truncation == "plain" else f"{self.scheme} {self.truncation}"
+        return f"{how} {self.layer_set} {self.rank_rule} seed {self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,7 @@ class Factorized:
     layer: str
     scheme: str
     rank: int
+    gains_bias: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +70,8 @@ class Architecture:
 class Layer:
     """A convolution or linear layer of a trial. `rank` is None when it stayed dense, and `reason` says why.
 
-    `weight_error` is ||W - W_r|| / ||W|| (Frobenius), `energy` the share of squared singular values kept,
+    `weight_error` is ||W - W_r|| / ||W|| (Frobenius), `energy` the share kept of the squared singular values, or of the
+    outputs' variance in output truncation,
     `numerical_rank` that of the trained weight's matrix. Break-even ranks are real numbers.
     """
 
@@ -89,6 +94,7 @@ class Layer:
     weight_error: float | None
     energy: float | None
     numerical_rank: int | None
+    truncation: str = "plain"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +150,7 @@ class Measurement:
     dense: Accuracy
     truncated: Accuracy
     finetuned: Accuracy
+    recalibrated: Accuracy | None = None
     reused_weights: bool
     truncate_s: float
     evaluate_s: float

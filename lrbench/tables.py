@@ -5,23 +5,32 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.records import SCHEMA, Accuracy, Environment, Failure, Measurement, Record, Session, Spectra
+from lrbench.records import SCHEMA, Accuracy, Environment, Failure, Layer, Measurement, Record, Session, Spectra
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "trials": (
-        *("trial", "state", "reason", "model", "weights", "data", "image_size", "scheme", "layer_set", "rank_rule"),
-        *("seed", "baseline", "baseline_seed", "baseline_epochs", "finetune_epochs", "architecture"),
+        *("trial", "state", "reason", "model", "weights", "data", "image_size", "scheme", "truncation", "layer_set"),
+        *(
+            "rank_rule",
+            "seed",
+            "baseline",
+            "baseline_seed",
+            "baseline_epochs",
+            "finetune_epochs",
+            "calibration_images",
+            "architecture",
+        ),
         *("params", "macs", "other_ops", "uncounted_ops", "dense_params", "dense_macs"),
         *("accuracy_dense", "accuracy_truncated", "accuracy_recalibrated", "accuracy_finetuned"),
-        *("correct_dense", "correct_truncated", "correct_finetuned", "samples"),
-        *("loss_dense", "loss_truncated", "loss_finetuned"),
+        *("correct_dense", "correct_truncated", "correct_recalibrated", "correct_finetuned", "samples"),
+        *("loss_dense", "loss_truncated", "loss_recalibrated", "loss_finetuned"),
         *("reused_weights", "truncate_s", "evaluate_s", "finetune_s", "peak_memory_bytes"),
         *("environment", "commit", "started"),
     ),
     "layers": (
-        *("trial", "layer", "kind", "scheme", "rank", "reason"),
+        *("trial", "layer", "kind", "scheme", "truncation", "rank", "reason"),
         *("out_channels", "in_channels", "kernel_height", "kernel_width"),
-        *("max_rank", "breakeven_rank_params", "breakeven_rank_macs"),
+        *("max_rank", "breakeven_rank_params", "breakeven_rank_macs", "breakeven_share"),
         *("params", "macs", "dense_params", "dense_macs", "weight_error", "energy", "numerical_rank"),
     ),
     "epochs": ("trial", "stage", "epoch", "loss", "accuracy", "learning_rate", "seconds"),
@@ -49,7 +58,7 @@ def build_tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     spectra = [record for record in records if isinstance(record, Spectra)]
     rows: dict[str, Iterable[Row]] = {
         "trials": map(_trial_row, outcomes.values()),
-        "layers": ({"trial": record.trial.key, **vars(layer)} for record in done for layer in record.layers),
+        "layers": (_layer_row(record.trial.key, layer) for record in done for layer in record.layers),
         "epochs": ({"trial": record.trial.key, **vars(epoch)} for record in done for epoch in record.epochs),
         "spectra": (row for record in spectra for row in _spectra_rows(record)),
         "latency": (row for number, record in enumerate(sessions) for row in _session_rows(record, number)),
@@ -82,6 +91,8 @@ def _trial_row(record: Measurement | Failure) -> Row:
         "truncated": record.truncated,
         "finetuned": record.finetuned,
     }
+    if record.recalibrated is not None:
+        accuracies["recalibrated"] = record.recalibrated
     return {
         **shared,
         "state": "done",
@@ -101,6 +112,12 @@ def _trial_row(record: Measurement | Failure) -> Row:
             for name in ("reused_weights", "truncate_s", "evaluate_s", "finetune_s", "peak_memory_bytes")
         },
     }
+
+
+def _layer_row(trial: str, layer: Layer) -> Row:
+    limits = [r for r in (layer.breakeven_rank_params, layer.breakeven_rank_macs) if r is not None]
+    share = layer.rank / min(limits) if layer.rank is not None and limits else None
+    return {"trial": trial, **vars(layer), "breakeven_share": share}
 
 
 def _spectra_rows(record: Spectra) -> Iterable[Row]:

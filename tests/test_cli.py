@@ -57,6 +57,28 @@ def test_the_same_spec_gives_the_same_accuracies_and_new_settings_only_add_timin
     assert sizes == [1, 4]
 
 
+def test_output_truncation_and_re_estimation_are_columns_of_their_own(workplace: Path, lrbench) -> None:
+    words = ("--set", "sweep.truncations=['plain','output']", "--set", "sweep.ranks=['rank=2','macs=0.5','evbmf']")
+    result = lrbench("sweep", "tiny.toml", *words, "--set", "latency.devices=[]")
+    assert result.exit_code == 0, result.output
+    trials = pd.read_csv(workplace / "results/tiny/trials.csv")
+    methods = trials.groupby(["scheme", "truncation"]).size().to_dict()
+    assert methods == {
+        ("dense", "plain"): 1,
+        ("channel", "plain"): 3,
+        ("channel", "output"): 3,
+        ("writeback", "plain"): 3,
+    }
+    assert trials["accuracy_recalibrated"].notna().all()
+    assert (trials["calibration_images"] == 256).all()
+    layers = pd.read_csv(workplace / "results/tiny/layers.csv").merge(trials[["trial", "rank_rule"]], on="trial")
+    cut = layers[(layers["rank_rule"] == "macs=0.5") & (layers["scheme"] == "channel")]
+    assert (cut["macs"] <= cut["dense_macs"] / 2).all()
+    assert (cut["breakeven_share"] < 1).all()
+    gained = layers[(layers["truncation"] == "output") & (layers["layer"] == 3) & layers["rank"].notna()]
+    assert (gained["params"] == gained["rank"] * (8 * 9 + 16) + 16).all(), "the bias that the layer had not"
+
+
 def test_trained_weights_are_reused_by_another_sweep(workplace: Path, lrbench) -> None:
     assert lrbench("sweep", "tiny.toml", "--out", "a").exit_code == 0
     assert lrbench("sweep", "tiny.toml", "--out", "b").exit_code == 0

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from lrbench.choices import DataChoice
-from lrbench.learn.datasets import Split
+from lrbench.learn.datasets import Dataset, Split
 
 AUGMENTATIONS: Mapping[str, Callable[[int], v2.Transform]] = MappingProxyType(
     {
@@ -61,6 +61,18 @@ def test_batches(split: Split, how: Batching) -> Iterator[tuple[Tensor, Tensor]]
     """All images in order, never augmented."""
     for chosen in _chunks(split.indices, how.size):
         yield _batch(torch.from_numpy(split.images[chosen]), split.labels[chosen], how)
+
+
+def calibration_batches(data: Dataset, how: Batching, *, images: int, size: int) -> Iterator[Tensor]:
+    """Images to look at, without labels: always the same of the search split, or of the training split if it is empty.
+
+    Batches hold `size` images or fewer, never one alone.
+    """
+    split = data.search if len(data.search) else data.train
+    order = split.indices[torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:images].numpy()]
+    for chosen in _chunks(order, size):
+        if len(chosen) > 1:
+            yield _batch(torch.from_numpy(split.images[chosen]), split.labels[chosen], how)[0]
 
 
 def _chunks(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:

@@ -1,68 +1,138 @@
 """Choose a rank for each layer, and make a smaller model of a model: the one given is left alone."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from lrbench.lowrank.layers import Layer
-from lrbench.lowrank.ranks import Energy, Fraction, Rank
-from lrbench.lowrank.schemes import SCHEMES, weight_of
-from lrbench.lowrank.svd import Svd, decompose, numerical_rank, product_singular_values, truncate
+from lrbench.lowrank.factors import weight_of
+from lrbench.lowrank.layers import Factors, Layer, refusals
+from lrbench.lowrank.moments import Moments
+from lrbench.lowrank.ranks import Candidate, RankRule
+from lrbench.lowrank.schemes import SCHEMES, Scheme
+from lrbench.lowrank.svd import Decomposition, decompose_outputs, numerical_rank, product_singular_values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """What happens to a layer: a rank, or None and the reason why it stays dense."""
+    """What happens to a layer: a rank, or None and the reason why it stays dense.
+
+    `gains_bias` says whether the replacement has a bias that the layer had not.
+    """
 
     layer: Layer
     scheme: str
     rank: int | None
     reason: str | None
+    gains_bias: bool = False
 
 
-def decompose_layer(model: nn.Module, name: str, scheme: str) -> Svd:
-    """The decomposition of a layer's weight, read as a matrix by the scheme."""
-    return decompose(SCHEMES[scheme].matrix(weight_of(model.get_submodule(name))))
+def decompose_layer(model: nn.Module, name: str, scheme: str) -> Decomposition:
+    """The plain decomposition of a layer's weight by a scheme."""
+    return SCHEMES[scheme].decompose(weight_of(model.get_submodule(name)))
+
+
+def decompose_layer_outputs(model: nn.Module, name: str, *, moments: Moments) -> Decomposition:
+    """The decomposition of a layer's weight that keeps most of its outputs, for schemes that read outputs."""
+    weight = weight_of(model.get_submodule(name)).flatten(1)
+    return decompose_outputs(
+        weight, covariance=moments.covariance.to(weight.device), mean=moments.mean.to(weight.device)
+    )
+
+
+def refusal(model: nn.Module, layer: Layer, *, scheme: str, truncation: str = "plain") -> str | None:
+    """Why a layer cannot be factorized by a scheme, None when it can."""
+    if layer.refusal is not None:
+        return layer.refusal
+    if truncation == "output" and not SCHEMES[scheme].reads_outputs:
+        return f"scheme {scheme} has no output truncation"
+    return SCHEMES[scheme].refuses(model.get_submodule(layer.name))
+
+
+def candidate(layer: Layer, scheme: Scheme, decomposition: Decomposition | None) -> Candidate:
+    """What a rank rule may look at in a layer; without a decomposition, its shape alone."""
+    shape = layer.shape
+    return Candidate(
+        max_rank=scheme.max_rank(shape),
+        params_share=lambda rank: scheme.weights(shape, rank) / shape.weights,
+        macs_share=lambda rank: scheme.macs(shape, rank) / shape.macs,
+        energies=() if decomposition is None else decomposition.energies(),
+        singular_values=() if decomposition is None else tuple(decomposition.singular_values.tolist()),
+        matrix=scheme.matrix(shape),
+    )
 
 
 def choose_rank(
-    model: nn.Module, layer: Layer, *, scheme: str, rule: Rank | Fraction | Energy, energies: tuple[float, ...]
+    layer: Layer,
+    *,
+    scheme: str,
+    rule: RankRule,
+    decomposition: Decomposition | None = None,
+    truncation: str = "plain",
 ) -> Cut:
-    """The rank that a rule gives a layer, or why the layer stays dense.
+    """The rank that a rule gives a layer, or why the layer stays dense; ask `refusal` first.
 
-    A layer stays dense when the scheme cannot read it, when the rank exceeds what its matrix has, and when the rank
+    A layer stays dense when the rank exceeds what its matrix has, and (unless the rule says `max=full`) when the rank
     reaches either break-even rank: then the factors would cost as much as the layer, in params or in MACs.
-    `energies` may be empty for a rule that needs no weights.
+    `decomposition` may be None for a rule that needs no weights.
     """
     kind = SCHEMES[scheme]
 
     def dense(reason: str) -> Cut:
         return Cut(layer=layer, scheme=scheme, rank=None, reason=reason)
 
-    refusal = kind.refuses(model.get_submodule(layer.name))
-    if refusal is not None:
-        return dense(refusal)
+    try:
+        rank = rule.rank(candidate(layer, kind, decomposition))
+    except ValueError as error:
+        return dense(str(error))
     largest = kind.max_rank(layer.shape)
-    rank = rule.rank(largest, energies)
-    for what, breakeven in (("params", kind.breakeven_params(layer.shape)), ("MACs", kind.breakeven_macs(layer.shape))):
+    limits = (("params", kind.breakeven_params(layer.shape)), ("MACs", kind.breakeven_macs(layer.shape)))
+    for what, breakeven in limits if rule.limit == "breakeven" else ():
         if breakeven is not None and rank >= breakeven:
             return dense(f"rank {rank} reaches the break-even rank {breakeven:.2f} in {what}")
     if rank > largest:
         return dense(f"rank {rank} exceeds the largest rank {largest}")
-    return Cut(layer=layer, scheme=scheme, rank=rank, reason=None)
+    gains_bias = truncation == "output" and not layer.shape.bias
+    return Cut(layer=layer, scheme=scheme, rank=rank, reason=None, gains_bias=gains_bias)
 
 
-def restructure(model: nn.Module, layers: Iterable[tuple[str, str, int]]) -> nn.Module:
-    """A copy of a model with the layers (name, scheme, rank) replaced, their weights not yet set.
+@dataclass(frozen=True, kw_only=True)
+class Shaped:
+    """One layer of an architecture: its name, scheme and rank, and whether it gains a bias."""
+
+    layer: str
+    scheme: str
+    rank: int
+    gains_bias: bool = False
+
+
+def restructure(model: nn.Module, layers: Iterable[Shaped]) -> nn.Module:
+    """A copy of a model with layers replaced, their weights not yet set.
 
     Shapes of weights are then those of the compressed model: load them, or measure cost and latency.
     """
     small = deepcopy(model)
-    for name, scheme, rank in layers:
-        small.set_submodule(name, SCHEMES[scheme].restructure(small.get_submodule(name), rank))
+    for shaped in layers:
+        replacement = SCHEMES[shaped.scheme].restructure(small.get_submodule(shaped.layer), shaped.rank)
+        if shaped.gains_bias:
+            _shift_bias(replacement, weight_of(last_layer(replacement)).new_zeros(1))
+        small.set_submodule(shaped.layer, replacement)
     return small
+
+
+def last_layer(replacement: nn.Module) -> nn.Module:
+    """The layer of a replacement that carries the bias: the last, or a dense layer itself."""
+    return next(reversed(list(replacement.children())), replacement)
+
+
+def _shift_bias(replacement: nn.Module, shift: Tensor) -> None:
+    """Add to a replacement's bias (in place), which may have been none; a shift of one entry goes to every output."""
+    last = last_layer(replacement)
+    weight, bias = weight_of(last), last.bias
+    before = bias.detach() if isinstance(bias, Tensor) else weight.new_zeros(len(weight))
+    last.bias = nn.Parameter(before + shift.to(before), requires_grad=weight.requires_grad)
 
 
 def compress(
@@ -70,28 +140,56 @@ def compress(
     ranks: Mapping[str, int],
     *,
     scheme: str = "channel",
-    decompose: Callable[[nn.Module, str, str], Svd] = decompose_layer,
+    decompose: Callable[[str], Decomposition] | None = None,
 ) -> nn.Module:
-    """A copy of a model with each named layer truncated to its rank by the truncated SVD of its weight.
+    """A copy of a model with each named layer truncated to its rank. An explicit rank is always obeyed.
 
     Args:
         model: left alone.
         ranks: layer name -> rank.
         scheme: a name in `SCHEMES`.
-        decompose: (model, layer name, scheme) -> Svd; pass a cached one to cut one decomposition at many ranks.
+        decompose: layer name -> decomposition; plain SVD when left out. Pass a cached one to cut it at many ranks.
 
-    Raises: ValueError when a layer is refused by the scheme or a rank lies outside its range.
+    Raises: ValueError when there is no such layer or scheme, a layer is refused by the scheme, or a rank lies outside
+        its range.
+
+    Warns: UserWarning when a replacement has at least as many weights as the layer it replaces.
     """
-    kind = SCHEMES[scheme]
-    for name in ranks:
-        refusal = kind.refuses(model.get_submodule(name))
-        if refusal is not None:
-            raise ValueError(f"layer {name} cannot be factorized by scheme {scheme}: {refusal}")
-    factors = {name: truncate(decompose(model, name, scheme), rank) for name, rank in ranks.items()}
-    small = restructure(model, [(name, scheme, rank) for name, rank in ranks.items()])
-    for name, (second, first) in factors.items():
-        kind.fill(small.get_submodule(name), second, first)
+    _check_named(model, ranks, scheme)
+    cut = decompose or (lambda name: decompose_layer(model, name, scheme))
+    small = deepcopy(model)
+    for name, rank in ranks.items():
+        dense = small.get_submodule(name)
+        replacement = _replace(dense, rank, scheme=SCHEMES[scheme], decomposition=cut(name), name=name)
+        before, after = (sum(p.numel() for p in m.parameters() if p.dim() > 1) for m in (dense, replacement))
+        if after >= before and isinstance(replacement, Factors):
+            warnings.warn(f"layer {name}: rank {rank} has {after} weights, the dense layer {before}", stacklevel=2)
+        small.set_submodule(name, replacement)
     return small
+
+
+def _check_named(model: nn.Module, ranks: Mapping[str, int], scheme: str) -> None:
+    """Raises: ValueError for an unknown scheme or layer, or a layer that the scheme refuses."""
+    if scheme not in SCHEMES:
+        raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
+    modules, refused = dict(model.named_modules()), refusals(model)
+    for name in ranks:
+        if name not in modules:
+            raise ValueError(f"the model has no layer {name!r}")
+        reason = refused.get(name) or SCHEMES[scheme].refuses(modules[name])
+        if reason is not None:
+            raise ValueError(f"layer {name} cannot be factorized by scheme {scheme}: {reason}")
+
+
+def _replace(module: nn.Module, rank: int, *, scheme: Scheme, decomposition: Decomposition, name: str) -> nn.Module:
+    """The layers that stand for a module at a rank, their weights set."""
+    if not 1 <= rank <= len(decomposition.kept):
+        raise ValueError(f"layer {name}: rank must lie in 1..{len(decomposition.kept)}, got {rank}")
+    replacement = scheme.restructure(module, rank)
+    scheme.fill(replacement, decomposition.cut(rank))
+    if decomposition.shift is not None:
+        _shift_bias(replacement, decomposition.shift(rank))
+    return replacement
 
 
 def singular_values(module: nn.Module, scheme: str) -> Tensor:

@@ -7,8 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
-KINDS = {nn.Conv2d: "conv", nn.Linear: "linear"}
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+class Factors(nn.Sequential):
+    """The layers that stand in the place of one layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,60 +50,72 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A convolution or linear layer by its qualified name; `kind` is `conv` or `linear`."""
+    """A convolution or linear layer by its qualified name; `kind` is `conv` or `linear`.
+
+    `refusal` says why no scheme can factorize it, None when some can.
+    """
 
     name: str
     kind: str
     shape: Shape
+    refusal: str | None = None
 
 
-def shape_of(module: nn.Module, *, inputs: Tensor, output: Tensor) -> Shape:
-    """The shape of a Conv2d, inputs (P, C, H, W), or of a Linear, inputs (..., C), on the way of one image."""
-    if isinstance(module, nn.Conv2d):
+def _shape_of(module: nn.Module, *, inputs: Tensor, output: Tensor) -> Shape:
+    """The shape of a convolution, inputs (P, C, H, W), or of a Linear, inputs (..., C), on the way of one image.
+
+    Of a convolution over other than two dimensions, sizes are flattened into one.
+    """
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    bias = module.bias is not None
+    if isinstance(module, nn.Linear):
+        one = (1, 1)
         return Shape(
-            out_channels=module.out_channels,
-            in_channels=module.in_channels,
-            groups=module.groups,
-            kernel=(module.kernel_size[0], module.kernel_size[1]),
-            in_size=(inputs.shape[-2], inputs.shape[-1]),
-            out_size=(output.shape[-2], output.shape[-1]),
-            bias=module.bias is not None,
-            positions=inputs.shape[0],
+            out_channels=module.out_features,
+            in_channels=module.in_features,
+            groups=1,
+            kernel=one,
+            in_size=one,
+            out_size=one,
+            bias=bias,
+            positions=inputs.numel() // module.in_features,
         )
-    assert isinstance(module, nn.Linear)
+    assert isinstance(module, CONVOLUTIONS)
+    sizes = [tuple(t.shape[2:]) if t.dim() == 4 else (1, t[0, 0].numel()) for t in (inputs, output)]
+    kernel = tuple(weight.shape[2:]) if weight.dim() == 4 else (1, weight[0, 0].numel())
     return Shape(
-        out_channels=module.out_features,
-        in_channels=module.in_features,
-        groups=1,
-        kernel=(1, 1),
-        in_size=(1, 1),
-        out_size=(1, 1),
-        bias=module.bias is not None,
-        positions=inputs.numel() // module.in_features,
+        out_channels=module.out_channels,
+        in_channels=module.in_channels,
+        groups=module.groups,
+        kernel=(kernel[0], kernel[1]),
+        in_size=(sizes[0][0], sizes[0][1]),
+        out_size=(sizes[1][0], sizes[1][1]),
+        bias=bias,
+        positions=inputs.shape[0],
     )
 
 
 def find_layers(model: nn.Module, input_shape: Sequence[int]) -> tuple[Layer, ...]:
-    """All layers that one forward pass reaches, in the order of the model's modules.
+    """All convolutions and linear layers that one forward pass reaches, in the order of the model's modules.
+
+    Layers that no scheme can factorize are among them, with the reason. A layer that is only read by another module
+    (as attention reads its output projection) is not reached and not listed.
 
     Args:
         model: any module; its mode and gradients are left as they are.
         input_shape: of one image, (C, H, W).
     """
-    seen: dict[str, Layer] = {}
-    handles = []
+    modules = {n: m for n, m in model.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear))}
+    shapes: dict[str, list[Shape]] = {name: [] for name in modules}
 
-    def watch(name: str, module: nn.Module) -> None:
-        def hook(_: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-            seen[name] = Layer(
-                name=name, kind=KINDS[type(module)], shape=shape_of(module, inputs=args[0], output=output)
-            )
+    def watch(name: str) -> torch.utils.hooks.RemovableHandle:
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+            shapes[name].append(_shape_of(module, inputs=args[0], output=output))
 
-        handles.append(module.register_forward_hook(hook))
+        return modules[name].register_forward_hook(hook)
 
-    names = [name for name, module in model.named_modules() if type(module) in KINDS]
-    for name in names:
-        watch(name, model.get_submodule(name))
+    handles = [watch(name) for name in modules]
     training = {module: module.training for module in model.modules()}
     try:
         model.eval()
@@ -110,7 +127,41 @@ def find_layers(model: nn.Module, input_shape: Sequence[int]) -> tuple[Layer, ..
             handle.remove()
         for module, mode in training.items():
             module.training = mode
-    return tuple(seen[name] for name in names if name in seen)
+    reasons = refusals(model)
+    return tuple(
+        Layer(
+            name=name,
+            kind="linear" if isinstance(modules[name], nn.Linear) else "conv",
+            shape=calls[0],
+            refusal=reasons.get(name) or ("called several times in one forward pass" if len(calls) > 1 else None),
+        )
+        for name, calls in shapes.items()
+        if calls
+    )
+
+
+def refusals(model: nn.Module) -> dict[str, str]:
+    """By name, why convolutions and linear layers cannot be factorized, whatever the scheme."""
+    modules = {n: m for n, m in model.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear))}
+    taken = [name for name, module in model.named_modules() if isinstance(module, Factors)]
+    names = [name for name, _ in model.named_modules(remove_duplicate=False)]
+    owners: dict[int, list[str]] = {}
+    for name in names:
+        weight = getattr(model.get_submodule(name), "weight", None) if name else None
+        if isinstance(weight, nn.Parameter):
+            owners.setdefault(id(weight), []).append(name)
+    reasons = {}
+    for name, module in modules.items():
+        shared = [other for other in owners.get(id(module.weight), []) if other != name]
+        if any(name.startswith(f"{parent}.") for parent in taken):
+            reasons[name] = "already factorized"
+        elif is_parametrized(module) or hasattr(module, "weight_g"):
+            reasons[name] = "its weight is parametrized"
+        elif shared:
+            reasons[name] = f"shares its weight with {shared[0]}"
+        elif type(module) not in (nn.Conv2d, nn.Linear):
+            reasons[name] = f"{type(module).__name__}, only Conv2d and Linear are read"
+    return reasons
 
 
 def select(

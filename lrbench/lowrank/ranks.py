@@ -1,22 +1,42 @@
 """Rank rules: how a layer's rank is chosen. To add one, write a record and add one entry to `RULES`."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from types import MappingProxyType
-from typing import Protocol
+from typing import Literal, Protocol
+
+from lrbench.lowrank.evbmf import evbmf_rank
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """What a rule may look at in a layer, as one scheme reads it.
+
+    `params_share` and `macs_share` give a rank's cost over the dense layer's. `energies[r - 1]` is the energy share
+    that rank r keeps; it and `singular_values` are empty for rules that need no weights. `matrix` is (M, N), None when
+    the scheme reads no matrix.
+    """
+
+    max_rank: int
+    params_share: Callable[[int], float]
+    macs_share: Callable[[int], float]
+    energies: tuple[float, ...] = ()
+    singular_values: tuple[float, ...] = ()
+    matrix: tuple[int, int] | None = None
 
 
 class Rule(Protocol):
-    """A rank rule. `needs_weights` says whether the rank depends on the trained weights."""
+    """A way to a rank. `needs_weights` says whether it depends on the trained weights."""
 
     @property
     def needs_weights(self) -> bool:
         """False when the shape alone decides."""
         ...
 
-    def rank(self, max_rank: int, energies: tuple[float, ...]) -> int:
-        """The rank of a layer of this largest rank; `energies[r - 1]` is the energy share that rank r keeps."""
+    def rank(self, candidate: Candidate) -> int:
+        """The rank, at least 1. Raises: ValueError when the rule cannot read such a layer."""
         ...
 
 
@@ -32,71 +52,171 @@ class Rank:
         if self.value < 1:
             raise ValueError(f"rank must be at least 1, got {self.value}")
 
-    def rank(self, max_rank: int, energies: tuple[float, ...]) -> int:
+    def rank(self, candidate: Candidate) -> int:
         """The rank itself, whatever the layer."""
         return self.value
 
 
 @dataclass(frozen=True)
-class Fraction:
-    """`fraction=0.25`: a share of each layer's largest useful rank, rounded up."""
+class _Share:
+    """A rule with a share in (0, 1]."""
 
-    share: float
+    value: float
     needs_weights = False
 
     def __post_init__(self) -> None:
         """Raises: ValueError when the share lies outside (0, 1]."""
-        _check_share("fraction", self.share)
+        if not 0 < self.value <= 1:
+            raise ValueError(f"{type(self).__name__.lower()} must lie in (0, 1], got {self.value}")
 
-    def rank(self, max_rank: int, energies: tuple[float, ...]) -> int:
+
+class Fraction(_Share):
+    """`fraction=0.25`: a share of each layer's largest useful rank, rounded up."""
+
+    def rank(self, candidate: Candidate) -> int:
         """At least 1; the tolerance keeps 0.3 * 10 from rounding up to 4."""
-        return max(1, ceil(self.share * max_rank - 1e-9))
+        return max(1, ceil(self.value * candidate.max_rank - 1e-9))
+
+
+class Energy(_Share):
+    """`energy=0.9`: the least rank that keeps this share of the squared singular values (or of output variance)."""
+
+    needs_weights = True
+
+    def rank(self, candidate: Candidate) -> int:
+        """The first rank whose energy reaches the share, to float64 rounding."""
+        reached = (i + 1 for i, kept in enumerate(candidate.energies) if kept >= self.value - 1e-12)
+        return next(reached, candidate.max_rank)
+
+
+class Params(_Share):
+    """`params=0.5`: the largest rank whose factors have at most this share of each layer's parameters."""
+
+    def rank(self, candidate: Candidate) -> int:
+        """1 when even that costs more."""
+        return _largest(candidate.max_rank, lambda rank: candidate.params_share(rank) <= self.value)
+
+
+class Macs(_Share):
+    """`macs=0.5`: the largest rank whose factors take at most this share of each layer's MACs."""
+
+    def rank(self, candidate: Candidate) -> int:
+        """1 when even that costs more."""
+        return _largest(candidate.max_rank, lambda rank: candidate.macs_share(rank) <= self.value)
 
 
 @dataclass(frozen=True)
-class Energy:
-    """`energy=0.9`: the least rank that keeps this share of the squared singular values."""
+class Evbmf:
+    """`evbmf`: the rank that stands above noise (Nakajima et al. 2013, see `lrbench.lowrank.evbmf`)."""
 
-    share: float
     needs_weights = True
 
-    def __post_init__(self) -> None:
-        """Raises: ValueError when the share lies outside (0, 1]."""
-        _check_share("energy", self.share)
-
-    def rank(self, max_rank: int, energies: tuple[float, ...]) -> int:
-        """The first rank whose energy reaches the share, to float64 rounding."""
-        return next((i + 1 for i, kept in enumerate(energies) if kept >= self.share - 1e-12), max_rank)
+    def rank(self, candidate: Candidate) -> int:
+        """At least 1, also where all is noise."""
+        if candidate.matrix is None:
+            raise ValueError("evbmf reads a matrix, and this scheme has none")
+        return max(1, evbmf_rank(candidate.singular_values, candidate.matrix))
 
 
-def _check_share(name: str, share: float) -> None:
-    if not 0 < share <= 1:
-        raise ValueError(f"{name} must lie in (0, 1], got {share}")
+def _largest(limit: int, fits: Callable[[int], bool]) -> int:
+    """The largest rank of 1..limit that fits, by bisection (cost rises with rank); 1 when none does."""
+    low, high = 1, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
 
 
-RULES: Mapping[str, tuple[type[Rank | Fraction | Energy], type[int | float]]] = MappingProxyType(
-    {"rank": (Rank, int), "fraction": (Fraction, float), "energy": (Energy, float)}
+Limit = Literal["breakeven", "full"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankRule:
+    """A rule with what may follow it: `macs=0.5 multiple=16 max=full`.
+
+    Attributes:
+        base: gives the rank.
+        multiple: rounds it up to the next multiple (kernels come in steps), at most to the largest rank.
+        limit: `breakeven`: a layer stays dense when its rank saves nothing; `full`: it is factorized all the same.
+    """
+
+    base: Rank | Fraction | Energy | Params | Macs | Evbmf
+    multiple: int = 1
+    limit: Limit = "breakeven"
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether the rank depends on the trained weights."""
+        return self.base.needs_weights
+
+    def rank(self, candidate: Candidate) -> int:
+        """The rank of a layer, rounded up; see `Rule.rank`."""
+        rank = self.base.rank(candidate)
+        if self.multiple == 1:
+            return rank
+        return max(rank, min(ceil(rank / self.multiple) * self.multiple, candidate.max_rank))
+
+
+RULES: Mapping[str, tuple[type[Rank | Fraction | Energy | Params | Macs | Evbmf], type[int | float] | None]] = (
+    MappingProxyType(
+        {
+            "rank": (Rank, int),
+            "fraction": (Fraction, float),
+            "energy": (Energy, float),
+            "params": (Params, float),
+            "macs": (Macs, float),
+            "evbmf": (Evbmf, None),
+        }
+    )
 )
+"""By name, the rule and the type of its value (None: it takes none)."""
+
+_USAGE = ", ".join(name if number is None else f"{name}=VALUE" for name, (_, number) in RULES.items())
 
 
-def parse_rule(text: str) -> Rank | Fraction | Energy:
-    """Read `rank=8`, `fraction=0.25` or `energy=0.9`.
+def parse_rule(text: str) -> RankRule:
+    """Read `rank=8`, `energy=0.9 multiple=16`, `macs=0.5 max=full`, `evbmf`.
 
     Raises: ValueError naming what is wrong and what is allowed.
     """
-    name, equals, value = (part.strip() for part in text.partition("="))
-    if name not in RULES or not equals:
-        raise ValueError(f"{text!r} is no rank rule; allowed: {', '.join(f'{rule}=VALUE' for rule in RULES)}")
-    rule, number = RULES[name]
+    words = re.sub(r"\s*=\s*", "=", text).split() or [""]
+    base, *rest = (word.partition("=") for word in words)
+    options = {name: value for name, _, value in rest}
+    odd = sorted(options.keys() - {"multiple", "max"})
+    if odd or len(options) < len(rest):
+        raise ValueError(f"{text!r}: after the rule come multiple=N and max=breakeven|full, each once")
+    limit = options.get("max", "breakeven")
+    if limit not in ("breakeven", "full"):
+        raise ValueError(f"max must be breakeven or full, got {limit!r}")
+    multiple = _number("multiple", options.get("multiple", "1"), int)
+    if multiple < 1:
+        raise ValueError(f"multiple must be at least 1, got {multiple}")
+    return RankRule(
+        base=_parse_base(text, *base), multiple=int(multiple), limit="full" if limit == "full" else "breakeven"
+    )
+
+
+def _parse_base(text: str, name: str, equals: str, value: str) -> Rank | Fraction | Energy | Params | Macs | Evbmf:
+    rule, number = RULES.get(name, (None, None))
+    if rule is None or bool(equals) == (number is None):
+        raise ValueError(f"{text!r} is no rank rule; allowed: {_USAGE}")
+    return rule() if number is None else rule(_number(name, value, number))  # type: ignore[call-arg,arg-type]
+
+
+def _number(name: str, value: str, number: type[int | float]) -> int | float:
     try:
-        parsed = number(value)
+        return number(value)
     except ValueError:
         kind = "a whole number" if number is int else "a number"
         raise ValueError(f"{name} must be {kind}, got {value!r}") from None
-    return rule(parsed)  # type: ignore[arg-type]
 
 
-def format_rule(rule: Rank | Fraction | Energy) -> str:
+def format_rule(rule: RankRule) -> str:
     """The text that `parse_rule` reads back as the rule."""
-    name = next(name for name, (kind, _) in RULES.items() if isinstance(rule, kind))
-    return f"{name}={rule.value if isinstance(rule, Rank) else rule.share}"
+    name, number = next((name, number) for name, (kind, number) in RULES.items() if isinstance(rule.base, kind))
+    words = [name if number is None else f"{name}={getattr(rule.base, 'value')!r}"]  # noqa: B009 - evbmf has none
+    if rule.multiple > 1:
+        words.append(f"multiple={rule.multiple}")
+    if rule.limit == "full":
+        words.append("max=full")
+    return " ".join(words)

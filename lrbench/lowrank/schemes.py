@@ -1,17 +1,20 @@
-"""Schemes: how a weight is read as a matrix, and how two factors become two layers.
+"""Schemes: how a weight is read as a matrix (or a tensor), what its factors cost, and how they become layers.
 
 Shapes: O out, I in, H x W kernel, R rank. A weight is (O, I, H, W), of a linear layer (O, I).
-To add a scheme, write its functions and add one entry to `SCHEMES`.
+To add a scheme, write its functions (layers in `factors.py`, costs here) and add one entry to `SCHEMES`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from types import MappingProxyType
 
-import torch
 from torch import Tensor, nn
 
+from lrbench.lowrank import factors
+from lrbench.lowrank.factors import Pair
 from lrbench.lowrank.layers import Shape
+from lrbench.lowrank.svd import Decomposition, decompose, decompose_modes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,60 +24,51 @@ class Scheme:
     Attributes:
         paper: where it comes from.
         refuses: says why a module cannot be factorized this way, None when it can.
-        matrix: weight -> matrix (M, N).
+        matrix: shape -> (M, N) of the matrix that the weight is read as, None when it is read as a tensor.
         weights: shape, rank -> parameters of the factors, bias left out.
         macs: shape, rank -> multiply-accumulates of the factors for one image.
-        max_rank: shape -> largest useful rank, min(M, N).
+        max_rank: shape -> largest useful rank.
+        decompose: weight -> its decomposition.
         restructure: module, rank -> the layers that replace it, their weights not yet set.
-        fill: replacement, second (M, R), first (R, N) -> sets the replacement's weights (in place).
-        factors: replacement -> its second (M, R) and first (R, N), as matrices; of a dense layer, identity and weight.
+        fill: replacement, factors as the decomposition cuts them -> sets the replacement's weights (in place).
+        factors: replacement -> second (M, R) and first (R, N), as matrices; of a dense layer, identity and weight.
+        reads_outputs: whether the matrix maps inputs to outputs, so that output truncation applies.
     """
 
     paper: str
     refuses: Callable[[nn.Module], str | None]
-    matrix: Callable[[Tensor], Tensor]
+    matrix: Callable[[Shape], tuple[int, int] | None]
     weights: Callable[[Shape, int], int]
     macs: Callable[[Shape, int], int]
     max_rank: Callable[[Shape], int]
+    decompose: Callable[[Tensor], Decomposition]
     restructure: Callable[[nn.Module, int], nn.Module]
-    fill: Callable[[nn.Module, Tensor, Tensor], None]
-    factors: Callable[[nn.Module], tuple[Tensor, Tensor]]
+    fill: Callable[[nn.Module, tuple[Tensor, ...]], None]
+    factors: Callable[[nn.Module], Pair]
+    reads_outputs: bool = False
 
     def breakeven_params(self, shape: Shape) -> float | None:
         """The rank at which the factors have as many weights as the layer; None when rank changes nothing."""
-        return _ratio(shape.weights, self.weights(shape, 1), self.weights(shape, 2))
+        return self._breakeven(lambda rank: self.weights(shape, rank), shape.weights, shape)
 
     def breakeven_macs(self, shape: Shape) -> float | None:
         """The rank at which the factors take as many MACs as the layer; None when rank changes nothing."""
-        return _ratio(shape.macs, self.macs(shape, 1), self.macs(shape, 2))
+        return self._breakeven(lambda rank: self.macs(shape, rank), shape.macs, shape)
+
+    def _breakeven(self, cost: Callable[[int], int], dense: int, shape: Shape) -> float | None:
+        """A real number where cost is proportional to rank, else the first whole rank that saves nothing."""
+        one, two = cost(1), cost(2)
+        if one == two:
+            return None
+        if self.matrix(shape) is not None:
+            return dense / one
+        return float(
+            next((r for r in range(1, self.max_rank(shape) + 1) if cost(r) >= dense), self.max_rank(shape) + 1)
+        )
 
 
-def _ratio(dense: int, one: int, two: int) -> float | None:
-    """Where a cost that is proportional to the rank reaches the dense one, from its values at ranks 1 and 2."""
-    return None if one == two else dense / (two - one)
-
-
-def weight_of(module: nn.Module) -> Tensor:
-    """The weight of a convolution or linear layer."""
-    weight = module.weight
-    assert isinstance(weight, Tensor)
-    return weight
-
-
-def _pair(replacement: nn.Module) -> tuple[Tensor, Tensor]:
-    """The weights of the second and of the first factor."""
-    first, second = replacement.children()
-    return weight_of(second), weight_of(first)
-
-
-def _like(module: nn.Conv2d | nn.Linear, first: nn.Conv2d | nn.Linear, second: nn.Conv2d | nn.Linear) -> nn.Module:
-    """Two factors with the dtype, device, mode, requires_grad and bias of the module they replace."""
-    for factor in (first, second):
-        factor.to(dtype=module.weight.dtype, device=module.weight.device)
-        factor.weight.requires_grad_(module.weight.requires_grad)
-    if module.bias is not None:
-        second.bias = nn.Parameter(module.bias.detach().clone(), requires_grad=module.bias.requires_grad)
-    return nn.Sequential(first, second).train(module.training)
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
 
 
 def _refuses_conv(module: nn.Module) -> str | None:
@@ -91,153 +85,84 @@ def _refuses_linear(module: nn.Module) -> str | None:
     return "neither a linear layer nor a 1x1 convolution"
 
 
-def _area(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
+def _refuses_grouped(module: nn.Module) -> str | None:
+    return None if isinstance(module, nn.Linear) else _refuses_conv(module)
 
 
-# channel: first H x W I->R with all of the geometry, second 1x1 R->O
+# The weight as a matrix: its shape, and its entries
 
 
-def _channel_weights(shape: Shape, rank: int) -> int:
-    return rank * (shape.in_channels * _area(shape.kernel) + shape.out_channels)
+def _channel_shape(shape: Shape) -> tuple[int, int]:
+    return shape.out_channels, shape.in_channels * _area(shape.kernel)
 
 
-def _channel_macs(shape: Shape, rank: int) -> int:
-    return _channel_weights(shape, rank) * _area(shape.out_size) * shape.positions
+def _spatial_shape(shape: Shape) -> tuple[int, int]:
+    return shape.out_channels * shape.kernel[1], shape.in_channels * shape.kernel[0]
 
 
-def _channel_restructure(module: nn.Module, rank: int) -> nn.Module:
-    assert isinstance(module, nn.Conv2d)
-    first = nn.Conv2d(
-        module.in_channels,
-        rank,
-        module.kernel_size,  # type: ignore[arg-type]
-        stride=module.stride,  # type: ignore[arg-type]
-        padding=module.padding,  # type: ignore[arg-type]
-        dilation=module.dilation,  # type: ignore[arg-type]
-        padding_mode=module.padding_mode,
-        bias=False,
-    )
-    return _like(module, first, nn.Conv2d(rank, module.out_channels, 1, bias=False))
-
-
-def _fill_pair(replacement: nn.Module, second: Tensor, first: Tensor) -> None:
-    with torch.no_grad():
-        for weight, values in zip(_pair(replacement), (second, first), strict=True):
-            weight.copy_(values.reshape(weight.shape))
-
-
-def _pair_factors(replacement: nn.Module) -> tuple[Tensor, Tensor]:
-    second, first = _pair(replacement)
-    return second.flatten(1), first.flatten(1)
-
-
-# spatial: first H x 1 I->R, second 1 x W R->O; the matrix is (O*W, I*H)
+def _weight_shape(shape: Shape) -> tuple[int, int]:
+    return shape.out_channels * _area(shape.kernel), shape.in_channels
 
 
 def _spatial_matrix(weight: Tensor) -> Tensor:
-    return weight.permute(0, 3, 1, 2).reshape(weight.shape[0] * weight.shape[3], -1)
+    return weight.permute(0, 3, 1, 2).flatten(2).flatten(0, 1)
 
 
-def _spatial_weights(shape: Shape, rank: int) -> int:
-    return rank * (shape.in_channels * shape.kernel[0] + shape.out_channels * shape.kernel[1])
+def _weight_matrix(weight: Tensor) -> Tensor:
+    return weight.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def _tucker2_ranks(outs: int, ins: int, rank: int) -> tuple[int, int]:
+    """Input and output rank of one rank: the larger side has it, the other its share of it, rounded up."""
+    larger = max(outs, ins)
+    return ceil(rank * ins / larger), ceil(rank * outs / larger)
+
+
+# Costs of the factors
+
+
+def _channel_macs(shape: Shape, rank: int) -> int:
+    return rank * sum(_channel_shape(shape)) * _area(shape.out_size) * shape.positions
 
 
 def _spatial_macs(shape: Shape, rank: int) -> int:
-    between = (shape.out_size[0], shape.in_size[1])
-    first = shape.in_channels * shape.kernel[0] * _area(between)
-    second = shape.out_channels * shape.kernel[1] * _area(shape.out_size)
-    return rank * (first + second)
+    second, first = _spatial_shape(shape)
+    between = shape.out_size[0] * shape.in_size[1]
+    return rank * (first * between + second * _area(shape.out_size)) * shape.positions
 
 
-def _spatial_max_rank(shape: Shape) -> int:
-    return min(shape.in_channels * shape.kernel[0], shape.out_channels * shape.kernel[1])
+def _weight_macs(shape: Shape, rank: int) -> int:
+    second, first = _weight_shape(shape)
+    return rank * (first * _area(shape.in_size) + second * _area(shape.out_size)) * shape.positions
 
 
-def _spatial_restructure(module: nn.Module, rank: int) -> nn.Module:
-    assert isinstance(module, nn.Conv2d)
-    height, width = module.kernel_size
-    named = isinstance(module.padding, str)
-
-    def factor(ins: int, outs: int, *, axis: int) -> nn.Conv2d:
-        def along(values: tuple[int, ...], other: int) -> tuple[int, int]:
-            return (values[0], other) if axis == 0 else (other, values[1])
-
-        return nn.Conv2d(
-            ins,
-            outs,
-            along((height, width), 1),
-            stride=along(module.stride, 1),
-            padding=module.padding if named else along(module.padding, 0),  # type: ignore[arg-type]
-            dilation=along(module.dilation, 1),
-            padding_mode=module.padding_mode,
-            bias=False,
-        )
-
-    return _like(module, factor(module.in_channels, rank, axis=0), factor(rank, module.out_channels, axis=1))
+def _tucker2_parts(shape: Shape, rank: int) -> tuple[int, int, int]:
+    r1, r2 = _tucker2_ranks(shape.out_channels, shape.in_channels, rank)
+    return shape.in_channels * r1, r1 * r2 * _area(shape.kernel), r2 * shape.out_channels
 
 
-def _spatial_fill(replacement: nn.Module, second: Tensor, first: Tensor) -> None:
-    width = _pair(replacement)[0].shape[3]
-    _fill_pair(replacement, second.reshape(-1, width, second.shape[1]).transpose(1, 2), first)
+def _tucker2_macs(shape: Shape, rank: int) -> int:
+    first, core, last = _tucker2_parts(shape, rank)
+    return (first * _area(shape.in_size) + (core + last) * _area(shape.out_size)) * shape.positions
 
 
-def _spatial_factors(replacement: nn.Module) -> tuple[Tensor, Tensor]:
-    second, first = _pair(replacement)
-    return second.flatten(2).transpose(1, 2).reshape(-1, second.shape[1]), first.flatten(1)
-
-
-# linear: I->R, R->O, for linear layers and 1x1 convolutions (their stride stays on the first factor)
-
-
-def _linear_restructure(module: nn.Module, rank: int) -> nn.Module:
-    if isinstance(module, nn.Conv2d):
-        return _channel_restructure(module, rank)
-    assert isinstance(module, nn.Linear)
-    first = nn.Linear(module.in_features, rank, bias=False)
-    return _like(module, first, nn.Linear(rank, module.out_features, bias=False))
-
-
-def _matrix_max_rank(shape: Shape) -> int:
-    return min(shape.out_channels, shape.in_channels * _area(shape.kernel))
-
-
-# writeback: the truncated matrix goes back into the dense layer
-
-
-def _dense_weights(shape: Shape, _: int) -> int:
-    return shape.weights
-
-
-def _dense_macs(shape: Shape, _: int) -> int:
-    return shape.macs
-
-
-def _writeback_restructure(module: nn.Module, _: int) -> nn.Module:
-    return module
-
-
-def _writeback_fill(replacement: nn.Module, second: Tensor, first: Tensor) -> None:
-    weight = weight_of(replacement)
-    with torch.no_grad():
-        weight.copy_((second @ first).reshape(weight.shape))
-
-
-def _writeback_factors(replacement: nn.Module) -> tuple[Tensor, Tensor]:
-    weight = weight_of(replacement)
-    return torch.eye(len(weight), dtype=weight.dtype, device=weight.device), weight.flatten(1)
+def _tucker2_decompose(weight: Tensor) -> Decomposition:
+    outs, ins = weight.shape[:2]
+    return decompose_modes(weight, lambda rank: _tucker2_ranks(outs, ins, rank), largest=max(outs, ins))
 
 
 _channel = Scheme(
     paper="Zhang et al. 2015, arXiv 1505.06798",
     refuses=_refuses_conv,
-    matrix=lambda weight: weight.flatten(1),
-    weights=_channel_weights,
+    matrix=_channel_shape,
+    weights=lambda shape, rank: rank * sum(_channel_shape(shape)),
     macs=_channel_macs,
-    max_rank=_matrix_max_rank,
-    restructure=_channel_restructure,
-    fill=_fill_pair,
-    factors=_pair_factors,
+    max_rank=lambda shape: min(_channel_shape(shape)),
+    decompose=lambda weight: decompose(weight.flatten(1)),
+    restructure=factors.channel,
+    fill=factors.fill_in_order,
+    factors=factors.read_channel,
+    reads_outputs=True,
 )
 
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
@@ -246,35 +171,55 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
         "spatial": Scheme(
             paper="Jaderberg et al. 2014, arXiv 1405.3866",
             refuses=_refuses_conv,
-            matrix=_spatial_matrix,
-            weights=_spatial_weights,
+            matrix=_spatial_shape,
+            weights=lambda shape, rank: rank * sum(_spatial_shape(shape)),
             macs=_spatial_macs,
-            max_rank=_spatial_max_rank,
-            restructure=_spatial_restructure,
-            fill=_spatial_fill,
-            factors=_spatial_factors,
+            max_rank=lambda shape: min(_spatial_shape(shape)),
+            decompose=lambda weight: decompose(_spatial_matrix(weight)),
+            restructure=factors.spatial,
+            fill=factors.fill_spatial,
+            factors=factors.read_spatial,
         ),
-        "linear": Scheme(
+        "weight": Scheme(
+            paper="the mirror of channel: low rank over the inputs, after Zhang et al. 2015, arXiv 1505.06798",
+            refuses=_refuses_conv,
+            matrix=_weight_shape,
+            weights=lambda shape, rank: rank * sum(_weight_shape(shape)),
+            macs=_weight_macs,
+            max_rank=lambda shape: min(_weight_shape(shape)),
+            decompose=lambda weight: decompose(_weight_matrix(weight)),
+            restructure=factors.weight_first,
+            fill=factors.fill_weight_first,
+            factors=factors.read_weight_first,
+        ),
+        "tucker2": Scheme(
+            paper="Kim et al. 2016, arXiv 1511.06530",
+            refuses=_refuses_conv,
+            matrix=lambda shape: None,
+            weights=lambda shape, rank: sum(_tucker2_parts(shape, rank)),
+            macs=_tucker2_macs,
+            max_rank=lambda shape: max(shape.out_channels, shape.in_channels),
+            decompose=_tucker2_decompose,
+            restructure=lambda module, rank: factors.tucker2(module, rank, ranks=_tucker2_ranks),
+            fill=factors.fill_in_order,
+            factors=factors.read_tucker2,
+        ),
+        "linear": replace(
+            _channel,
             paper="Denil et al. 2013, arXiv 1306.0543",
             refuses=_refuses_linear,
-            matrix=lambda weight: weight.flatten(1),
-            weights=_channel_weights,
-            macs=_channel_macs,
-            max_rank=_matrix_max_rank,
-            restructure=_linear_restructure,
-            fill=_fill_pair,
-            factors=_pair_factors,
+            restructure=factors.linear,
         ),
-        "writeback": Scheme(
+        "writeback": replace(
+            _channel,
             paper="none: the truncated matrix is written back dense, which saves nothing",
-            refuses=lambda module: None if isinstance(module, nn.Linear) else _refuses_conv(module),
-            matrix=lambda weight: weight.flatten(1),
-            weights=_dense_weights,
-            macs=_dense_macs,
-            max_rank=_matrix_max_rank,
-            restructure=_writeback_restructure,
-            fill=_writeback_fill,
-            factors=_writeback_factors,
+            refuses=_refuses_grouped,
+            weights=lambda shape, rank: shape.weights,
+            macs=lambda shape, rank: shape.macs,
+            restructure=factors.dense,
+            fill=factors.fill_dense,
+            factors=factors.read_dense,
+            reads_outputs=False,
         ),
     }
 )

@@ -1,5 +1,9 @@
-"""Singular value decomposition of a weight read as a matrix, cut at any rank. Shapes: M rows, N columns, R rank."""
+"""Decompositions of a weight, made once and cut at any rank.
 
+Shapes: M rows, N columns, R rank, K the largest rank. Computed in float64 whatever the weight's dtype.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -7,51 +11,135 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Svd:
-    """The thin decomposition `u @ diag(s) @ vh`: u (M, K), s (K,) falling, vh (K, N), K = min(M, N), float64."""
+class Decomposition:
+    """A weight, ready to be cut.
 
-    u: Tensor
-    s: Tensor
-    vh: Tensor
+    Attributes:
+        kept: (K,) squared Frobenius norm of the weight that ranks 1..K keep.
+        scores: (K,) what an energy rule adds up, largest first: squared singular values, or variances of outputs.
+        cut: rank -> the factors' weights, first layer first, in the shapes that the scheme fills in.
+        shift: rank -> what the output's bias gains (O,), None when nothing.
+    """
+
+    kept: Tensor
+    scores: Tensor
+    cut: Callable[[int], tuple[Tensor, ...]]
+    shift: Callable[[int], Tensor] | None = None
+
+    @property
+    def singular_values(self) -> Tensor:
+        """(K,) what each rank adds to the weight's norm: of a plain SVD, its singular values."""
+        return torch.diff(self.kept, prepend=self.kept.new_zeros(1)).clamp(min=0).sqrt()
+
+    def energies(self) -> tuple[float, ...]:
+        """The share of the scores that each rank keeps, 0..1 (1 when there is nothing to keep)."""
+        total = self.scores.sum()
+        shares = self.scores.cumsum(0) / total if total > 0 else torch.ones_like(self.scores)
+        return tuple(shares.tolist())
+
+    def weight_error(self, rank: int) -> float:
+        """Relative Frobenius error ||W - W_r|| / ||W|| of the weight at a rank."""
+        total = float(self.kept[-1])
+        return max(0.0, 1 - float(self.kept[rank - 1]) / total) ** 0.5 if total > 0 else 0.0
 
 
-def decompose(matrix: Tensor) -> Svd:
-    """Decompose a matrix (M, N) once, for every rank. Computed in float64 whatever the dtype.
+def decompose(matrix: Tensor) -> Decomposition:
+    """Truncated SVD of a matrix (M, N) for every rank (Eckart & Young 1936).
+
+    The basis comes from the eigenvectors of the smaller Gram matrix, several times cheaper than a full SVD. A basis is
+    orthonormal to rounding however small its singular value, and the other factor is the weight seen in that basis, so
+    that no digits are lost in a division: a float32 weight keeps all of its own.
 
     Raises: ValueError when the matrix holds NaN or infinity.
     """
-    values = matrix.detach().to(torch.float64)
+    values = _finite(matrix)
+    if values.shape[0] <= values.shape[1]:
+        return project(values, _eigenvectors(values @ values.T))
+    turned = project(values.T, _eigenvectors(values.T @ values))
+    return Decomposition(
+        kept=turned.kept, scores=turned.scores, cut=lambda rank: tuple(f.T for f in reversed(turned.cut(rank)))
+    )
+
+
+def project(matrix: Tensor, basis: Tensor, *, scores: Tensor | None = None) -> Decomposition:
+    """Cut a matrix (M, N) to its shadow on the first R columns of an orthonormal basis (M, K), best first.
+
+    `cut` gives first (R, N) and second (M, R), the norm of each pair shared evenly so that both train at one rate.
+    """
+    rows = basis.T @ matrix
+    squares = rows.square().sum(1)
+    root = squares.sqrt().sqrt()
+    scale = torch.where(root > root.max() * 1e-6, root, torch.ones_like(root))
+    return Decomposition(
+        kept=squares.cumsum(0),
+        scores=squares if scores is None else scores,
+        cut=lambda rank: (rows[:rank] / scale[:rank, None], basis[:, :rank] * scale[:rank]),
+    )
+
+
+def decompose_outputs(matrix: Tensor, *, covariance: Tensor, mean: Tensor) -> Decomposition:
+    """The cut that keeps most of a layer's outputs instead of its weight (Zhang et al. 2015, arXiv 1505.06798, linear).
+
+    The output y = Wx is projected on the top eigenvectors U of its covariance; what is dropped is replaced by its mean,
+    which goes into the bias: (I - U U^T) E[y].
+
+    Args:
+        matrix: the weight (M, N).
+        covariance: of the outputs, bias left out, (M, M).
+        mean: of the outputs, bias left out, (M,).
+    """
+    values = _finite(matrix)
+    variances, vectors = torch.linalg.eigh(covariance.double())
+    basis = vectors.flip(1)
+    cut = project(values, basis, scores=variances.flip(0).clamp(min=0))
+
+    def shift(rank: int) -> Tensor:
+        dropped: Tensor = mean - basis[:, :rank] @ (basis[:, :rank].T @ mean)
+        return dropped
+
+    return Decomposition(kept=cut.kept, scores=cut.scores, cut=cut.cut, shift=shift)
+
+
+def decompose_modes(weight: Tensor, ranks: Callable[[int], tuple[int, int]], *, largest: int) -> Decomposition:
+    """Tucker-2 by truncated higher-order SVD of a weight (O, I, H, W) (Kim et al. 2016, arXiv 1511.06530).
+
+    Args:
+        weight: the kernel.
+        ranks: rank -> (input rank, output rank).
+        largest: the largest rank.
+
+    Returns: a decomposition whose `cut` gives (r1, I), (r2, r1, H, W) and (O, r2).
+    """
+    values = _finite(weight)
+    outs = _eigenvectors(_gram(values))
+    ins = _eigenvectors(_gram(values.transpose(0, 1)))
+    core = torch.einsum("oihw,op,iq->pqhw", values, outs, ins)
+    squares = core.square().sum((2, 3)).cumsum(0).cumsum(1)
+    kept = torch.stack([squares[r2 - 1, r1 - 1] for r1, r2 in map(ranks, range(1, largest + 1))])
+
+    def cut(rank: int) -> tuple[Tensor, ...]:
+        r1, r2 = ranks(rank)
+        return ins[:, :r1].T, core[:r2, :r1], outs[:, :r2]
+
+    return Decomposition(kept=kept, scores=torch.diff(kept, prepend=kept.new_zeros(1)).clamp(min=0), cut=cut)
+
+
+def _gram(weight: Tensor) -> Tensor:
+    flat = weight.flatten(1)
+    return flat @ flat.T
+
+
+def _eigenvectors(gram: Tensor) -> Tensor:
+    """Eigenvectors of a symmetric matrix, that of the largest eigenvalue first."""
+    vectors: Tensor = torch.linalg.eigh(gram).eigenvectors
+    return vectors.flip(1)
+
+
+def _finite(weight: Tensor) -> Tensor:
+    values = weight.detach().to(torch.float64)
     if not bool(torch.isfinite(values).all()):
         raise ValueError("weight must be finite to be decomposed, got NaN or infinity")
-    return Svd(*torch.linalg.svd(values, full_matrices=False))
-
-
-def truncate(svd: Svd, rank: int) -> tuple[Tensor, Tensor]:
-    """Best factors of a rank (Eckart & Young 1936): second (M, R) and first (R, N), second @ first ~ the matrix.
-
-    The singular values are shared evenly, a square root to each factor, so that both train at one learning rate.
-
-    Raises: ValueError when the rank lies outside 1..K.
-    """
-    largest = len(svd.s)
-    if not 1 <= rank <= largest:
-        raise ValueError(f"rank must lie in 1..{largest}, got {rank}")
-    root = svd.s[:rank].sqrt()
-    return svd.u[:, :rank] * root, root[:, None] * svd.vh[:rank]
-
-
-def energy(singular_values: Tensor, rank: int) -> float:
-    """The share of squared singular values that a rank keeps, 0..1 (1 for a weight of zeros)."""
-    squares = singular_values.double().square()
-    total = float(squares.sum())
-    return float(squares[:rank].sum()) / total if total > 0 else 1.0
-
-
-def weight_error(singular_values: Tensor, rank: int) -> float:
-    """Relative Frobenius error ||W - W_r|| / ||W|| of the best rank-r matrix, from the dropped tail."""
-    squares = singular_values.double().square()
-    total = float(squares.sum())
-    return (float(squares[rank:].sum()) / total) ** 0.5 if total > 0 else 0.0
+    return values
 
 
 def product_singular_values(second: Tensor, first: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def _canvas(columns: int = 1, rows: int = 1, *, height: float = HEIGHT) -> tuple
 
 def _colours(names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
     """A colour-blind-safe colour for each name, the same for the same names."""
-    known = ["channel", "spatial", "linear", "writeback", "weight", "tucker2"]
+    known = ["channel", "spatial", "channel output", "writeback", "weight", "tucker2", "linear", "linear output"]
     order = known + sorted(set(names) - set(known))
     palette = sns.color_palette("colorblind", max(10, len(order)))
     return {name: palette[i] for i, name in enumerate(order)}
@@ -61,16 +61,16 @@ def pareto_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, tit
         return figure
     dense = points[points["scheme"] == "dense"]
     trials = points[points["scheme"] != "dense"]
-    colours, markers = _colours(list(trials["scheme"])), _markers(list(trials["layer_set"]))
+    colours, markers = _colours(list(trials["method"])), _markers(list(trials["layer_set"]))
     front = pareto(points, cost=cost, value="accuracy_finetuned")
     axis.step(front[cost], front["accuracy_finetuned"], where="post", color="0.55", lw=1.4, zorder=1)
     on_front = set(front["trial"])
-    for (scheme, layer_set), group in trials.groupby(["scheme", "layer_set"]):
+    for (method, layer_set), group in trials.groupby(["method", "layer_set"]):
         edge = ["black" if trial in on_front else "white" for trial in group["trial"]]
         axis.scatter(
             group[cost],
             group["accuracy_finetuned"],
-            color=colours[str(scheme)],
+            color=colours[str(method)],
             marker=markers[str(layer_set)],
             edgecolors=edge,
             s=64,
@@ -88,7 +88,7 @@ def pareto_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, tit
         zorder=2,
     )
     axis.scatter(dense[cost], dense["accuracy_finetuned"], color="black", marker="*", s=170, zorder=4)
-    _key(axis, schemes=list(trials["scheme"]), layer_sets=list(trials["layer_set"]))
+    _key(axis, methods=list(trials["method"]), layer_sets=list(trials["layer_set"]))
     return figure
 
 
@@ -97,12 +97,12 @@ def _spread(points: pd.DataFrame, middle: "pd.Series[float]", name: str) -> "lis
     return [(middle - points[f"{name}_low"]).clip(lower=0), (points[f"{name}_high"] - middle).clip(lower=0)]
 
 
-def _key(axis: Axes, *, schemes: Sequence[str], layer_sets: Sequence[str]) -> None:
-    """A legend beside the axes: colour is the scheme, shape the layer set."""
-    colours, markers = _colours(schemes), _markers(layer_sets)
+def _key(axis: Axes, *, methods: Sequence[str], layer_sets: Sequence[str]) -> None:
+    """A legend beside the axes: colour is scheme and truncation, shape the layer set."""
+    colours, markers = _colours(methods), _markers(layer_sets)
     line = mpl.lines.Line2D
     handles = [
-        line([], [], color=colours[name], marker="o", ls="", ms=8, label=name) for name in dict.fromkeys(schemes)
+        line([], [], color=colours[name], marker="o", ls="", ms=8, label=name) for name in dict.fromkeys(methods)
     ]
     handles += [
         line([], [], color="0.35", marker=markers[name], ls="", ms=7, mfc="none", label=f"layers: {name}")
@@ -116,7 +116,7 @@ def _key(axis: Axes, *, schemes: Sequence[str], layer_sets: Sequence[str]) -> No
 
 
 def stages_figure(points: pd.DataFrame) -> Figure:
-    """Accuracy truncated -> finetuned of each trial, by rank rule; a panel for each layer set."""
+    """Accuracy truncated -> re-estimated -> finetuned of each trial, by rank rule; a panel for each layer set."""
     trials = points[points["scheme"] != "dense"] if not points.empty else points
     layer_sets = list(dict.fromkeys(trials["layer_set"])) if not trials.empty else []
     figure, axes = _canvas(max(1, min(3, len(layer_sets))), max(1, -(-len(layer_sets) // 3)))
@@ -125,17 +125,22 @@ def stages_figure(points: pd.DataFrame) -> Figure:
     if trials.empty:
         _say_empty(axes[0], "no finished trial")
         return figure
-    colours = _colours(list(trials["scheme"]))
+    colours = _colours(list(trials["method"]))
     rules = list(dict.fromkeys(trials["rank_rule"]))
-    schemes = list(dict.fromkeys(trials["scheme"]))
+    methods = list(dict.fromkeys(trials["method"]))
     control = points[points["scheme"] == "dense"]["accuracy_finetuned"].mean()
     for axis, layer_set in zip(axes, layer_sets, strict=False):
         group = trials[trials["layer_set"] == layer_set]
-        shift = {scheme: (i - (len(schemes) - 1) / 2) * 0.22 for i, scheme in enumerate(schemes)}
-        x = group["rank_rule"].map(rules.index).astype(float) + group["scheme"].map(shift).astype(float)
-        shades = group["scheme"].map(colours)
+        shift = {
+            method: (i - (len(methods) - 1) / 2) * min(0.22, 0.8 / len(methods)) for i, method in enumerate(methods)
+        }
+        x = group["rank_rule"].map(rules.index).astype(float) + group["method"].map(shift).astype(float)
+        shades = group["method"].map(colours)
         axis.vlines(x, group["accuracy_truncated"], group["accuracy_finetuned"], colors=list(shades), lw=1.6, alpha=0.6)
         axis.scatter(x, group["accuracy_truncated"], facecolors="white", edgecolors=list(shades), s=42, zorder=3)
+        axis.scatter(
+            x, group["accuracy_recalibrated"], facecolors="white", edgecolors=list(shades), marker="D", s=26, zorder=3
+        )
         axis.scatter(x, group["accuracy_finetuned"], color=list(shades), s=42, zorder=3)
         axis.axhline(group["accuracy_dense"].mean(), color="0.6", ls=":", lw=1.2)
         axis.axhline(control, color="0.2", ls="--", lw=1.2)
@@ -144,14 +149,15 @@ def stages_figure(points: pd.DataFrame) -> Figure:
     for axis in axes[len(layer_sets) :]:
         axis.set_visible(False)
     line = mpl.lines.Line2D
-    handles = [line([], [], color=colours[name], marker="o", ls="", label=name) for name in schemes]
+    handles = [line([], [], color=colours[name], marker="o", ls="", label=name) for name in methods]
     handles += [
         line([], [], color="0.3", marker="o", mfc="white", ls="", label="truncated"),
+        line([], [], color="0.3", marker="D", ms=5, mfc="white", ls="", label="batch norm re-estimated"),
         line([], [], color="0.3", marker="o", ls="", label="finetuned"),
         line([], [], color="0.6", ls=":", label="dense"),
         line([], [], color="0.2", ls="--", label="dense, finetuned as long"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), fontsize=9, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
     return figure
 
 

@@ -46,14 +46,16 @@ def _texts(name: str) -> dict[str, type[str]]:
 def done_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """The trials that finished, with MAC and param ratios to their dense model.
 
-    `accuracy_low` and `accuracy_high` are the 95 % Wilson interval of the finetuned accuracy: what another test set of
-    this size could have said (Wilson 1927).
+    `method` names scheme and truncation: `channel`, `channel output`. `accuracy_low` and `accuracy_high` are the 95 %
+    Wilson interval of the finetuned accuracy: what another test set of this size could have said (Wilson 1927).
     """
     whole = ["params", "macs", "dense_params", "dense_macs"]  # floats as long as a failed row leaves them empty
     done = trials[trials["state"] == "done"].astype(dict.fromkeys(whole, "int64"))
     answers = zip(done["correct_finetuned"], done["samples"], strict=True)
     spans = [binomtest(int(right), int(count)).proportion_ci(method="wilson") for right, count in answers]
+    output = done["truncation"] == "output"
     return done.assign(
+        method=done["scheme"].where(~output, done["scheme"] + " output"),
         mac_ratio=done["macs"] / done["dense_macs"],
         param_ratio=done["params"] / done["dense_params"],
         accuracy_low=[span.low for span in spans],

@@ -8,8 +8,8 @@ import pandas as pd
 from lrbench.report.frame import SETTING, done_trials, latency_ratios, load_table, pareto
 
 COLUMNS = (
-    *("scheme", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
-    *("#latency ratio, 95 %", "#truncated", "#finetuned", "#rank after training"),
+    *("method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
+    *("#latency ratio, 95 %", "#truncated", "#re-estimated", "#finetuned", "#rank after training"),
 )
 """Headings; those that start with `#` stand over numbers."""
 
@@ -35,8 +35,10 @@ def all_trials(folder: Path) -> pd.DataFrame:
 
 
 def front_trials(folder: Path) -> pd.DataFrame:
-    """The trials on the Pareto front of finetuned accuracy over MACs, cheapest first; see `all_trials`."""
-    return pareto(all_trials(folder), cost="macs", value="accuracy_finetuned")
+    """The dense controls, then the Pareto front of finetuned accuracy over MACs, cheapest first; see `all_trials`."""
+    trials = all_trials(folder)
+    front = pareto(trials, cost="macs", value="accuracy_finetuned")
+    return pd.concat([trials[trials["scheme"] == "dense"], front[front["scheme"] != "dense"]])
 
 
 def failed_trials(folder: Path) -> pd.DataFrame:
@@ -70,7 +72,7 @@ def _trained_ranks(layers: pd.DataFrame) -> dict[Any, str]:
 def _row(trial: dict[Any, Any]) -> tuple[str, ...]:
     timed = not pd.isna(trial["ratio"])
     return (
-        str(trial["scheme"]),
+        str(trial["method"]),
         str(trial["layer_set"]),
         str(trial["rank_rule"]),
         str(trial["seed"]),
@@ -79,6 +81,7 @@ def _row(trial: dict[Any, Any]) -> tuple[str, ...]:
         f"{trial['mac_ratio']:.3f}",
         f"{trial['ratio']:.3f} ({trial['ratio_low']:.3f}-{trial['ratio_high']:.3f})" if timed else "",
         f"{trial['accuracy_truncated']:.2%}",
+        "" if pd.isna(trial["accuracy_recalibrated"]) else f"{trial['accuracy_recalibrated']:.2%}",
         f"{trial['accuracy_finetuned']:.2%}",
         "" if pd.isna(trial["trained_ranks"]) else str(trial["trained_ranks"]),
     )

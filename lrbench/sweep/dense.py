@@ -1,23 +1,24 @@
 """The dense model of a seed: trained once, kept, and decomposed once for every rank."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from lrbench.choices import Recipe
-from lrbench.learn.batches import test_batches
+from lrbench.learn.batches import Batching, calibration_batches, test_batches
 from lrbench.learn.datasets import Dataset
 from lrbench.learn.train import batching, train_
 from lrbench.learn.weights import keep_weights, recall_weights
-from lrbench.lowrank.compress import decompose_layer
-from lrbench.lowrank.svd import Svd
+from lrbench.lowrank.compress import decompose_layer, decompose_layer_outputs
+from lrbench.lowrank.moments import Moments, gather_moments
+from lrbench.lowrank.svd import Decomposition
 from lrbench.measure.accuracy import evaluate
 from lrbench.records import Accuracy, Epoch, Stage
-from lrbench.sweep.plan import Skeleton
+from lrbench.sweep.plan import Decompose, Skeleton
 from lrbench.sweep.spec import SweepSpec
 
 Notify = Callable[[str, int, int], None]
@@ -26,19 +27,14 @@ Notify = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Dense:
-    """A trained dense model in eval mode, its accuracy, and its decompositions on demand."""
+    """A trained dense model in eval mode, its accuracy, and its decompositions, each made once when first asked for."""
 
     key: str
     skeleton: Skeleton
     model: nn.Module
     epochs: tuple[Epoch, ...]
     accuracy: Accuracy
-    svd: Callable[[str, str], Svd]
-
-    def energies(self, layer: str, scheme: str) -> tuple[float, ...]:
-        """The share of squared singular values that each rank of a layer keeps."""
-        squares = self.svd(layer, scheme).s.square().cumsum(0)
-        return tuple((squares / squares[-1]).tolist()) if squares[-1] > 0 else (1.0,) * len(squares)
+    decompose: Decompose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +46,11 @@ class Bench:
     weights: Path
     environment: str
     commit: str
+
+    def calibration(self, how: Batching) -> Iterator[Tensor]:
+        """The calibration images in batches."""
+        choice = self.spec.calibration
+        return calibration_batches(self.data, how, images=choice.images, size=choice.batch_size)
 
     def recipe(self, stage: Stage) -> Recipe:
         """How a stage trains."""
@@ -93,7 +94,14 @@ def train_dense(skeleton: Skeleton, key: str, *, bench: Bench, seed: int, notify
     accuracy = evaluate(model, test_batches(bench.data.test, how))
 
     @cache
-    def svd(layer: str, scheme: str) -> Svd:
+    def moments() -> dict[str, Moments]:
+        names = [layer.name for layer in skeleton.layers if layer.refusal is None and layer.shape.groups == 1]
+        return gather_moments(model, names, bench.calibration(how))
+
+    @cache
+    def decompose(layer: str, scheme: str, truncation: str) -> Decomposition:
+        if truncation == "output":
+            return decompose_layer_outputs(model, layer, moments=moments()[layer])
         return decompose_layer(model, layer, scheme)
 
-    return Dense(key=key, skeleton=skeleton, model=model, epochs=epochs, accuracy=accuracy, svd=svd)
+    return Dense(key=key, skeleton=skeleton, model=model, epochs=epochs, accuracy=accuracy, decompose=decompose)

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from lrbench.lowrank.compress import Cut
 from lrbench.lowrank.ranks import parse_rule
+from lrbench.lowrank.svd import Decomposition
 from lrbench.records import Cost, Trial
 from lrbench.sweep.plan import Skeleton, choose_cuts, predicted_cost
 from lrbench.sweep.spec import SweepSpec
@@ -21,11 +22,15 @@ class Outline:
     macs: int | None
 
 
+def _untrained(*_: str) -> Decomposition:
+    raise AssertionError("a rule that needs weights was asked before training")
+
+
 def outline(trial: Trial, spec: SweepSpec, skeleton: Skeleton) -> Outline:
     """Resolve a trial's layers and ranks, and its cost by the closed formulas."""
     if trial.scheme != "dense" and parse_rule(trial.rank_rule).needs_weights:
         return Outline(trial=trial, cuts=None, params=None, macs=None)
-    cuts = choose_cuts(trial, spec, model=skeleton.model, layers=skeleton.layers, energies=lambda *_: ())
+    cuts = choose_cuts(trial, spec, model=skeleton.model, layers=skeleton.layers, decompose=_untrained)
     params, macs = predicted_cost(skeleton.cost, cuts)
     return Outline(trial=trial, cuts=cuts, params=params, macs=macs)
 

@@ -14,17 +14,18 @@ from lrbench.errors import InputError
 from lrbench.learn.datasets import identify
 from lrbench.learn.models import FILES, build_model
 from lrbench.learn.train import pick_device
-from lrbench.lowrank.compress import Cut, choose_rank
+from lrbench.lowrank.compress import Cut, choose_rank, refusal
 from lrbench.lowrank.layers import Layer, find_layers, select
 from lrbench.lowrank.ranks import parse_rule
 from lrbench.lowrank.schemes import SCHEMES
+from lrbench.lowrank.svd import Decomposition
 from lrbench.measure.cost import measure_cost
 from lrbench.measure.latency import settings
 from lrbench.records import SCHEMA, Architecture, Cost, Factorized, Trial
 from lrbench.sweep.spec import SweepSpec
 
-Energies = Callable[[str, str], tuple[float, ...]]
-"""(layer, scheme) -> the energy share that each rank keeps."""
+Decompose = Callable[[str, str, str], Decomposition]
+"""(layer, scheme, truncation) -> the decomposition of its weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,14 +100,16 @@ def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
         base = spec.baseline.seed if spec.baseline.seed is not None else seed
         baseline = baseline_key(spec, identity=identity, seed=base)
         grid = [
-            (scheme, layer_set, rule)
-            for scheme in spec.sweep.schemes
+            (scheme, truncation, layer_set, rule)
+            for scheme, truncation in spec.methods()
             for layer_set in spec.chosen_layer_sets()
             for rule in spec.sweep.ranks
         ]
-        for scheme, layer_set, rule in [("dense", "none", "none"), *grid]:
+        for scheme, truncation, layer_set, rule in [("dense", "plain", "none", "none"), *grid]:
             chosen = spec.layer_sets[layer_set].model_dump() if layer_set in spec.layer_sets else None
-            key = digest([baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed])
+            facts = [baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed]
+            calibrated = [truncation, spec.calibration.model_dump()] if spec.calibration.images else []
+            key = digest([*facts, *calibrated])
             trials.append(
                 Trial(
                     key=key,
@@ -122,6 +125,8 @@ def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
                     baseline_seed=base,
                     baseline_epochs=spec.baseline.epochs,
                     finetune_epochs=spec.finetune.epochs,
+                    truncation=truncation,
+                    calibration_images=spec.calibration.images,
                 )
             )
     return tuple(trials)
@@ -141,7 +146,7 @@ def prepare_sweep(spec: SweepSpec) -> tuple[tuple[Trial, ...], Skeleton]:
 
 
 def choose_cuts(
-    trial: Trial, spec: SweepSpec, *, model: nn.Module, layers: tuple[Layer, ...], energies: Energies
+    trial: Trial, spec: SweepSpec, *, model: nn.Module, layers: tuple[Layer, ...], decompose: Decompose
 ) -> tuple[Cut, ...]:
     """What happens to each layer of the model in a trial, with the reason where it stays dense."""
     if trial.scheme == "dense":
@@ -152,9 +157,11 @@ def choose_cuts(
     def cut(layer: Layer) -> Cut:
         if layer not in chosen:
             return Cut(layer=layer, scheme="dense", rank=None, reason=f"not in layer set {trial.layer_set}")
-        refused = SCHEMES[trial.scheme].refuses(model.get_submodule(layer.name))
-        known = energies(layer.name, trial.scheme) if rule.needs_weights and refused is None else ()
-        return choose_rank(model, layer, scheme=trial.scheme, rule=rule, energies=known)
+        reason = refusal(model, layer, scheme=trial.scheme, truncation=trial.truncation)
+        if reason is not None:
+            return Cut(layer=layer, scheme=trial.scheme, rank=None, reason=reason)
+        known = decompose(layer.name, trial.scheme, trial.truncation) if rule.needs_weights else None
+        return choose_rank(layer, scheme=trial.scheme, rule=rule, decomposition=known, truncation=trial.truncation)
 
     return tuple(cut(layer) for layer in layers)
 
@@ -162,13 +169,17 @@ def choose_cuts(
 def architecture_of(spec: SweepSpec, cuts: tuple[Cut, ...], *, classes: int) -> Architecture:
     """The model's shape after the cuts. A layer written back is as dense as before."""
     layers = tuple(
-        Factorized(layer=cut.layer.name, scheme=cut.scheme, rank=cut.rank)
+        Factorized(layer=cut.layer.name, scheme=cut.scheme, rank=cut.rank, gains_bias=cut.gains_bias)
         for cut in cuts
         if cut.rank is not None and SCHEMES[cut.scheme].breakeven_params(cut.layer.shape) is not None
     )
-    shape = [spec.model.name, spec.data.image_size, classes, [list(vars(layer).values()) for layer in layers]]
+    shapes = [[layer.layer, layer.scheme, layer.rank, *["bias"] * layer.gains_bias] for layer in layers]
     return Architecture(
-        key=digest(shape), model=spec.model.name, image_size=spec.data.image_size, classes=classes, layers=layers
+        key=digest([spec.model.name, spec.data.image_size, classes, shapes]),
+        model=spec.model.name,
+        image_size=spec.data.image_size,
+        classes=classes,
+        layers=layers,
     )
 
 
@@ -178,7 +189,8 @@ def layer_cost(cut: Cut) -> tuple[int, int]:
     if cut.rank is None:
         return shape.weights + shape.biases, shape.macs
     scheme = SCHEMES[cut.scheme]
-    return scheme.weights(shape, cut.rank) + shape.biases, scheme.macs(shape, cut.rank)
+    biases = shape.out_channels if cut.gains_bias else shape.biases
+    return scheme.weights(shape, cut.rank) + biases, scheme.macs(shape, cut.rank)
 
 
 def predicted_cost(dense: Cost, cuts: tuple[Cut, ...]) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from lrbench.learn.datasets import load_dataset
-from lrbench.lowrank.compress import restructure
+from lrbench.lowrank.compress import Shaped, restructure
 from lrbench.measure.environment import read_commit
 from lrbench.measure.latency import prepare, quiet, settings, time_rounds
 from lrbench.records import (
@@ -192,4 +192,4 @@ def run_timings(
 def _shaped(model: nn.Module, architecture: Architecture) -> nn.Module:
     """A model of this architecture with random factors, the same ones each time."""
     torch.manual_seed(0)
-    return restructure(model, [(layer.layer, layer.scheme, layer.rank) for layer in architecture.layers])
+    return restructure(model, [Shaped(**vars(layer)) for layer in architecture.layers])

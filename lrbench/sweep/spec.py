@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from lrbench.choices import (
     Baseline,
+    CalibrationChoice,
     Choice,
     DataChoice,
     Finetune,
@@ -48,6 +49,7 @@ class SweepSpec(Choice):
     data: DataChoice = DataChoice()
     baseline: Baseline = Baseline()
     finetune: Finetune = Finetune()
+    calibration: CalibrationChoice = CalibrationChoice()
     sweep: Grid = Grid()
     layer_sets: dict[str, LayerSetChoice] = Field({"all": LayerSetChoice()}, min_length=1)
     latency: LatencyChoice = LatencyChoice()
@@ -57,7 +59,22 @@ class SweepSpec(Choice):
         for name in self.sweep.layer_sets:
             if name not in self.layer_sets:
                 raise ValueError(f"sweep.layer_sets: unknown layer set {name!r}: {nearest(name, self.layer_sets)}")
+        if "output" in self.sweep.truncations:
+            if not any(SCHEMES[name].reads_outputs for name in self.sweep.schemes):
+                able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.reads_outputs)
+                raise ValueError(f"sweep.truncations: output truncation needs one of the schemes {able}")
+            if self.calibration.images == 0:
+                raise ValueError("calibration.images: output truncation needs at least 1, got 0")
         return self
+
+    def methods(self) -> tuple[tuple[str, str], ...]:
+        """Each scheme with each truncation that it has; only schemes that read outputs have `output`."""
+        return tuple(
+            (scheme, truncation)
+            for scheme in self.sweep.schemes
+            for truncation in dict.fromkeys(self.sweep.truncations)
+            if truncation == "plain" or SCHEMES[scheme].reads_outputs
+        )
 
     def chosen_layer_sets(self) -> tuple[str, ...]:
         """The layer sets that the grid ranges over."""

@@ -8,15 +8,15 @@ from typing import TypeVar
 
 from torch import nn
 
-from lrbench.learn.batches import test_batches
+from lrbench.learn.batches import Batching, test_batches
 from lrbench.learn.train import batching
-from lrbench.lowrank.compress import Cut, compress, layer_rank, singular_values
+from lrbench.lowrank.compress import Cut, compress, layer_rank, refusal, singular_values
+from lrbench.lowrank.moments import reestimate_batch_norm_
 from lrbench.lowrank.schemes import SCHEMES
-from lrbench.lowrank.svd import energy, weight_error
 from lrbench.measure.accuracy import evaluate
 from lrbench.measure.cost import measure_cost
 from lrbench.measure.environment import peak_memory_bytes
-from lrbench.records import Layer, LayerSpectrum, Measurement, Spectra, Trial
+from lrbench.records import Accuracy, Layer, LayerSpectrum, Measurement, Spectra, Trial
 from lrbench.sweep.dense import Bench, Dense, Notify, trained
 from lrbench.sweep.plan import architecture_of, choose_cuts, layer_cost
 
@@ -45,13 +45,18 @@ def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tu
     how = batching(spec.finetune, spec.data)
     skeleton = dense.skeleton
     notify("truncate", 0, 1)
-    cuts = choose_cuts(trial, spec, model=dense.model, layers=skeleton.layers, energies=dense.energies)
+    cuts = choose_cuts(trial, spec, model=dense.model, layers=skeleton.layers, decompose=dense.decompose)
     ranks = {cut.layer.name: cut.rank for cut in cuts if cut.rank is not None}
 
     def truncate() -> nn.Module:
         if not ranks:
             return deepcopy(dense.model)
-        return compress(dense.model, ranks, scheme=trial.scheme, decompose=lambda _, *name: dense.svd(*name))
+        return compress(
+            dense.model,
+            ranks,
+            scheme=trial.scheme,
+            decompose=lambda layer: dense.decompose(layer, trial.scheme, trial.truncation),
+        )
 
     model, truncate_s = _timed(truncate)
     cost = measure_cost(model, (3, spec.data.image_size, spec.data.image_size))
@@ -60,6 +65,7 @@ def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tu
     truncated, evaluate_s = (
         _timed(lambda: evaluate(model, test_batches(bench.data.test, how))) if ranks else (dense.accuracy, 0.0)
     )
+    recalibrated, recalibrate_s = _timed(lambda: _recalibrate_(model, bench, how))
     (epochs, reused), finetune_s = _timed(
         lambda: trained(model, trial.key, bench=bench, stage="finetune", seed=trial.seed, notify=notify)
     )
@@ -73,30 +79,40 @@ def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tu
         started=started,
         cost=cost,
         dense_cost=skeleton.cost,
-        layers=tuple(_describe(cut, dense, model) for cut in cuts),
+        layers=tuple(_describe(cut, trial, dense=dense, model=model) for cut in cuts),
         epochs=(*dense.epochs, *epochs),
         dense=dense.accuracy,
         truncated=truncated,
         finetuned=finetuned,
+        recalibrated=recalibrated,
         reused_weights=reused,
         truncate_s=truncate_s,
-        evaluate_s=evaluate_s + again_s,
+        evaluate_s=evaluate_s + recalibrate_s + again_s,
         finetune_s=finetune_s,
         peak_memory_bytes=peak_memory_bytes(),
     )
     return measurement, model
 
 
-def _describe(cut: Cut, dense: Dense, model: nn.Module) -> Layer:
+def _recalibrate_(model: nn.Module, bench: Bench, how: Batching) -> Accuracy | None:
+    """Re-estimate batch norm on the calibration images (in place), and measure what that is worth."""
+    if bench.spec.calibration.images == 0:
+        return None
+    reestimate_batch_norm_(model, bench.calibration(how))
+    return evaluate(model, test_batches(bench.data.test, how))
+
+
+def _describe(cut: Cut, trial: Trial, *, dense: Dense, model: nn.Module) -> Layer:
     """The record of one layer, once the model is trained."""
     layer, shape, scheme = cut.layer, cut.layer.shape, SCHEMES.get(cut.scheme)
     module = model.get_submodule(layer.name)
-    readable = scheme is not None and scheme.refuses(dense.model.get_submodule(layer.name)) is None
-    values = dense.svd(layer.name, cut.scheme).s if cut.rank is not None else None
+    readable = scheme is not None and refusal(dense.model, layer, scheme=cut.scheme) is None
+    truncation = "plain" if cut.rank is None else trial.truncation
+    cut_from = dense.decompose(layer.name, cut.scheme, truncation) if cut.rank is not None else None
     params, macs = layer_cost(cut)
     if cut.rank is not None:
         trained_rank = layer_rank(module, cut.scheme)
-    elif cut.reason == "dense control" and shape.groups == 1:
+    elif cut.reason == "dense control" and refusal(dense.model, layer, scheme="writeback") is None:
         trained_rank = layer_rank(module, "writeback")
     else:
         trained_rank = None
@@ -117,15 +133,19 @@ def _describe(cut: Cut, dense: Dense, model: nn.Module) -> Layer:
         macs=macs,
         dense_params=shape.weights + shape.biases,
         dense_macs=shape.macs,
-        weight_error=weight_error(values, cut.rank) if values is not None and cut.rank is not None else None,
-        energy=energy(values, cut.rank) if values is not None and cut.rank is not None else None,
+        weight_error=cut_from.weight_error(cut.rank) if cut_from and cut.rank else None,
+        energy=cut_from.energies()[cut.rank - 1] if cut_from and cut.rank else None,
         numerical_rank=trained_rank,
+        truncation=truncation,
     )
 
 
 def dense_spectra(dense: Dense, scheme: str, layers: tuple[str, ...]) -> Spectra:
     """Singular values of layers of the dense model, as a scheme reads them."""
-    values = (LayerSpectrum(layer=name, values=tuple(dense.svd(name, scheme).s.tolist())) for name in layers)
+    values = (
+        LayerSpectrum(layer=name, values=tuple(dense.decompose(name, scheme, "plain").singular_values.tolist()))
+        for name in layers
+    )
     return Spectra(baseline=dense.key, trial=None, scheme=scheme, layers=tuple(values))
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from lrbench.lowrank.compress import choose_rank, compress, layer_rank
+from lrbench.lowrank.compress import choose_rank, compress, layer_rank, refusal
 from lrbench.lowrank.layers import find_layers, select
-from lrbench.lowrank.ranks import Rank
+from lrbench.lowrank.ranks import parse_rule
 from lrbench.lowrank.schemes import SCHEMES
 
 NET = nn.Sequential(
@@ -64,8 +64,68 @@ def test_selection_is_by_pattern_kind_and_exclusion() -> None:
 )
 def test_a_layer_stays_dense_for_a_reason(layer: int, scheme: str, rank: int, reason: str | None) -> None:
     found = find_layers(NET[:1], (3, 224, 224)) if layer == 0 else find_layers(NET, (3, 16, 16))
-    cut = choose_rank(NET, found[layer], scheme=scheme, rule=Rank(rank), energies=())
+    refused = refusal(NET, found[layer], scheme=scheme)
+    if refused is not None:
+        assert refused == reason
+        return
+    cut = choose_rank(found[layer], scheme=scheme, rule=parse_rule(f"rank={rank}"))
     assert (cut.rank, cut.reason) == (rank if reason is None else None, reason)
+    full = choose_rank(found[layer], scheme=scheme, rule=parse_rule(f"rank={rank} max=full"))
+    assert full.rank == (rank if reason is None or "break-even" in reason else None)
+
+
+class Odd(nn.Module):
+    """One of each kind of layer that cannot be factorized."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plain = nn.Conv2d(3, 4, 3, padding=1)
+        self.normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 4, 3, padding=1))
+        self.tied, self.twin = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+        self.twin.weight = self.tied.weight
+        self.twice = nn.Conv2d(4, 4, 1)
+        self.up = nn.ConvTranspose2d(4, 4, 2)
+        self.line = nn.Conv1d(4, 5, 3)
+        self.unused = nn.Linear(3, 3)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        hidden = self.twice(self.twice(self.twin(self.tied(self.normed(self.plain(image))))))
+        return self.line(self.up(hidden).flatten(2)).mean(2)
+
+
+def test_layers_that_no_scheme_can_read_have_a_reason() -> None:
+    found = {layer.name: layer.refusal for layer in find_layers(Odd(), (3, 6, 6))}
+    assert found == {
+        "plain": None,
+        "normed": "its weight is parametrized",
+        "tied": "shares its weight with twin",
+        "twin": "shares its weight with tied",
+        "twice": "called several times in one forward pass",
+        "up": "ConvTranspose2d, only Conv2d and Linear are read",
+        "line": "Conv1d, only Conv2d and Linear are read",
+    }
+    small = compress(Odd(), {"plain": 2})
+    found = {layer.name: layer.refusal for layer in find_layers(small, (3, 6, 6))}
+    assert found["plain.0"] == found["plain.1"] == "already factorized"
+    for name, reason in (
+        ("normed", "parametrized"),
+        ("tied", "shares"),
+        ("up", "ConvTranspose2d"),
+        ("none", "no layer"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            compress(Odd(), {name: 2})
+
+
+def test_an_explicit_rank_is_obeyed_with_a_warning_where_it_saves_nothing() -> None:
+    model = nn.Sequential(nn.Conv2d(6, 8, 3))
+    with pytest.warns(UserWarning, match="layer 0: rank 8 has 496 weights, the dense layer 432"):
+        assert compress(model, {"0": 8})[0][0].out_channels == 8
+
+
+def test_an_unknown_scheme_says_what_is_allowed() -> None:
+    with pytest.raises(ValueError, match=r"scheme must be one of channel, spatial, .*, got 'svd'"):
+        compress(NET, {"0": 2}, scheme="svd")
 
 
 def test_a_refused_layer_is_an_error_when_named() -> None:

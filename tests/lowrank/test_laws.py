@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from lrbench.lowrank.compress import compress, decompose_layer, restructure
+from lrbench.lowrank.compress import Shaped, compress, decompose_layer, restructure
+from lrbench.lowrank.factors import weight_of
 from lrbench.lowrank.layers import Layer, find_layers
-from lrbench.lowrank.schemes import SCHEMES, weight_of
-from lrbench.lowrank.svd import weight_error
+from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.cost import measure_cost
 
-CONV_SCHEMES = ("channel", "spatial", "writeback")
+CONV_SCHEMES = tuple(name for name in SCHEMES if name != "linear")
+MATRIX_SCHEMES = tuple(name for name in SCHEMES if name != "tucker2")
 laws = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -73,13 +74,45 @@ def cases(scheme: str) -> st.SearchStrategy[Case]:
     return convolutions() | linears() if scheme == "writeback" else convolutions()
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")  # torch copies
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning"),  # torch may copy
+    pytest.mark.filterwarnings("ignore:layer 0. rank:UserWarning"),  # at full rank the factors save nothing
+]
 every_scheme = pytest.mark.parametrize("scheme", SCHEMES)
 
 
-def product(module: nn.Module, scheme: str) -> Tensor:
+def kernel_of(module: nn.Module, scheme: str, like: Tensor) -> Tensor:
+    """The kernel (O, I, H, W), or the weight (O, I), that a replacement stands for."""
     second, first = SCHEMES[scheme].factors(module)
-    return (second @ first).detach()
+    product = (second @ first).detach()
+    if like.dim() == 2:
+        return product
+    o, i, h, w = like.shape
+    if scheme == "spatial":
+        return product.reshape(o, w, i, h).permute(0, 2, 3, 1)
+    return product.reshape(o, h, w, i).permute(0, 3, 1, 2) if scheme == "weight" else product.reshape(o, i, h, w)
+
+
+def truncated(weight: Tensor, scheme: str, rank: int) -> Tensor:
+    """The kernel of the best rank-r matrix, by numpy's SVD."""
+    o, i, h, w = weight.shape
+    u, s, vh = np.linalg.svd(matrix_of(weight, scheme), full_matrices=False)
+    low = (u[:, :rank] * s[:rank]) @ vh[:rank]
+    if scheme == "spatial":
+        return torch.from_numpy(low.reshape(w, o, i, h).transpose(1, 2, 3, 0).copy())
+    if scheme == "weight":
+        return torch.from_numpy(low.reshape(h, w, o, i).transpose(2, 3, 0, 1).copy())
+    return torch.from_numpy(low.reshape(o, i, h, w))
+
+
+def matrix_of(weight: Tensor, scheme: str) -> np.ndarray:
+    """The matrix that a scheme reads, written with explicit loops over numpy axes."""
+    kernel = weight.detach().numpy()
+    if scheme == "spatial":
+        return np.concatenate([kernel[..., w].reshape(len(kernel), -1) for w in range(kernel.shape[3])])
+    if scheme == "weight":
+        return np.concatenate([kernel[:, :, h, w] for h in range(kernel.shape[2]) for w in range(kernel.shape[3])])
+    return kernel.reshape(len(kernel), -1)
 
 
 @every_scheme
@@ -91,19 +124,37 @@ def test_full_rank_is_exact(scheme: str, data: st.DataObject) -> None:
     torch.testing.assert_close(small(case.image), case.model(case.image), rtol=1e-9, atol=1e-9)
 
 
-@every_scheme
+@pytest.mark.parametrize("scheme", MATRIX_SCHEMES)
 @laws
 @given(data=st.data())
 def test_squared_error_is_the_dropped_tail_of_numpys_svd(scheme: str, data: st.DataObject) -> None:
     case = data.draw(cases(scheme))
+    weight = weight_of(case.module).detach()
     rank = data.draw(st.integers(1, SCHEMES[scheme].max_rank(case.layer.shape)))
-    matrix = SCHEMES[scheme].matrix(weight_of(case.module)).detach()
+    values = np.linalg.svd(matrix_of(weight, scheme), compute_uv=False)
     small = compress(case.model, {"0": rank}, scheme=scheme)
-    dropped = np.linalg.svd(matrix.numpy(), compute_uv=False)[rank:]
-    error = float((product(small[0], scheme) - matrix).square().sum())
-    assert error == pytest.approx(float(np.square(dropped).sum()), rel=1e-7, abs=1e-18)
-    values = decompose_layer(case.model, "0", scheme).s
-    assert weight_error(values, rank) == pytest.approx((error / float(matrix.square().sum())) ** 0.5, abs=1e-8)
+    error = float((kernel_of(small[0], scheme, weight) - weight).square().sum())
+    total = float(weight.square().sum())
+    assert error == pytest.approx(float(np.square(values[rank:]).sum()), rel=1e-7, abs=1e-13 * total)
+    found = decompose_layer(case.model, "0", scheme)
+    np.testing.assert_allclose(found.singular_values, values, rtol=1e-6, atol=1e-7 * values[0])
+    assert found.weight_error(rank) == pytest.approx((error / total) ** 0.5, abs=1e-7)
+
+
+@laws
+@given(case=convolutions(), data=st.data())
+def test_tucker2_drops_what_lies_outside_both_bases(case: Case, data: st.DataObject) -> None:
+    weight = weight_of(case.module).detach()
+    rank = data.draw(st.integers(1, SCHEMES["tucker2"].max_rank(case.layer.shape)))
+    small = compress(case.model, {"0": rank}, scheme="tucker2")
+    error = float((kernel_of(small[0], "tucker2", weight) - weight).norm() / weight.norm())
+    found = decompose_layer(case.model, "0", "tucker2")
+    assert found.weight_error(rank) == pytest.approx(error, abs=1e-7)
+    tails = 0.0
+    for axis, layer in ((0, small[0][2].weight.shape[1]), (1, small[0][0].weight.shape[0])):
+        flat = np.moveaxis(weight.numpy(), axis, 0).reshape(weight.shape[axis], -1)
+        tails += float(np.square(np.linalg.svd(flat, compute_uv=False)[layer:]).sum())
+    assert error**2 <= tails / float(weight.square().sum()) + 1e-12, "the bound of De Lathauwer et al. 2000"
 
 
 @pytest.mark.parametrize("scheme", CONV_SCHEMES)
@@ -114,21 +165,15 @@ def test_factors_convolve_like_unfold_and_matmul(scheme: str, data: st.DataObjec
     conv = case.module
     assert isinstance(conv, nn.Conv2d)
     rank = data.draw(st.integers(1, SCHEMES[scheme].max_rank(case.layer.shape)))
-    o, i, h, w = conv.weight.shape
-    if scheme == "spatial":
-        rows = conv.weight.permute(0, 3, 1, 2).reshape(o * w, i * h)
-    else:
-        rows = conv.weight.reshape(o, i * h * w)
-    u, s, vh = np.linalg.svd(rows.detach().numpy(), full_matrices=False)
-    low = torch.from_numpy((u[:, :rank] * s[:rank]) @ vh[:rank])
-    kernel = low.reshape(o, w, i, h).permute(0, 2, 3, 1) if scheme == "spatial" else low.reshape(o, i, h, w)
+    o, _, h, w = conv.weight.shape
+    small = compress(case.model, {"0": rank}, scheme=scheme)
+    kernel = kernel_of(small[0], scheme, conv.weight) if scheme == "tucker2" else truncated(conv.weight, scheme, rank)
     pads = conv._reversed_padding_repeated_twice if conv.padding == "same" else None
     image = functional.pad(case.image, pads) if pads else case.image
     padding = (0, 0) if isinstance(conv.padding, str) else conv.padding
     columns = functional.unfold(image, (h, w), dilation=conv.dilation, padding=padding, stride=conv.stride)
     expected = kernel.reshape(o, -1) @ columns + (0 if conv.bias is None else conv.bias[:, None])
-    output = compress(case.model, {"0": rank}, scheme=scheme)(case.image)
-    torch.testing.assert_close(output.flatten(2), expected, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(small(case.image).flatten(2), expected, rtol=1e-8, atol=1e-8)
 
 
 @every_scheme
@@ -138,7 +183,7 @@ def test_formula_fvcore_and_torchs_counter_agree(scheme: str, data: st.DataObjec
     case = data.draw(cases(scheme))
     shape, kind = case.layer.shape, SCHEMES[scheme]
     rank = data.draw(st.integers(1, kind.max_rank(shape)))
-    small = restructure(case.model, [("0", scheme, rank)])
+    small = restructure(case.model, [Shaped(layer="0", scheme=scheme, rank=rank)])
     image = case.image[:1]
     counted = measure_cost(small, image.shape[1:])
     with FlopCounterMode(display=False) as counter:
@@ -172,8 +217,8 @@ def test_error_falls_and_params_rise_with_rank(scheme: str, data: st.DataObject)
     case = data.draw(cases(scheme))
     kind, shape = SCHEMES[scheme], case.layer.shape
     ranks = range(1, kind.max_rank(shape) + 1)
-    values = decompose_layer(case.model, "0", scheme).s
-    errors = [weight_error(values, rank) for rank in ranks]
+    found = decompose_layer(case.model, "0", scheme)
+    errors = [found.weight_error(rank) for rank in ranks]
     weights = [kind.weights(shape, rank) for rank in ranks]
     assert errors == sorted(errors, reverse=True)
     assert weights == sorted(weights)
