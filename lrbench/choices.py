@@ -86,10 +86,11 @@ class SweepChoice(Choice):
 
     schemes: tuple[str, ...] = Field(("channel", "spatial"), min_length=1, description="names of schemes")
     layer_sets: tuple[str, ...] = Field((), description="names of `[layer_sets.NAME]`; empty: all of them")
-    truncations: tuple[Literal["plain", "output"], ...] = Field(
+    truncations: tuple[Literal["plain", "output", "sequential"], ...] = Field(
         ("plain",),
         min_length=1,
-        description="`plain`: least error of weights; `output`: of outputs on calibration images",
+        description="`plain`: least error of weights; `output`: of each layer's outputs on calibration images; "
+        "`sequential`: the same, layer after layer, each repairing what the ones before it lost",
     )
     ranks: tuple[str, ...] = Field(
         ("fraction=0.25",),

@@ -58,7 +58,12 @@ def test_the_same_spec_gives_the_same_accuracies_and_new_settings_only_add_timin
 
 
 def test_output_truncation_and_re_estimation_are_columns_of_their_own(workplace: Path, lrbench) -> None:
-    words = ("--set", "sweep.truncations=['plain','output']", "--set", "sweep.ranks=['rank=2','macs=0.5','evbmf']")
+    words = (
+        "--set",
+        "sweep.truncations=['plain','output','sequential']",
+        "--set",
+        "sweep.ranks=['rank=2','macs=0.5','evbmf']",
+    )
     result = lrbench("sweep", "tiny.toml", *words, "--set", "latency.devices=[]")
     assert result.exit_code == 0, result.output
     trials = pd.read_csv(workplace / "results/tiny/trials.csv")
@@ -67,6 +72,7 @@ def test_output_truncation_and_re_estimation_are_columns_of_their_own(workplace:
         ("dense", "plain"): 1,
         ("channel", "plain"): 3,
         ("channel", "output"): 3,
+        ("channel", "sequential"): 3,
         ("writeback", "plain"): 3,
     }
     assert trials["accuracy_recalibrated"].notna().all()

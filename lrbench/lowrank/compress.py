@@ -46,8 +46,8 @@ def refusal(model: nn.Module, layer: Layer, *, scheme: str, truncation: str = "p
     """Why a layer cannot be factorized by a scheme, None when it can."""
     if layer.refusal is not None:
         return layer.refusal
-    if truncation == "output" and not SCHEMES[scheme].reads_outputs:
-        return f"scheme {scheme} has no output truncation"
+    if truncation != "plain" and not SCHEMES[scheme].reads_outputs:
+        return f"scheme {scheme} has no {truncation} truncation"
     return SCHEMES[scheme].refuses(model.get_submodule(layer.name))
 
 
@@ -94,7 +94,7 @@ def choose_rank(
             return dense(f"rank {rank} reaches the break-even rank {breakeven:.2f} in {what}")
     if rank > largest:
         return dense(f"rank {rank} exceeds the largest rank {largest}")
-    gains_bias = truncation == "output" and not layer.shape.bias
+    gains_bias = truncation != "plain" and not layer.shape.bias
     return Cut(layer=layer, scheme=scheme, rank=rank, reason=None, gains_bias=gains_bias)
 
 

@@ -17,6 +17,13 @@ class Moments:
     covariance: Tensor
 
 
+def output_rows(module: nn.Module, output: Tensor) -> Tensor:
+    """A layer's outputs (N, O, H, W) or (..., O), bias taken off, as rows (P, O) of float64: one a position."""
+    plain = output.detach().movedim(1, -1) if isinstance(module, nn.Conv2d) else output.detach()
+    rows = plain.reshape(-1, plain.shape[-1]).double()
+    return rows - module.bias.detach().double() if isinstance(module.bias, Tensor) else rows
+
+
 def gather_moments(model: nn.Module, names: Iterable[str], batches: Iterable[Tensor]) -> dict[str, Moments]:
     """Mean and covariance of layers' outputs, over images and positions, in one pass of the model in eval mode.
 
@@ -33,10 +40,7 @@ def gather_moments(model: nn.Module, names: Iterable[str], batches: Iterable[Ten
 
     def watch(name: str) -> torch.utils.hooks.RemovableHandle:
         def hook(module: nn.Module, _: tuple[Any, ...], output: Tensor) -> None:
-            plain = output.detach().movedim(1, -1) if isinstance(module, nn.Conv2d) else output.detach()
-            rows = plain.reshape(-1, plain.shape[-1]).double()
-            if isinstance(module.bias, Tensor):
-                rows = rows - module.bias.detach().double()
+            rows = output_rows(module, output)
             count, total, squares = sums.get(name, (0, 0.0, 0.0))
             sums[name] = (count + len(rows), total + rows.sum(0), squares + rows.T @ rows)
 

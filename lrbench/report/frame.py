@@ -53,9 +53,9 @@ def done_trials(trials: pd.DataFrame) -> pd.DataFrame:
     done = trials[trials["state"] == "done"].astype(dict.fromkeys(whole, "int64"))
     answers = zip(done["correct_finetuned"], done["samples"], strict=True)
     spans = [binomtest(int(right), int(count)).proportion_ci(method="wilson") for right, count in answers]
-    output = done["truncation"] == "output"
+    plain = done["truncation"] == "plain"
     return done.assign(
-        method=done["scheme"].where(~output, done["scheme"] + " output"),
+        method=done["scheme"].where(plain, done["scheme"] + " " + done["truncation"]),
         mac_ratio=done["macs"] / done["dense_macs"],
         param_ratio=done["params"] / done["dense_params"],
         accuracy_low=[span.low for span in spans],

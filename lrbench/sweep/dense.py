@@ -100,7 +100,7 @@ def train_dense(skeleton: Skeleton, key: str, *, bench: Bench, seed: int, notify
 
     @cache
     def decompose(layer: str, scheme: str, truncation: str) -> Decomposition:
-        if truncation == "output":
+        if truncation != "plain":
             return decompose_layer_outputs(model, layer, moments=moments()[layer])
         return decompose_layer(model, layer, scheme)
 

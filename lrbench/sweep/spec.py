@@ -59,16 +59,16 @@ class SweepSpec(Choice):
         for name in self.sweep.layer_sets:
             if name not in self.layer_sets:
                 raise ValueError(f"sweep.layer_sets: unknown layer set {name!r}: {nearest(name, self.layer_sets)}")
-        if "output" in self.sweep.truncations:
+        if set(self.sweep.truncations) - {"plain"}:
             if not any(SCHEMES[name].reads_outputs for name in self.sweep.schemes):
                 able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.reads_outputs)
-                raise ValueError(f"sweep.truncations: output truncation needs one of the schemes {able}")
+                raise ValueError(f"sweep.truncations: output and sequential need one of the schemes {able}")
             if self.calibration.images == 0:
-                raise ValueError("calibration.images: output truncation needs at least 1, got 0")
+                raise ValueError("calibration.images: output and sequential truncation need at least 1, got 0")
         return self
 
     def methods(self) -> tuple[tuple[str, str], ...]:
-        """Each scheme with each truncation that it has; only schemes that read outputs have `output`."""
+        """Each scheme with each truncation that it has; only schemes that read outputs have more than `plain`."""
         return tuple(
             (scheme, truncation)
             for scheme in self.sweep.schemes

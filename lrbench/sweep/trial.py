@@ -13,6 +13,7 @@ from lrbench.learn.train import batching
 from lrbench.lowrank.compress import Cut, compress, layer_rank, refusal, singular_values
 from lrbench.lowrank.moments import reestimate_batch_norm_
 from lrbench.lowrank.schemes import SCHEMES
+from lrbench.lowrank.sequential import compress_sequentially
 from lrbench.measure.accuracy import evaluate
 from lrbench.measure.cost import measure_cost
 from lrbench.measure.environment import peak_memory_bytes
@@ -51,6 +52,10 @@ def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tu
     def truncate() -> nn.Module:
         if not ranks:
             return deepcopy(dense.model)
+        if trial.truncation == "sequential":
+            return compress_sequentially(
+                dense.model, ranks, scheme=trial.scheme, batches=lambda: bench.calibration(how)
+            )
         return compress(
             dense.model,
             ranks,
@@ -133,7 +138,7 @@ def _describe(cut: Cut, trial: Trial, *, dense: Dense, model: nn.Module) -> Laye
         macs=macs,
         dense_params=shape.weights + shape.biases,
         dense_macs=shape.macs,
-        weight_error=cut_from.weight_error(cut.rank) if cut_from and cut.rank else None,
+        weight_error=cut_from.weight_error(cut.rank) if cut_from and cut.rank and truncation != "sequential" else None,
         energy=cut_from.energies()[cut.rank - 1] if cut_from and cut.rank else None,
         numerical_rank=trained_rank,
         truncation=truncation,
