@@ -27,7 +27,7 @@ def _canvas(columns: int = 1, rows: int = 1, *, height: float = HEIGHT) -> tuple
 
 def _colours(names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
     """A colour-blind-safe colour for each name, the same for the same names."""
-    known = ["channel", "spatial", "channel output", "writeback", "weight", "tucker2", "channel sequential", "linear"]
+    known = ["channel", "spatial", "channel output", "writeback", "channel sequential", "weight", "linear", "tucker2"]
     order = known + sorted(set(names) - set(known))
     palette = sns.color_palette("colorblind", max(10, len(order)))
     return {name: palette[i] for i, name in enumerate(order)}
