@@ -81,8 +81,9 @@ def _run(spec: Path, folder: Path, *, overrides: list[str], cache: Path, retry_f
 
     chosen = load_spec(spec, overrides)
     trials, skeleton = prepare_sweep(chosen)
-    if skeleton.note:
-        _say(skeleton.note)
+    for note in (skeleton.note, *chosen.left_out()):
+        if note:
+            _say(note)
     with Store(folder) as store:
         before = len(store.records)
         todo = missing_trials(trials, store.records, retry_failed=retry_failed)
@@ -151,6 +152,8 @@ def plan(spec: SpecPath, set_: Overrides = None) -> None:
 
         chosen = load_spec(spec, set_ or [])
         trials, skeleton = prepare_sweep(chosen)
+        for note in chosen.left_out():
+            _say(note)
         for name in chosen.chosen_layer_sets():
             _say(f"layer set {name}: {' '.join(layer.name for layer in layers_of(chosen, name, skeleton.layers))}")
         outlines = [outline(trial, chosen, skeleton) for trial in trials]

@@ -66,6 +66,7 @@ def test_output_truncation_and_re_estimation_are_columns_of_their_own(workplace:
     )
     result = lrbench("sweep", "tiny.toml", *words, "--set", "latency.devices=[]")
     assert result.exit_code == 0, result.output
+    assert "scheme writeback has no sequential truncation: left out" in result.output
     trials = pd.read_csv(workplace / "results/tiny/trials.csv")
     methods = trials.groupby(["scheme", "truncation"]).size().to_dict()
     assert methods == {

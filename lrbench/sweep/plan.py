@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from lrbench.errors import InputError
-from lrbench.learn.datasets import identify
 from lrbench.learn.models import FILES, build_model
+from lrbench.learn.sources import identify
 from lrbench.learn.train import pick_device
 from lrbench.lowrank.compress import Cut, choose_rank, refusal
 from lrbench.lowrank.layers import Layer, find_layers, select

@@ -76,6 +76,16 @@ class SweepSpec(Choice):
             if truncation == "plain" or SCHEMES[scheme].reads_outputs
         )
 
+    def left_out(self) -> tuple[str, ...]:
+        """What the grid cannot hold, in words: schemes that do not read outputs have plain truncation only."""
+        truncations = [name for name in dict.fromkeys(self.sweep.truncations) if name != "plain"]
+        return tuple(
+            f"scheme {scheme} has no {truncation} truncation: left out"
+            for scheme in self.sweep.schemes
+            for truncation in truncations
+            if not SCHEMES[scheme].reads_outputs
+        )
+
     def chosen_layer_sets(self) -> tuple[str, ...]:
         """The layer sets that the grid ranges over."""
         return tuple(dict.fromkeys(self.sweep.layer_sets)) or tuple(self.layer_sets)

@@ -53,8 +53,9 @@ def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tu
         if not ranks:
             return deepcopy(dense.model)
         if trial.truncation == "sequential":
+            where = batching(spec.baseline, spec.data)  # the dense model's device, perhaps not that of finetuning
             return compress_sequentially(
-                dense.model, ranks, scheme=trial.scheme, batches=lambda: bench.calibration(how)
+                dense.model, ranks, scheme=trial.scheme, batches=lambda: bench.calibration(where)
             )
         return compress(
             dense.model,

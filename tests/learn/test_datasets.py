@@ -12,7 +12,8 @@ from PIL import Image
 from lrbench.choices import DataChoice
 from lrbench.errors import InputError
 from lrbench.learn import datasets
-from lrbench.learn.datasets import carve, decode, identify, load_dataset
+from lrbench.learn.datasets import carve, decode, load_dataset
+from lrbench.learn.sources import identify
 
 Pictures = Callable[[Path], Path]
 
