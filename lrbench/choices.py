@@ -84,7 +84,11 @@ class CalibrationChoice(Choice):
 class SweepChoice(Choice):
     """`[sweep]`: the grid. Every combination is a trial; the dense control is added for each seed."""
 
-    schemes: tuple[str, ...] = Field(("channel", "spatial"), min_length=1, description="names of schemes")
+    schemes: tuple[str, ...] = Field(
+        ("channel", "spatial"),
+        min_length=1,
+        description="`channel`, `spatial`, `weight`, `tucker2`, `linear`, `writeback`",
+    )
     layer_sets: tuple[str, ...] = Field((), description="names of `[layer_sets.NAME]`; empty: all of them")
     truncations: tuple[Literal["plain", "output", "sequential"], ...] = Field(
         ("plain",),
@@ -146,8 +150,15 @@ def describe_defaults() -> str:
         lines += ["", f"`[{name}]`", ""]
         for key, field in section.model_fields.items():
             default = "unset" if field.default is None else _toml(field.default)
-            lines.append(f"- `{key} = {default}` {field.description}")
+            lines.append(f"- `{key} = {default}` {field.description}{_allowed(section, key)}")
     return "\n".join(lines)
+
+
+def _allowed(section: type[Choice], key: str) -> str:
+    """The words that a key takes, where it takes only some."""
+    schema = section.model_json_schema()["properties"][key]
+    words = schema.get("enum") or schema.get("items", {}).get("enum") or ()
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _toml(value: object) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lrbench.records import Failure, Measurement, Record, Session, Trial
 
-PIPE_WIDTH = 170
+PIPE_WIDTH = 200
 """Characters of a line of a table that goes to a pipe or file, which has no width of its own."""
 
 

@@ -1,5 +1,6 @@
 """The real commands on a user's own tiny model: what they write, skip, refuse and survive."""
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -186,6 +187,49 @@ def test_a_missing_file_exits_2(words: list[str], workplace: Path, lrbench) -> N
     result = lrbench(*words)
     assert (result.exit_code, "Traceback" in result.output) == (2, False)
     assert "nowhere" in result.output
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "message"),
+    [
+        ("def build(): raise RuntimeError('no weights')", (), "model.name='own:build' raised RuntimeError: no weights"),
+        ("def build(:", (), "cannot be imported as package.module:callable: SyntaxError"),
+        ("def load(c): return 5", ("data.name=own:load",), "data.name='own:load' must return (train, test), got int"),
+        ("def load(c): return 1 / 0", ("data.name=own:load",), "data.name='own:load' raised ZeroDivisionError"),
+        (
+            "import numpy as np\ndef load(c):\n    return [[(np.zeros((3, 8, 8)), i % 2) for i in range(40)]] * 2",
+            ("data.name=own:load",),
+            "image 0 of train must be a PIL image or a uint8 array (H, W) or (H, W, 3)",
+        ),
+    ],
+)
+def test_mistakes_in_the_users_own_code_exit_2(
+    code: str, words: tuple[str, ...], message: str, workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "own", raising=False)
+    (workplace / "own.py").write_text(code + "\n")
+    result = lrbench("sweep", "tiny.toml", *(f"--set={word}" for word in words or ("model.name=own:build",)))
+    assert (result.exit_code, "Traceback" in result.output) == (2, False), result.output
+    assert message in result.output
+
+
+def test_editing_the_file_of_a_callable_makes_other_trials(
+    workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = ("--set", "latency.devices=[]", "--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
+    assert "0 skipped, 2 to run" in lrbench("sweep", "tiny.toml", *quick).output
+    monkeypatch.delitem(sys.modules, "nets")
+    (workplace / "nets.py").write_text((workplace / "nets.py").read_text().replace("nn.ReLU", "nn.Tanh"))
+    assert "0 skipped, 2 to run" in lrbench("sweep", "tiny.toml", *quick).output
+    assert len(pd.read_csv(workplace / "results/tiny/trials.csv")) == 4
+
+
+def test_other_budgets_in_one_folder_have_fronts_of_their_own(workplace: Path, lrbench) -> None:
+    quick = ("--set", "latency.devices=[]", "--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
+    lrbench("sweep", "tiny.toml", *quick)
+    output = lrbench("sweep", "tiny.toml", *quick, "--set", "finetune.epochs=0").output
+    assert "1+1" in output
+    assert "1+0" in output
 
 
 def test_a_corrupt_image_exits_2_and_is_named(workplace: Path, lrbench, pictures) -> None:

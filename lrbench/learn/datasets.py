@@ -54,6 +54,10 @@ def _decode_all(source: Source, size: int, *, into: NDArray[np.uint8], what: str
     def one(index: int) -> None:
         try:
             into[index] = decode(source[index][0], size)
+        except TypeError as error:
+            raise InputError(
+                f"image {index} of {what} must be a PIL image or a uint8 array (H, W) or (H, W, 3): {error}"
+            ) from error
         except (OSError, UnidentifiedImageError, SyntaxError) as error:
             name = files[index][0] if files else f"image {index} of {what}"
             raise InputError(f"{name} cannot be read as an image: {error}. Replace or remove it.") from error

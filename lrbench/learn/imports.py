@@ -1,5 +1,6 @@
 """The user's own code, named as `package.module:callable`."""
 
+import hashlib
 import importlib
 import sys
 from collections.abc import Callable
@@ -24,9 +25,32 @@ def import_callable(name: str, *, key: str) -> Callable[..., Any]:
         sys.path.insert(0, here)
     try:
         found: Any = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{key}={name!r} cannot be imported as package.module:callable: {error}") from error
+    except Exception as error:  # the user's module may raise anything
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{key}={name!r} cannot be imported as package.module:callable: {reason}") from error
     if not callable(found):
         raise InputError(f"{key}={name!r} must be callable, got {type(found).__name__}")
     result: Callable[..., Any] = found
     return result
+
+
+def call(name: str, *args: Any, key: str, **named: Any) -> Any:
+    """Import the user's callable and call it.
+
+    Raises: InputError when it cannot be imported, or raises whatever it raises.
+    """
+    found = import_callable(name, key=key)
+    try:
+        return found(*args, **named)
+    except Exception as error:
+        raise InputError(f"{key}={name!r} raised {type(error).__name__}: {error}") from error
+
+
+def source_digest(name: str, *, key: str) -> str:
+    """A digest of the file that defines the user's callable, so that editing it makes other trials.
+
+    Modules that it imports are not looked at.
+    """
+    import_callable(name, key=key)
+    path = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else "builtin"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lrbench.choices import ModelChoice
 from lrbench.errors import InputError, nearest
-from lrbench.learn.imports import import_callable
+from lrbench.learn.imports import call, import_callable
 
 FILES = (".safetensors", ".pt", ".pth")
 
@@ -63,9 +63,10 @@ def _torchvision_model(choice: ModelChoice, classes: int) -> nn.Module:
 def _own_model(choice: ModelChoice, classes: int) -> nn.Module:
     """Call the user's builder, with `num_classes` when it takes that."""
     build = import_callable(choice.name, key="model.name")
+    named = {"num_classes": classes} if "num_classes" in inspect.signature(build).parameters else {}
     if choice.weights != "none" and not choice.weights.endswith(FILES):
         raise InputError(f"model.weights of {choice.name!r} must be none or a {'/'.join(FILES)} file")
-    model = build(num_classes=classes) if "num_classes" in inspect.signature(build).parameters else build()
+    model = call(choice.name, key="model.name", **named)
     if not isinstance(model, nn.Module):
         raise InputError(f"model.name={choice.name!r} must return a torch.nn.Module, got {type(model).__name__}")
     return model

@@ -18,7 +18,7 @@ from torchvision.datasets import CIFAR10, ImageFolder, Imagenette
 
 from lrbench.choices import DataChoice
 from lrbench.errors import InputError, nearest
-from lrbench.learn.imports import import_callable
+from lrbench.learn.imports import call, source_digest
 
 T = TypeVar("T")
 
@@ -112,8 +112,10 @@ def _folder(choice: DataChoice) -> tuple[Source, Source]:
 
 
 def _own(choice: DataChoice) -> tuple[Source, Source]:
-    train, test = import_callable(choice.name, key="data.name")(choice)
-    return train, test
+    pair = call(choice.name, choice, key="data.name")
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise InputError(f"data.name={choice.name!r} must return (train, test), got {type(pair).__name__}")
+    return pair[0], pair[1]
 
 
 SOURCES: Mapping[str, Callable[[DataChoice], tuple[Source, Source]]] = MappingProxyType(
@@ -143,7 +145,7 @@ def identify(choice: DataChoice) -> tuple[str, int]:
     """What identifies the images whatever directory they lie in, and their number of classes; decodes nothing.
 
     An official set is known by its name (and edition), files by their names and sizes, the user's own set by its
-    callable and its number of images.
+    callable, the file that defines it, `data.root` and its number of images.
 
     Raises: InputError as `open_source` does, and when there are no images.
     """
@@ -152,7 +154,10 @@ def identify(choice: DataChoice) -> tuple[str, int]:
         return choice.name + edition, OFFICIAL[choice.name]
     train, test = open_source(choice)
     listing = listing_of(train, test)
-    return listing or f"{choice.name}:{len(train)}+{len(test)}", count_classes(train, test)
+    if listing is not None:
+        return listing, count_classes(train, test)
+    made = f"{choice.name}:{len(train)}+{len(test)}:{choice.root}:{source_digest(choice.name, key='data.name')}"
+    return made, count_classes(train, test)
 
 
 def listing_of(train: Source, test: Source) -> str | None:

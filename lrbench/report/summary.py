@@ -8,10 +8,14 @@ import pandas as pd
 from lrbench.report.frame import SETTING, done_trials, latency_ratios, load_table, pareto
 
 COLUMNS = (
-    *("method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
+    *("data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
     *("#latency ratio, 95 %", "#truncated", "#re-estimated", "#finetuned", "#rank after training"),
 )
 """Headings; those that start with `#` stand over numbers."""
+
+
+RIVALS = ["model", "data", "image_size", "baseline_epochs", "finetune_epochs"]
+"""What trials must share to be compared."""
 
 
 def all_trials(folder: Path) -> pd.DataFrame:
@@ -35,10 +39,16 @@ def all_trials(folder: Path) -> pd.DataFrame:
 
 
 def front_trials(folder: Path) -> pd.DataFrame:
-    """The dense controls, then the Pareto front of finetuned accuracy over MACs, cheapest first; see `all_trials`."""
+    """The dense controls, then the Pareto front of finetuned accuracy over MACs, cheapest first; see `all_trials`.
+
+    Trials of other models, data or epochs do not compete: each has its own front.
+    """
     trials = all_trials(folder)
-    front = pareto(trials, cost="macs", value="accuracy_finetuned")
-    return pd.concat([trials[trials["scheme"] == "dense"], front[front["scheme"] != "dense"]])
+    parts = [trials.iloc[:0]]
+    for _, rivals in trials.groupby(RIVALS, sort=False):
+        front = pareto(rivals, cost="macs", value="accuracy_finetuned")
+        parts += [rivals[rivals["scheme"] == "dense"], front[front["scheme"] != "dense"]]
+    return pd.concat(parts)
 
 
 def failed_trials(folder: Path) -> pd.DataFrame:
@@ -72,6 +82,8 @@ def _trained_ranks(layers: pd.DataFrame) -> dict[Any, str]:
 def _row(trial: dict[Any, Any]) -> tuple[str, ...]:
     timed = not pd.isna(trial["ratio"])
     return (
+        str(trial["data"]),
+        f"{trial['baseline_epochs']}+{trial['finetune_epochs']}",
         str(trial["method"]),
         str(trial["layer_set"]),
         str(trial["rank_rule"]),

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lrbench.errors import InputError
+from lrbench.learn.imports import source_digest
 from lrbench.learn.models import FILES, build_model
 from lrbench.learn.sources import identify
 from lrbench.learn.train import pick_device
@@ -74,13 +75,14 @@ def layers_of(spec: SweepSpec, layer_set: str, layers: tuple[Layer, ...]) -> tup
 
 def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
     """What decides the dense model's weights: model, data (wherever it lies), recipe, seed."""
-    weights = spec.model.weights
+    weights, name = spec.model.weights, spec.model.name
+    code = {"code": source_digest(name, key="model.name")} if ":" in name else {}
     if weights.endswith(FILES) and Path(weights).is_file():
         weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     return digest(
         {
             "schema": SCHEMA,
-            "model": {**spec.model.model_dump(), "weights": weights},
+            "model": {**spec.model.model_dump(), "weights": weights, **code},
             "data": {**spec.data.model_dump(exclude={"root"}), "identity": identity},
             "recipe": spec.baseline.model_dump(exclude={"seed"}),
             "seed": seed,

@@ -112,7 +112,7 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
         return SweepSpec.model_validate_json(json.dumps(document, default=str))
     except ValidationError as error:
         where = f"spec {path}" + (" with --set" if overrides else "")
-        raise InputError(f"{where}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
+        raise InputError(f"{where}: {'; '.join(_explain(detail) for detail in _roots(error.errors()))}") from error
 
 
 def _override(document: dict[str, Any], text: str) -> None:
@@ -134,6 +134,12 @@ def _parse_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _roots(errors: Sequence[ErrorDetails]) -> Iterable[ErrorDetails]:
+    """Without the complaints about a whole that only follow from one about its parts."""
+    places = [error["loc"] for error in errors]
+    return (e for e in errors if not any(p != e["loc"] and p[: len(e["loc"])] == e["loc"] for p in places))
 
 
 def _explain(error: ErrorDetails) -> str:

@@ -80,7 +80,7 @@ def test_the_markdown_table_has_a_row_for_each_finished_trial(tmp_path: Path) ->
     assert len(lines) == 2 + 9
     assert {line.count("|") for line in lines} == {len(COLUMNS) + 1}
     assert lines[2].startswith(
-        "| dense | none | none | 0 | 200 | 100 | 1.000 | 1.000 (1.000-1.000) | 20.00% |  | 80.00% |"
+        "| digits | 1+1 | dense | none | none | 0 | 200 | 100 | 1.000 | 1.000 (1.000-1.000) | 20.00% |  | 80.00% |"
     )
 
 

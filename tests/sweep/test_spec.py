@@ -6,6 +6,7 @@ import pytest
 
 from lrbench.choices import SECTIONS, describe_defaults
 from lrbench.errors import InputError
+from lrbench.lowrank.schemes import SCHEMES
 from lrbench.sweep.spec import SweepSpec, load_spec
 
 SPECS = Path(__file__).parents[2] / "bench" / "sweeps"
@@ -71,6 +72,15 @@ def test_a_wrong_override_is_named(text: str, tmp_path: Path) -> None:
         load_spec(tmp_path / "s.toml", [text])
 
 
+def test_one_mistake_gives_one_complaint(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("[sweep]\ntruncations = ['outpt']\n")
+    with pytest.raises(InputError) as caught:
+        load_spec(tmp_path / "s.toml")
+    assert str(caught.value).endswith(
+        "sweep.truncations.0: Input should be 'plain', 'output' or 'sequential', got \"outpt\""
+    )
+
+
 def test_a_missing_spec_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.toml cannot be read: No such file"):
         load_spec(tmp_path / "absent.toml")
@@ -83,3 +93,5 @@ def test_every_key_is_described_with_its_default() -> None:
         for key, field in section.model_fields.items():
             assert field.description, key
             assert f"`{key} = " in text
+    assert all(f"`{name}`" in text for name in SCHEMES)
+    assert "(none, flip, crop, crop-flip, resized-crop-flip)" in text
