@@ -1,7 +1,6 @@
 """The results folder: append records to the log, read them back, resume, and keep the CSV tables true to the log."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,7 +8,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from lrbench.errors import InputError
-from lrbench.records import Failure, Measurement, Record, from_line, to_line
+from lrbench.records import Record, from_line, to_line
 from lrbench.tables import build_tables
 
 LOG = "records.jsonl"
@@ -92,11 +91,6 @@ def read_records(folder: Path) -> list[Record]:
         except ValueError as error:
             raise InputError(f"{path}, line {number}, is no record of this version: {error}") from error
     return records
-
-
-def latest_outcomes(records: Iterable[Record]) -> dict[str, Measurement | Failure]:
-    """The last outcome of each trial, by its key."""
-    return {record.trial.key: record for record in records if isinstance(record, Measurement | Failure)}
 
 
 def _cut_torn_line(log: Path) -> None:
