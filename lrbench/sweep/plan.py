@@ -73,16 +73,21 @@ def layers_of(spec: SweepSpec, layer_set: str, layers: tuple[Layer, ...]) -> tup
     return select(layers, include=choice.include, exclude=choice.exclude, kinds=choice.kinds)
 
 
+def _code(spec: SweepSpec) -> dict[str, str]:
+    """The digest of the user's own model code; nothing for a torchvision model, whose version the environment has."""
+    name = spec.model.name
+    return {"code": source_digest(name, key="model.name")} if ":" in name else {}
+
+
 def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
     """What decides the dense model's weights: model, data (wherever it lies), recipe, seed."""
-    weights, name = spec.model.weights, spec.model.name
-    code = {"code": source_digest(name, key="model.name")} if ":" in name else {}
+    weights = spec.model.weights
     if weights.endswith(FILES) and Path(weights).is_file():
         weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     return digest(
         {
             "schema": SCHEMA,
-            "model": {**spec.model.model_dump(), "weights": weights, **code},
+            "model": {**spec.model.model_dump(), "weights": weights, **_code(spec)},
             "data": {**spec.data.model_dump(exclude={"root"}), "identity": identity},
             "recipe": spec.baseline.model_dump(exclude={"seed"}),
             "seed": seed,
@@ -177,7 +182,7 @@ def architecture_of(spec: SweepSpec, cuts: tuple[Cut, ...], *, classes: int) -> 
     )
     shapes = [[layer.layer, layer.scheme, layer.rank, *["bias"] * layer.gains_bias] for layer in layers]
     return Architecture(
-        key=digest([spec.model.name, spec.data.image_size, classes, shapes]),
+        key=digest([spec.model.name, spec.data.image_size, classes, shapes, *_code(spec).values()]),
         model=spec.model.name,
         image_size=spec.data.image_size,
         classes=classes,
