@@ -116,17 +116,47 @@ class LatencyChoice(Choice):
     """`[latency]`: the axes and the length of the timing sessions."""
 
     devices: tuple[str, ...] = Field(
-        ("auto",), description="`auto` (cpu, and cuda if present), `cpu`, `cuda`; empty: none"
+        ("auto",), description="`auto` (cpu, and cuda if present), `cpu`, `cuda`, `mps`; empty: none"
     )
     batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1,), min_length=1, description="images a call")
     threads: tuple[Annotated[int, Field(ge=1)], ...] = Field((1,), min_length=1, description="CPU threads of torch")
     memory_formats: tuple[Literal["contiguous", "channels_last"], ...] = Field(
         ("channels_last",), min_length=1, description="of weights and input"
     )
-    rounds: int = Field(100, ge=2, description="times that each architecture runs beside the dense model")
+    dtypes: tuple[Literal["float32", "bfloat16", "amp"], ...] = Field(
+        ("float32",), min_length=1, description="of weights and input; `amp`: autocast to bfloat16"
+    )
+    modes: tuple[Literal["eager", "compile", "cuda-graph"], ...] = Field(
+        ("eager",), min_length=1, description="as it stands, by torch.compile, or as one captured CUDA graph"
+    )
+    batch_norms: tuple[Literal["kept", "folded"], ...] = Field(
+        ("kept",), min_length=1, description="`folded` into the convolutions before them, as for deployment"
+    )
+    precision: float = Field(
+        0.02, gt=0, description="half width, as a share, of every 99 % interval at which a session ends"
+    )
+    rounds: int = Field(400, ge=10, description="times that each architecture runs beside the dense model at most")
+    limit_s: float = Field(60.0, gt=0, description="seconds after which a session of at least 10 rounds ends")
+    processes: int = Field(
+        3, ge=1, description="fresh processes that repeat a session; 1: in the process of the command itself"
+    )
+    control_within: float = Field(
+        0.05, gt=0, description="half width, as a share, of the A/A control's interval beyond which timings are unfit"
+    )
     block_s: float = Field(0.001, gt=0, description="least seconds of one timed block of calls")
-    warmup_s: float = Field(0.3, ge=0, description="seconds of untimed calls of each architecture")
-    group: int = Field(8, ge=1, description="architectures held in memory together, with dense and its copy")
+    warmup_s: float = Field(
+        0.15,
+        ge=0,
+        description="seconds of a stretch of warm-up; more follow until one is no faster than the last",
+    )
+    group: int = Field(8, ge=1, description="architectures held together at most, with dense and its copy")
+
+
+class LayerTableChoice(Choice):
+    """`[layer_table]`: the ranks at which `lrbench layers` times each layer."""
+
+    step: int = Field(16, ge=1, description="ranks are its multiples, up to the first that reaches break-even in MACs")
+    points: int = Field(8, ge=3, description="ranks of a layer and scheme at most, evenly spread")
 
 
 SECTIONS: dict[str, type[Choice]] = {
@@ -138,6 +168,7 @@ SECTIONS: dict[str, type[Choice]] = {
     "sweep": SweepChoice,
     "layer_sets.NAME": LayerSetChoice,
     "latency": LatencyChoice,
+    "layer_table": LayerTableChoice,
 }
 """Every section of a spec by its name."""
 

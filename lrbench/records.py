@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from lrbench.timed import Architecture, Environment, LayerSession, Session
+
 SCHEMA = 1
 
 Stage = Literal["baseline", "finetune"]
@@ -46,33 +48,13 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Factorized:
-    """One layer of an architecture that is no longer dense."""
-
-    layer: str
-    scheme: str
-    rank: int
-    gains_bias: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """A model's shape after factorization. Weights are no part of it, so latency and cost belong to its `key`."""
-
-    key: str
-    model: str
-    image_size: int
-    classes: int
-    layers: tuple[Factorized, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Layer:
     """A convolution or linear layer of a trial. `rank` is None when it stayed dense, and `reason` says why.
 
     `weight_error` is ||W - W_r|| / ||W|| (Frobenius), `energy` the share kept of the squared singular values, or of the
     outputs' variance in output truncation,
-    `numerical_rank` that of the trained weight's matrix. Break-even ranks are real numbers.
+    `numerical_rank` that of the trained weight's matrix, `denormal_share` how many of its trained weights lie so near 0
+    that a processor may be slow with them. Break-even ranks are real numbers.
     """
 
     layer: str
@@ -95,6 +77,7 @@ class Layer:
     energy: float | None
     numerical_rank: int | None
     truncation: str = "plain"
+    denormal_share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +157,19 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A trial whose architecture is timed without being trained; costs by the closed formulas."""
+
+    kind: Literal["planned"] = "planned"
+    trial: Trial
+    architecture: Architecture
+    params: int
+    macs: int
+    dense_params: int
+    dense_macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayerSpectrum:
     """Singular values of a layer's weight under a scheme, largest first."""
 
@@ -192,66 +188,7 @@ class Spectra:
     layers: tuple[LayerSpectrum, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """The axes of a timing session. `image_size` in pixels."""
-
-    device: str
-    batch_size: int
-    threads: int
-    memory_format: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Round:
-    """One round of a session: every model once, in `order`; seconds a call by model, in the session's own order."""
-
-    order: tuple[int, ...]
-    wall_s: tuple[float, ...]
-    cpu_s: tuple[float, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Session:
-    """A timing session: `architectures[0]` is dense, `[1]` its copy (the A/A control), the others are compared to it.
-
-    `first_wall_s` is each model's very first call, `calls` how many calls one timed block of it holds.
-    """
-
-    kind: Literal["latency"] = "latency"
-    environment: str
-    commit: str
-    started: str
-    setting: Setting
-    architectures: tuple[Architecture, ...]
-    calls: tuple[int, ...]
-    first_wall_s: tuple[float, ...]
-    rounds: tuple[Round, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Environment:
-    """The machine and the versions: timings are only compared where these agree. `key` is their digest."""
-
-    kind: Literal["environment"] = "environment"
-    key: str
-    machine: str
-    processor: str
-    cpu_capability: str
-    cpus: int
-    memory_bytes: int
-    gpu: str
-    system: str
-    python: str
-    torch: str
-    torchvision: str
-    fvcore: str
-    cuda: str
-    mkldnn: bool
-    blas: str
-
-
-Record = Measurement | Failure | Spectra | Session | Environment
+Record = Measurement | Failure | Planned | Spectra | Session | LayerSession | Environment
 
 _adapter: TypeAdapter[Record] = TypeAdapter(
     Annotated[Record, Field(discriminator="kind")], config=ConfigDict(ser_json_inf_nan="strings")

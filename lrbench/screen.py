@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lrbench.records import Failure, Measurement, Record, Session, Trial
+from lrbench.records import Failure, Measurement, Record, Trial
+from lrbench.timed import LayerSession, Session
 
 PIPE_WIDTH = 200
 """Characters of a line of a table that goes to a pipe or file, which has no width of its own."""
@@ -41,8 +42,14 @@ def describe(record: Record) -> str:
     if isinstance(record, Session):
         how = record.setting
         return (
-            f"timed   {len(record.architectures) - 1} architectures beside dense: {how.device}, batch "
-            f"{how.batch_size}, threads {how.threads}, {how.memory_format}, {len(record.rounds)} rounds"
+            f"timed   {len(record.architectures) - 1} architectures beside dense: {how.label}, process "
+            f"{record.process + 1}, {len(record.rounds)} rounds, {record.ended}"
+            + (", once more: the A/A control was unfit" if record.attempt > 1 else "")
+        )
+    if isinstance(record, LayerSession):
+        return (
+            f"timed   {record.shape}, {len(record.replacements) - 2} factorizations: {record.setting.label}, process "
+            f"{record.process + 1}, {len(record.rounds)} rounds, {record.ended}"
         )
     return ""
 

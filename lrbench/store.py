@@ -1,6 +1,7 @@
 """The results folder: append records to the log, read them back, resume, and keep the CSV tables true to the log."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,14 +24,16 @@ class Store:
         damaged elsewhere than in its last line.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Name the folder; nothing is touched before `with`."""
-        self.folder = folder
+    def __init__(self, folder: Path, *, create: bool = True) -> None:
+        """Name the folder, and whether it may be made; nothing is touched before `with`."""
+        self.folder, self._create = folder, create
         self.records: list[Record] = []
         self._lock = FileLock(folder / ".lock")
 
     def __enter__(self) -> Self:
         """Create the folder if need be, take the lock, read the log."""
+        if not self._create and not (self.folder / LOG).is_file():
+            raise InputError(f"{self.folder} is no results folder: it has no {LOG}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
@@ -58,11 +61,17 @@ class Store:
 
     def append(self, record: Record) -> None:
         """Write one record to disk, flushed, then rewrite the tables."""
+        self.extend([record])
+
+    def extend(self, records: Sequence[Record]) -> None:
+        """Write records to disk, flushed, then rewrite the tables."""
+        if not records:
+            return
         with (self.folder / LOG).open("a", encoding="utf-8") as log:
-            log.write(to_line(record) + "\n")
+            log.write("".join(to_line(record) + "\n" for record in records))
             log.flush()
             os.fsync(log.fileno())
-        self.records.append(record)
+        self.records += records
         self.write_tables()
 
     def write_tables(self) -> None:

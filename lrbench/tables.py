@@ -1,11 +1,12 @@
 """The tables of a results folder: tidy frames of raw values, views of its records."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import pandas as pd
 
-from lrbench.records import SCHEMA, Accuracy, Environment, Failure, Layer, Measurement, Record, Session, Spectra
+from lrbench.records import SCHEMA, Accuracy, Failure, Layer, Measurement, Planned, Record, Spectra
+from lrbench.timed import Environment, LayerSession, Session
+from lrbench.timed_rows import AXES, WATCH, Row, layer_session_rows, session_rows
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "trials": (
@@ -32,22 +33,35 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("out_channels", "in_channels", "kernel_height", "kernel_width"),
         *("max_rank", "breakeven_rank_params", "breakeven_rank_macs", "breakeven_share"),
         *("params", "macs", "dense_params", "dense_macs", "weight_error", "energy", "numerical_rank"),
+        "denormal_share",
     ),
     "epochs": ("trial", "stage", "epoch", "loss", "accuracy", "learning_rate", "seconds"),
     "spectra": ("baseline", "trial", "scheme", "layer", "index", "singular_value"),
+    "architectures": (
+        *("architecture", "model", "image_size", "scheme", "truncation", "layer_set", "rank_rule", "layers"),
+        *("params", "macs", "dense_params", "dense_macs"),
+    ),
     "latency": (
-        *("architecture", "environment", "session", "round", "latency_s", "dense_latency_s", "cpu_s", "dense_cpu_s"),
-        *("control", "position", "dense_position", "calls", "device", "batch_size", "threads", "memory_format"),
-        *("model", "image_size", "commit", "started"),
+        *("architecture", "environment", "session", "round", "layout", "latency_s", "dense_latency_s"),
+        *("cpu_s", "dense_cpu_s"),
+        *("control", "position", "dense_position", "calls", *AXES, "model", "image_size", "commit", "started"),
+        *("series", "process", "attempt", "control_within", "first_wall_s", "warmup_s"),
+        *("peak_bytes", "dense_peak_bytes", *WATCH),
+    ),
+    "layer_latency": (
+        *("shape", "layers", "scheme", "rank", "environment", "session", "round", "layout"),
+        *("latency_s", "dense_latency_s"),
+        *("control", *AXES, "model", "image_size", "commit", "started", "series", "process", "attempt"),
+        *("control_within", "macs", "dense_macs", "breakeven_rank_macs", "backend", "dense_backend"),
+        *("traffic_bytes", "dense_traffic_bytes", "peak_bytes", "dense_peak_bytes", *WATCH),
     ),
     "environments": (
         *("environment", "machine", "processor", "cpu_capability", "cpus", "memory_bytes", "gpu", "system"),
         *("python", "torch", "torchvision", "fvcore", "cuda", "mkldnn", "blas"),
+        *("isa", "governor", "cgroup_cpus", "cgroup_memory_bytes", "onednn", "openmp", "gpu_driver", "variables"),
     ),
 }
 """The columns of each table; results/README.md says what each means."""
-
-Row = dict[str, Any]
 
 
 def build_tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
@@ -55,13 +69,16 @@ def build_tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     outcomes = {record.trial.key: record for record in records if isinstance(record, Measurement | Failure)}
     done = [record for record in outcomes.values() if isinstance(record, Measurement)]
     sessions = [record for record in records if isinstance(record, Session)]
+    layers = [record for record in records if isinstance(record, LayerSession)]
     spectra = [record for record in records if isinstance(record, Spectra)]
     rows: dict[str, Iterable[Row]] = {
         "trials": map(_trial_row, outcomes.values()),
         "layers": (_layer_row(record.trial.key, layer) for record in done for layer in record.layers),
         "epochs": ({"trial": record.trial.key, **vars(epoch)} for record in done for epoch in record.epochs),
         "spectra": (row for record in spectra for row in _spectra_rows(record)),
-        "latency": (row for number, record in enumerate(sessions) for row in _session_rows(record, number)),
+        "architectures": _architecture_rows(records),
+        "latency": (row for number, record in enumerate(sessions) for row in session_rows(record, number)),
+        "layer_latency": (row for number, record in enumerate(layers) for row in layer_session_rows(record, number)),
         "environments": (
             {"environment": record.key, **vars(record)} for record in records if isinstance(record, Environment)
         ),
@@ -133,27 +150,24 @@ def _spectra_rows(record: Spectra) -> Iterable[Row]:
             }
 
 
-def _session_rows(record: Session, number: int) -> Iterable[Row]:
-    """One row for each round and each architecture but the dense one, which stands beside it."""
-    for turn, timed in enumerate(record.rounds):
-        positions = {model: position for position, model in enumerate(timed.order)}
-        for i in range(1, len(record.architectures)):
-            yield {
-                "architecture": record.architectures[i].key,
-                "environment": record.environment,
-                "session": number,
-                "round": turn,
-                "latency_s": timed.wall_s[i],
-                "dense_latency_s": timed.wall_s[0],
-                "cpu_s": timed.cpu_s[i],
-                "dense_cpu_s": timed.cpu_s[0],
-                "control": i == 1,
-                "position": positions[i],
-                "dense_position": positions[0],
-                "calls": record.calls[i],
-                **vars(record.setting),
-                "model": record.architectures[i].model,
-                "image_size": record.architectures[i].image_size,
-                "commit": record.commit,
-                "started": record.started,
-            }
+def _architecture_rows(records: Iterable[Record]) -> Iterable[Row]:
+    """One row for each architecture and way to it, measured or only timed."""
+    rows: dict[tuple[str, ...], Row] = {}
+    for record in records:
+        if not isinstance(record, Measurement | Planned):
+            continue
+        trial, made = record.trial, record.architecture
+        key = (made.key, trial.scheme, trial.truncation, trial.layer_set, trial.rank_rule)
+        if isinstance(record, Measurement):
+            cost, dense = (record.cost.params, record.cost.macs), (record.dense_cost.params, record.dense_cost.macs)
+        else:
+            cost, dense = (record.params, record.macs), (record.dense_params, record.dense_macs)
+        rows[key] = {
+            "architecture": made.key,
+            **{name: getattr(trial, name) for name in ("model", "image_size", "scheme", "truncation")},
+            "layer_set": trial.layer_set,
+            "rank_rule": trial.rank_rule,
+            "layers": " ".join(f"{layer.layer}:{layer.scheme}:{layer.rank}" for layer in made.layers),
+            **dict(zip(("params", "macs", "dense_params", "dense_macs"), (*cost, *dense), strict=True)),
+        }
+    return rows.values()

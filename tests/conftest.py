@@ -42,7 +42,8 @@ ranks = ["rank=2", "energy=0.5"]
 include = ["*"]
 [latency]
 devices = ["cpu"]
-rounds = 3
+rounds = 10
+processes = 1
 warmup_s = 0.0
 block_s = 1e-9
 """

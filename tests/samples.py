@@ -3,24 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from lrbench.records import (
-    Accuracy,
-    Architecture,
-    Cost,
-    Epoch,
-    Factorized,
-    Failure,
-    Layer,
-    LayerSpectrum,
-    Measurement,
-    Record,
-    Round,
-    Session,
-    Setting,
-    Spectra,
-    Trial,
-)
+from lrbench.records import Accuracy, Cost, Epoch, Failure, Layer, LayerSpectrum, Measurement, Record, Spectra, Trial
 from lrbench.store import Store
+from lrbench.timed import Architecture, Factorized, LayerSession, Replacement, Round, Session, Setting
 
 
 def trial(key: str = "t0", **changes: object) -> Trial:
@@ -107,14 +92,24 @@ def failure(planned: Trial, reason: str = "DivergedError: loss became nan") -> F
     )
 
 
-def session(ratios: dict[str, float], *, rounds: int = 5, noise: float = 0.0, environment: str = "e0") -> Session:
+SETTING = Setting(device="cpu", batch_size=1, threads=1, memory_format="contiguous")
+
+
+def rounds_of(wall: list[tuple[float, ...]]) -> tuple[Round, ...]:
+    """Rounds in which the models took these seconds a call."""
+    return tuple(Round(order=tuple(range(len(one))), wall_s=one, cpu_s=one) for one in wall)
+
+
+def session(
+    ratios: dict[str, float], *, rounds: int = 10, noise: float = 0.0, environment: str = "e0", **changes: object
+) -> Session:
     """Architectures whose calls take this ratio of the dense one's second, `noise` more in odd rounds."""
-    wall = [tuple(ratio * (1 + noise * (turn % 2)) for ratio in ratios.values()) for turn in range(rounds)]
-    return Session(
+    wall = [(1.0, 1.0, *(ratio * (1 + noise * (turn % 2)) for ratio in ratios.values())) for turn in range(rounds)]
+    made = Session(
         environment=environment,
         commit="c0",
         started="2026-01-01T00:00:00+00:00",
-        setting=Setting(device="cpu", batch_size=1, threads=1, memory_format="contiguous"),
+        setting=SETTING,
         architectures=(
             architecture("dense", dense=True),
             architecture("dense", dense=True),
@@ -122,9 +117,34 @@ def session(ratios: dict[str, float], *, rounds: int = 5, noise: float = 0.0, en
         ),
         calls=(1,) * (2 + len(ratios)),
         first_wall_s=(2.0,) * (2 + len(ratios)),
-        rounds=tuple(
-            Round(order=tuple(range(2 + len(ratios))), wall_s=(1.0, 1.0, *one), cpu_s=(1.0, 1.0, *one)) for one in wall
+        rounds=rounds_of(wall),
+    )
+    return replace(made, **changes)
+
+
+def layer_session(
+    ratios: dict[tuple[str, int], float], *, layers: tuple[str, ...] = ("conv1",), dense_s: float = 0.1
+) -> LayerSession:
+    """A layer of MACs 100 whose factors at (scheme, rank) take this ratio of its time; break-even at rank 50."""
+    wall = [(dense_s, dense_s, *(dense_s * ratio for ratio in ratios.values()))] * 10
+    kinds = [("dense", None), ("dense", None), *ratios]
+    return LayerSession(
+        environment="e0",
+        commit="c0",
+        started="2026-01-01T00:00:00+00:00",
+        setting=SETTING,
+        shape=f"conv of {layers[0]}",
+        model="resnet18",
+        image_size=32,
+        layers=layers,
+        replacements=tuple(
+            Replacement(scheme=scheme, rank=rank, backend="onednn", macs=2 * (rank or 50), traffic_bytes=10)
+            for scheme, rank in kinds
         ),
+        breakeven_macs=tuple((scheme, 50.0) for scheme in dict.fromkeys(scheme for scheme, _ in ratios)),
+        calls=(1,) * len(kinds),
+        first_wall_s=(1.0,) * len(kinds),
+        rounds=rounds_of(wall),
     )
 
 

@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from lrbench.cli import app
-from lrbench.records import Measurement, Session
+from lrbench.records import Measurement
 from lrbench.store import LOG, read_records
+from lrbench.timed import Session
 
 
 def test_a_sweep_of_the_users_own_model_end_to_end(workplace: Path, lrbench) -> None:
@@ -36,7 +37,7 @@ def test_a_sweep_of_the_users_own_model_end_to_end(workplace: Path, lrbench) -> 
     assert set(layers.dropna(subset="reason")["reason"]) >= {"not in layer set convs", "dense control"}
     latency = pd.read_csv(workplace / "results/tiny/latency.csv")
     assert set(trials["architecture"]) == set(latency["architecture"])
-    assert len(list((workplace / "results/tiny/figures").glob("*.png"))) == 5
+    assert len(list((workplace / "results/tiny/figures").glob("*.png"))) == 6
     assert "5 trials planned, 0 skipped, 5 to run" in result.output
 
     before = (workplace / "results/tiny" / LOG).read_bytes()
@@ -55,7 +56,7 @@ def test_the_same_spec_gives_the_same_accuracies_and_new_settings_only_add_timin
     result = lrbench("sweep", "tiny.toml", "--out", "a", "--set", "latency.batch_sizes=[1,4]")
     assert "5 skipped, 0 to run" in result.output
     sizes = [record.setting.batch_size for record in read_records(workplace / "a") if isinstance(record, Session)]
-    assert sizes == [1, 4]
+    assert list(dict.fromkeys(sizes)) == [1, 4]
 
 
 def test_output_truncation_and_re_estimation_are_columns_of_their_own(workplace: Path, lrbench) -> None:
@@ -245,3 +246,69 @@ def test_a_corrupt_image_exits_2_and_is_named(workplace: Path, lrbench, pictures
 def test_help_shows_every_command_and_every_default() -> None:
     assert {"sweep", "plan", "plots"} <= set(CliRunner().invoke(app, ["--help"]).output.split())
     assert "weight_decay = 0.0005" in CliRunner().invoke(app, ["sweep", "--help"]).output
+
+
+ONE_RANK = ("--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
+
+
+def test_timing_needs_no_training_and_accuracy_can_follow(workplace: Path, lrbench) -> None:
+    first = lrbench("sweep", "tiny.toml", *ONE_RANK, "--only", "latency")
+    assert first.exit_code == 0, first.output
+    made = pd.read_csv(workplace / "results/tiny/architectures.csv")
+    assert made["scheme"].tolist() == ["dense", "channel"]
+    assert pd.read_csv(workplace / "results/tiny/trials.csv").empty
+    assert "latency ratio, 99 %" in first.output
+    second = lrbench("sweep", "tiny.toml", *ONE_RANK, "--only", "accuracy")
+    assert "2 trials planned, 0 skipped, 2 to run" in second.output
+    sessions = len(pd.read_csv(workplace / "results/tiny/latency.csv"))
+    assert lrbench("sweep", "tiny.toml", *ONE_RANK).exit_code == 0
+    assert len(pd.read_csv(workplace / "results/tiny/latency.csv")) == sessions, "what was timed is not timed again"
+    trials = pd.read_csv(workplace / "results/tiny/trials.csv")
+    assert set(trials["architecture"]) == set(made["architecture"])
+    pd.testing.assert_frame_equal(pd.read_csv(workplace / "results/tiny/architectures.csv"), made)
+
+
+def test_ranks_that_need_training_cannot_be_timed_first(workplace: Path, lrbench) -> None:
+    words = ("--set", "sweep.ranks=['energy=0.5','rank=2']", "--set", "sweep.schemes=['channel']")
+    result = lrbench("sweep", "tiny.toml", *words, "--only", "latency")
+    assert result.exit_code == 0
+    assert "need trained weights, not timed: 1" in result.output
+
+
+def test_a_folder_is_timed_again_with_other_axes(workplace: Path, lrbench) -> None:
+    assert lrbench("sweep", "tiny.toml", *ONE_RANK).exit_code == 0
+    refused = lrbench("time", "results/tiny")
+    assert (refused.exit_code, "--model nets:build allows" in refused.output) == (2, True)
+    axes = ("--set", "latency.batch_sizes=[3]", "--set", "latency.processes=1", "--set", "latency.rounds=10")
+    result = lrbench("time", "results/tiny", "--model", "nets:build", *axes)
+    assert result.exit_code == 0, result.output
+    latency = pd.read_csv(workplace / "results/tiny/latency.csv")
+    assert set(latency["batch_size"]) == {1, 3}
+    assert latency.groupby("batch_size")["architecture"].nunique().tolist() == [2, 2]
+    assert lrbench("time", "nowhere").exit_code == 2
+    assert not (workplace / "nowhere").exists()
+
+
+def test_layers_are_timed_once_each_and_their_break_even_is_told(workplace: Path, lrbench) -> None:
+    words = ("layers", "tiny.toml", "--set", "layer_table.step=2", "--set", "layer_table.points=3")
+    result = lrbench(*words)
+    assert result.exit_code == 0, result.output
+    assert "2 layers to time, 6 factorizations" in result.output
+    rows = pd.read_csv(workplace / "results/tiny/layer_latency.csv")
+    assert set(rows["shape"]) == {
+        "conv 3>8 3x3 8x8 stride 2 padding 1 bias",
+        "conv 8>16 3x3 4x4 stride 2 padding 1",
+    }
+    assert rows["backend"].notna().all()
+    assert rows[rows["control"]]["rank"].isna().all()
+    assert "0 layers to time" in lrbench(*words).output
+    more = lrbench(*words, "--set", "sweep.schemes=['channel','spatial']").output
+    assert "2 layers to time, 6 factorizations" in more, "only what is new: a second scheme"
+    assert (workplace / "results/tiny/figures/layers_cpu_b1_t1_channels_last.png").exists()
+
+
+def test_the_doctor_gives_its_verdict_and_its_exit_code(lrbench) -> None:
+    result = lrbench("doctor", "--image-size", "32")
+    assert "smallest change visible in 100 rounds" in result.output
+    assert (result.exit_code == 0) == ("\nfit for timing" in result.output)
+    assert result.exit_code in (0, 1)

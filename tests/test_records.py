@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.errors import InputError
-from lrbench.records import Environment, Failure, Measurement, Record, Session, Spectra, from_line, to_line
+from lrbench.records import Failure, Measurement, Planned, Record, Spectra, from_line, to_line
 from lrbench.store import LOG, Store, read_records
 from lrbench.tables import COLUMNS, build_tables
+from lrbench.timed import Environment, LayerSession, Session
 
 st.register_type_strategy(float, st.floats(allow_nan=False))
 
 
-@given(record=st.one_of(*map(st.builds, (Measurement, Failure, Spectra, Session, Environment))))
+@given(record=st.one_of(*map(st.builds, (Measurement, Failure, Planned, Spectra, Session, LayerSession, Environment))))
 def test_a_record_read_back_is_the_record_written(record: Record) -> None:
     line = to_line(record)
     assert "\n" not in line
@@ -43,7 +44,7 @@ def test_tables_have_their_columns_and_nothing_is_rounded(tmp_path: Path) -> Non
         assert list(frame.columns) == ["schema", *columns]
     latency = pd.read_csv(folder / "latency.csv")
     assert set(latency["latency_s"]) >= {0.4 + 0.07 * 3, (0.4 + 0.07 * 3) * 1.02}
-    assert len(latency) == 9 * 5
+    assert len(latency) == 9 * 10
 
 
 def test_a_failed_trial_is_a_row_and_a_retry_replaces_it() -> None:

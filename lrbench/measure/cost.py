@@ -53,3 +53,10 @@ def measure_cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
         other_ops=sum(int(count) for count in counts.values()) - macs,
         uncounted=tuple(sorted(uncounted)),
     )
+
+
+def denormal_share(model: nn.Module) -> float:
+    """The share of a model's weights so near 0 that processors may be slow with them, unless they are flushed."""
+    weights = [p.detach().abs() for p in model.parameters() if p.dim() > 1]
+    near = sum(int(((w > 0) & (w < torch.finfo(w.dtype).tiny)).sum()) for w in weights)
+    return near / max(1, sum(w.numel() for w in weights))

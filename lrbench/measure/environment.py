@@ -1,51 +1,123 @@
-"""What machine this is, in which versions: the fingerprint that two timings must share to be compared."""
+"""What machine this is, in which versions: the fingerprint that two timings must share to be compared.
+
+The commit of lrbench is no part of it: comparing two commits on one machine is what the regression gate is for. It is
+recorded beside each timing.
+"""
 
 import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 import torch
 
-from lrbench.records import Environment
+from lrbench.measure import cuda
+from lrbench.timed import Environment, Gpu
+
+ISA = ("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
+ISA_ARM = ("asimd", "asimdhp", "bf16", "i8mm", "sve", "sve2")
+STEERING = ("OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "ATEN_", "OPENBLAS_", "MALLOC_", "LD_PRELOAD", "CUDA_")
+"""Beginnings of environment variables that change kernels, threads or memory."""
+
+IRRELEVANT = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Sessions set threads themselves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What may change from round to round: run queue over the last minute, stolen seconds so far, the GPU."""
+
+    load: float | None
+    steal_s: float | None
+    gpu: Gpu | None
+
+
+def read_watch() -> Watch:
+    """Look at the machine's load."""
+    steal = getattr(psutil.cpu_times(), "steal", None)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return Watch(load=load, steal_s=steal, gpu=cuda.read_gpu())
 
 
 def read_environment() -> Environment:
     """Look at the machine and the installed packages."""
+    gpu = torch.cuda.is_available()
+    built = torch.__config__.show() + torch.__config__.parallel_info()
     facts = Environment(
         key="",
         machine=platform.machine(),
-        processor=_processor(),
+        processor=_of_cpuinfo("model name") or platform.processor() or "unknown",
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
-        cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1),
+        cpus=usable_cpus(),
         memory_bytes=psutil.virtual_memory().total,
-        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        gpu=torch.cuda.get_device_name() if gpu else "none",
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         torch=torch.__version__,
         torchvision=version("torchvision"),
         fvcore=version("fvcore"),
-        cuda=torch.version.cuda or "none" if torch.cuda.is_available() else "none",
+        cuda=torch.version.cuda or "none" if gpu else "none",
         mkldnn=bool(torch.backends.mkldnn.is_available()),  # type: ignore[no-untyped-call]
-        blas="mkl" if torch.backends.mkl.is_available() else "other",  # type: ignore[no-untyped-call]
+        blas=_found(r"BLAS_INFO=(\w+)", built),
+        isa=" ".join(
+            flag for flag in (*ISA, *ISA_ARM) if flag in (_of_cpuinfo("flags") or _of_cpuinfo("Features")).split()
+        ),
+        governor=read_governor(),
+        cgroup_cpus=_cgroup("cpu.max"),
+        cgroup_memory_bytes=_cgroup("memory.max"),
+        onednn=_found(r"MKL-DNN (v[\d.]+)", built),
+        openmp=_found(r"OpenMP (\d+)", built),
+        gpu_driver=cuda.driver(),
+        variables=" ".join(
+            f"{name}={value}"
+            for name, value in sorted(os.environ.items())
+            if name.startswith(STEERING) and name not in IRRELEVANT
+        ),
     )
     text = json.dumps(asdict(facts), sort_keys=True)
     return Environment(**{**asdict(facts), "key": hashlib.sha256(text.encode()).hexdigest()[:12]})
 
 
-def _processor() -> str:
-    """The processor's model name."""
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def usable_cpus() -> int:
+    """How many logical CPUs this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    return match[1] if match else "unknown"
+
+
+def _of_cpuinfo(name: str) -> str:
+    """A fact of the first processor; "" where the system does not tell."""
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")
+
+
+def read_governor() -> str:
+    """How the processor's frequency is governed; "unknown" where the system does not tell, as in many containers."""
+    path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    return path.read_text().strip() if path.exists() else "unknown"
+
+
+def _cgroup(name: str) -> str:
+    """A limit of the container (cgroup 2); "none" where there is no such limit."""
+    path = Path("/sys/fs/cgroup") / name
+    text = path.read_text().strip() if path.exists() else "max"
+    return "none" if text.startswith("max") else text
 
 
 def read_commit() -> str:
@@ -66,5 +138,5 @@ def peak_memory_bytes() -> int:
 
     unit = 1 if platform.system() == "Darwin" else 1024
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    cuda = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-    return max(resident, cuda)
+    cuda_bytes = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    return max(resident, cuda_bytes)

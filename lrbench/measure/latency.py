@@ -1,4 +1,4 @@
-"""Timing sessions: the dense model, its copy and some architectures, interleaved in one process, raw rounds kept.
+"""Timing sessions: the dense model, its copy and some others, interleaved in one process, raw rounds kept.
 
 Why interleaved: a shared machine has fast and slow minutes. Times taken one after the other compare the minutes,
 times taken within one round compare the models (see the README for the numbers).
@@ -7,68 +7,126 @@ times taken within one round compare the models (see the README for the numbers)
 import gc
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from statistics import median
 from time import perf_counter, process_time
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.fx.experimental.optimization import fuse
 
 from lrbench.choices import LatencyChoice
 from lrbench.errors import InputError
-from lrbench.records import Round, Setting
+from lrbench.measure import cuda
+from lrbench.measure.environment import Watch, read_watch
+from lrbench.statistics import Logs, widest_half_width
+from lrbench.timed import DENSE, ROUNDS_A_LAYOUT, Round, Setting, Timed
 
 Call = Callable[[], object]
+Clock = Callable[[], float]
+
+Block = Callable[[int], tuple[float, float]]
+"""calls -> wall and CPU seconds that so many calls took, complete when it returns."""
+
+LEAST_LAYOUTS = 2
+"""One layout gives no interval."""
+
+STRETCHES = 6
+"""Of warm-up at most; a model that is still getting faster then is timed all the same."""
+
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "amp": torch.float32}
 
 
-def settings(choice: LatencyChoice) -> tuple[Setting, ...]:
-    """Every combination of the axes. `auto` is the CPU, and CUDA where there is one; threads only multiply the CPU.
+def fold_batch_norm(model: nn.Module) -> nn.Module:
+    """A copy in eval mode with each batch norm folded into the convolution before it, as torch.fx does it.
 
-    Raises: InputError when a device is unknown or absent.
+    Raises: InputError when the model cannot be traced.
     """
-    devices: list[str] = []
-    for name in choice.devices:
-        if name not in ("auto", "cpu", "cuda"):
-            raise InputError(f"unknown device {name!r}, allowed: auto, cpu, cuda")
-        if name == "cuda" and not torch.cuda.is_available():
-            raise InputError("device 'cuda' is not to be had here: torch sees no GPU")
-        devices += ["cpu", *(["cuda"] if torch.cuda.is_available() else [])] if name == "auto" else [name]
-    return tuple(
-        Setting(device=device, batch_size=batch_size, threads=threads, memory_format=memory_format)
-        for device in dict.fromkeys(devices)
-        for threads in (choice.threads if device == "cpu" else choice.threads[:1])
-        for memory_format in choice.memory_formats
-        for batch_size in choice.batch_sizes
-    )
+    try:
+        folded: nn.Module = fuse(model.eval())
+    except Exception as error:  # whatever the model's own code raises under tracing
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f'latency.batch_norms: "folded" needs a model that torch.fx can trace: {reason}') from error
+    return folded
 
 
-def prepare(model: nn.Module, setting: Setting, *, image_size: int) -> Call:
-    """A call of the model on one random batch, complete when it returns (CUDA is synchronised)."""
-    memory_format = torch.channels_last if setting.memory_format == "channels_last" else torch.contiguous_format
-    model.eval().to(device=setting.device, memory_format=memory_format)  # type: ignore[call-overload]
+def place(model: nn.Module, setting: Setting) -> nn.Module:
+    """A model in eval mode as a setting wants it: device, dtype, memory format, batch norm folded or not (in place).
+
+    Raises: InputError when batch norm is to be folded and the model cannot be traced.
+    """
+    model = fold_batch_norm(model) if setting.folded else model.eval()
+    model.to(device=setting.device, dtype=DTYPES[setting.dtype])
+    model.to(memory_format=MEMORY_FORMATS[setting.memory_format])
+    return model
+
+
+def call_of(model: nn.Module, setting: Setting, *, shape: Sequence[int]) -> Call:
+    """A call of a placed model on one random batch; `shape` is that of one input, without the batch."""
     generator = torch.Generator().manual_seed(0)
-    images: Tensor = torch.rand(setting.batch_size, 3, image_size, image_size, generator=generator)
-    images = images.to(device=setting.device).contiguous(memory_format=memory_format)
-    if setting.device == "cpu":
-        return lambda: model(images)
+    inputs = torch.rand(setting.batch_size, *shape, generator=generator)
+    inputs = inputs.to(device=setting.device, dtype=DTYPES[setting.dtype])
+    if inputs.dim() == 4:
+        inputs = inputs.contiguous(memory_format=MEMORY_FORMATS[setting.memory_format])
+    run = torch.compile(model) if setting.mode == "compile" else model
+    mixed = torch.autocast(setting.device, torch.bfloat16) if setting.dtype == "amp" else nullcontext()
 
-    def synchronised() -> None:
-        model(images)
-        torch.cuda.synchronize()
+    def call() -> object:
+        with mixed:
+            return run(inputs)
 
-    return synchronised
+    return cuda.as_graph(call) if setting.mode == "cuda-graph" else call
+
+
+def renew_(model: nn.Module) -> None:
+    """Move every tensor of a model to fresh memory (in place); what it computes stays the same."""
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            parameter.data = parameter.data.clone(memory_format=torch.preserve_format)
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, buffer.clone(memory_format=torch.preserve_format))
+
+
+def block_of(call: Call, setting: Setting) -> Block:
+    """How blocks of a call are timed on a device: by the processor's clock, on CUDA by events."""
+    if setting.device == "cuda":
+        return cuda.block(call)
+    synchronise = torch.mps.synchronize if setting.device == "mps" else None
+    return clocked(call, synchronise=synchronise)
+
+
+def clocked(
+    call: Call, *, clock: Clock = perf_counter, cpu_clock: Clock = process_time, synchronise: Call | None = None
+) -> Block:
+    """Blocks of a call timed by a clock; `synchronise` waits for a device that works on its own."""
+
+    def block(calls: int) -> tuple[float, float]:
+        cpu, wall = cpu_clock(), clock()
+        for _ in range(calls):
+            call()
+        if synchronise is not None:
+            synchronise()
+        return clock() - wall, cpu_clock() - cpu
+
+    return block
 
 
 @contextmanager
 def quiet(threads: int) -> Iterator[None]:
     """Inference mode, this many threads, no garbage collection, denormals flushed; all restored afterwards.
 
+    Denormals come first: threads that torch starts later take the switch over.
+
     Raises: InputError when torch does not take that many threads.
     """
     before = torch.get_num_threads()
+    torch.set_flush_denormal(True)
     torch.set_num_threads(threads)
     if torch.get_num_threads() != threads:
         raise InputError(f"torch runs {torch.get_num_threads()} threads, {threads} were asked for")
-    torch.set_flush_denormal(True)
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -82,59 +140,107 @@ def quiet(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def time_block(
-    call: Call, calls: int, *, clock: Callable[[], float], cpu_clock: Callable[[], float]
-) -> tuple[float, float]:
-    """Wall and CPU seconds a call, over a block of calls."""
-    cpu, wall = cpu_clock(), clock()
-    for _ in range(calls):
-        call()
-    return (clock() - wall) / calls, (cpu_clock() - cpu) / calls
-
-
-def time_rounds(
-    runs: Sequence[Call],
+def time_side_by_side(
+    blocks: Sequence[Block],
     choice: LatencyChoice,
     *,
+    renew: Callable[[], None] = lambda: None,
     seed: int = 0,
-    clock: Callable[[], float] = perf_counter,
-    cpu_clock: Callable[[], float] = process_time,
-) -> tuple[tuple[int, ...], tuple[float, ...], tuple[Round, ...]]:
-    """Time calls side by side: each runs once in each round, in shuffled order.
+    clock: Clock = perf_counter,
+    watch: Callable[[], Watch] = read_watch,
+) -> Timed:
+    """Time models side by side: each runs once in each round, in shuffled order.
+
+    Every few rounds `renew` lays the models out anew in memory, and each is called once untimed. It ends once every
+    interval of a ratio to the first model is narrow enough, or at a limit; never because a ratio differs from 1, which
+    would make chance findings likelier.
 
     Args:
-        runs: one call for each model.
-        choice: rounds, warm-up and block length.
+        blocks: one for each model, dense first, then its copy.
+        choice: precision, limits, warm-up and block length.
+        renew: lays out the models anew.
         seed: of the order.
-        clock: wall seconds.
-        cpu_clock: CPU seconds of the process.
-
-    Returns: calls a block of each, wall seconds of the very first call of each, and the rounds.
+        clock: wall seconds, for the limit and the warm-up.
+        watch: reads load, steal and GPU.
     """
-    first = tuple(time_block(run, 1, clock=clock, cpu_clock=cpu_clock)[0] for run in runs)
-    calls = tuple(_warm_up(run, choice, clock=clock) for run in runs)
+    first = tuple(block(1)[0] for block in blocks)
+    warmed = [_warm_up(block, choice, clock=clock) for block in blocks]
+    calls = tuple(count for count, _ in warmed)
     shuffle = random.Random(seed)
-    rounds = []
-    for _ in range(choice.rounds):
-        order = shuffle.sample(range(len(runs)), len(runs))
-        taken = {i: time_block(runs[i], calls[i], clock=clock, cpu_clock=cpu_clock) for i in order}
+    rounds: list[Round] = []
+    medians: list[Logs] = []
+    started, ended = clock(), ""
+    while not ended:
+        if medians:
+            renew()
+            for block in blocks:
+                block(1)
+        layout = _time_layout(blocks, calls, shuffle=shuffle, layout=len(medians), watch=watch)
+        rounds += layout
+        walls = np.log([one.wall_s for one in layout])
+        medians.append(np.median(walls - walls[:, DENSE, None], axis=0))
+        ended = _why_end(medians, choice, elapsed_s=clock() - started)
+    return Timed(
+        calls=calls,
+        first_wall_s=first,
+        rounds=tuple(rounds),
+        warmup_s=tuple(seconds for _, seconds in warmed),
+        ended=ended,
+        control_within=choice.control_within,
+    )
+
+
+def _time_layout(
+    blocks: Sequence[Block],
+    calls: Sequence[int],
+    *,
+    shuffle: random.Random,
+    layout: int,
+    watch: Callable[[], Watch],
+) -> list[Round]:
+    """The rounds of one layout."""
+    rounds, seen, models = [], watch(), range(len(blocks))
+    for _ in range(ROUNDS_A_LAYOUT):
+        order = shuffle.sample(models, len(models))
+        taken = {i: blocks[i](calls[i]) for i in order}
+        now = watch()
         rounds.append(
             Round(
                 order=tuple(order),
-                wall_s=tuple(taken[i][0] for i in range(len(runs))),
-                cpu_s=tuple(taken[i][1] for i in range(len(runs))),
+                wall_s=tuple(taken[i][0] / calls[i] for i in models),
+                cpu_s=tuple(taken[i][1] / calls[i] for i in models),
+                layout=layout,
+                load=now.load,
+                steal_s=None if now.steal_s is None or seen.steal_s is None else now.steal_s - seen.steal_s,
+                gpu=now.gpu,
             )
         )
-    return calls, first, tuple(rounds)
+        seen = now
+    return rounds
 
 
-def _warm_up(run: Call, choice: LatencyChoice, *, clock: Callable[[], float]) -> int:
-    """Call until the warm-up is over, and say how many calls fill a block at the fastest pace seen."""
-    start, fastest = clock(), float("inf")
-    while True:
-        before = clock()
-        run()
-        now = clock()
-        fastest = min(fastest, now - before)
-        if now - start >= choice.warmup_s:
-            return max(1, int(-(-choice.block_s // fastest)) if fastest > 0 else 1)
+def _why_end(medians: Sequence[Logs], choice: LatencyChoice, *, elapsed_s: float) -> str:
+    """The reason to end a session now; "" to go on."""
+    rounds = ROUNDS_A_LAYOUT * len(medians)
+    if len(medians) < LEAST_LAYOUTS:
+        return ""
+    if widest_half_width(np.array(medians)) <= choice.precision:
+        return f"every interval within {choice.precision:.1%}"
+    if rounds >= choice.rounds:
+        return f"limit of {choice.rounds} rounds"
+    return f"limit of {choice.limit_s:g} s" if elapsed_s >= choice.limit_s else ""
+
+
+def _warm_up(block: Block, choice: LatencyChoice, *, clock: Clock) -> tuple[int, float]:
+    """Call until it gets no faster; give how many calls fill a block at the pace reached, and the seconds it took."""
+    start, last = clock(), float("inf")
+    for _ in range(STRETCHES):
+        stretch = clock()
+        taken: list[float] = []
+        while not taken or clock() - stretch < choice.warmup_s:
+            taken.append(block(1)[0])
+        steady, last = median(taken) > 0.97 * last, min(last, median(taken))
+        if steady:
+            break
+    calls = int(-(-choice.block_s // last)) if last > 0 else 1
+    return max(1, calls), clock() - start

@@ -1,6 +1,6 @@
 """Which figures a results folder gives, by file name; drawn from its tables alone and saved as PNG and SVG."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -8,64 +8,105 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lrbench.report.figures import pareto_figure, spectra_figure, stages_figure
-from lrbench.report.frame import SETTING, done_trials, latency_ratios, load_table, with_latency
+from lrbench.report.frame import done_trials, load_table, timed_architectures, with_latency
+from lrbench.report.latency import SETTING, additivity, breakeven, describe, latency_ratios, layer_ratios
+from lrbench.report.latency_figures import additivity_figure, heat_figure, layer_figure, macs_latency_figure
 
 Drawing = Callable[[], Figure]
+Drawings = Iterator[tuple[str, Drawing]]
+Tables = Mapping[str, pd.DataFrame]
 
 
-def drawings(folder: Path) -> Iterator[tuple[str, Drawing]]:
-    """Each figure's name with the function that draws it.
+def figure_tables(folder: Path) -> Tables:
+    """The tables behind the figures of latency, by file name.
 
     Raises: InputError when the folder holds no readable tables.
     """
-    trials, latency, spectra = (load_table(folder, name) for name in ("trials", "latency", "spectra"))
+    models = latency_ratios(load_table(folder, "latency"))
+    layers = layer_ratios(load_table(folder, "layer_latency"))
+    return {
+        "latency_ratios": models,
+        "layer_latency_ratios": layers,
+        "layer_breakeven": breakeven(layers),
+        "additivity": additivity(load_table(folder, "architectures"), models, layers),
+    }
+
+
+def drawings(folder: Path, tables: Tables) -> Drawings:
+    """Each figure's name with the function that draws it; what there is no data for gets no figure.
+
+    Args:
+        folder: of results.
+        tables: of `figure_tables`.
+
+    Raises: InputError when the folder holds no readable tables.
+    """
+    trials = load_table(folder, "trials")
+    if not trials.empty:
+        yield from _accuracy(trials, load_table(folder, "spectra"))
+        timed = with_latency(done_trials(trials), tables["latency_ratios"])
+        yield from _by_setting(timed, "accuracy_latency", _latency_figure)
+    models = timed_architectures(folder)
+    cut = set(models.loc[models["scheme"] != "dense", "architecture"])
+    if cut:
+        yield from _by_setting(models, "macs_latency", macs_latency_figure, "Latency against MACs")
+    if not tables["layer_latency_ratios"].empty:
+        yield from _by_setting(tables["layer_latency_ratios"], "layers", layer_figure, "Latency of single layers")
+        yield from _by_setting(tables["layer_latency_ratios"], "layers_heat", heat_figure, "Latency ratio of layers")
+    if not tables["additivity"].empty:
+        yield from _by_setting(tables["additivity"], "additivity", additivity_figure, "Layers against whole models")
+
+
+def _accuracy(trials: pd.DataFrame, spectra: pd.DataFrame) -> Drawings:
     points = done_trials(trials)
-    subject = " and ".join(f"{m} on {d}, {s} px" for m, d, s in _subjects(trials))
+    subjects = trials[["model", "data", "image_size"]].drop_duplicates().itertuples(index=False, name=None)
+    subject = " and ".join(f"{model} on {data}, {size} px" for model, data, size in subjects)
     for cost, label in (("params", "params"), ("macs", "MACs of one image")):
         title = f"Accuracy against {label}: {subject}"
         yield f"accuracy_{cost}", partial(pareto_figure, points, cost=cost, label=label, unit="", title=title)
-    timed = with_latency(points, latency_ratios(latency))
-    several = len(set(timed["environment"])) > 1
-    for key, group in timed.groupby(SETTING, sort=False):
-        yield _latency_drawing(group, dict(zip(SETTING, key, strict=True)), several=several)
-    yield "accuracy_stages", lambda: stages_figure(points)
-    yield "spectra", lambda: spectra_figure(spectra)
+    yield "accuracy_stages", partial(stages_figure, points)
+    yield "spectra", partial(spectra_figure, spectra)
 
 
-def _subjects(trials: pd.DataFrame) -> list[tuple[str, str, int]]:
-    return list(trials[["model", "data", "image_size"]].drop_duplicates().itertuples(index=False, name=None))
+def _by_setting(
+    frame: pd.DataFrame, name: str, draw: Callable[..., Figure], what: str = "Accuracy against latency"
+) -> Drawings:
+    """One figure for each setting timed; environments are told apart by name where there are several."""
+    several = len(set(frame["environment"])) > 1
+    for key, group in frame.groupby(SETTING, sort=False, dropna=False):
+        setting = dict(zip(SETTING, key, strict=True))
+        file = f"{name}_{_slug(setting)}" + (f"_{setting['environment']}" if several else "")
+        title = f"{what}: {setting['model']}, {setting['image_size']} px, {describe(setting.items())}"
+        yield file, partial(draw, group, title=title)
 
 
-def _latency_drawing(group: pd.DataFrame, setting: dict[str, object], *, several: bool) -> tuple[str, Drawing]:
-    """The figure of one setting. A latency is the ratio times the dense latency, so that points share one minute."""
-    device, batch, threads = setting["device"], setting["batch_size"], setting["threads"]
+def _slug(setting: Mapping[str, Hashable]) -> str:
+    """A setting in a file's name, usual values left out."""
+    words = [setting["device"], f"b{setting['batch_size']}", f"t{setting['threads']}", setting["memory_format"]]
+    words += [setting[key] for key, usual in (("dtype", "float32"), ("mode", "eager")) if setting[key] != usual]
+    return "_".join(map(str, [*words, *(["folded"] if setting["folded"] else [])]))
+
+
+def _latency_figure(group: pd.DataFrame, *, title: str) -> Figure:
+    """Accuracy against latency: the ratio times the dense latency, so that points share one minute."""
     dense = group["dense_latency_s"].median()
     points = group.assign(
         paired_s=group["ratio"] * dense, cost_low=group["ratio_low"] * dense, cost_high=group["ratio_high"] * dense
     )
-    name = f"accuracy_latency_{device}_b{batch}_t{threads}_{setting['memory_format']}"
-    title = (
-        f"Accuracy against latency: {setting['model']}, {setting['image_size']} px, {device}, batch {batch}, "
-        f"{threads} thread{'s' if threads != 1 else ''}, {setting['memory_format']}"
-    )
-    return (
-        f"{name}_{setting['environment']}" if several else name,
-        lambda: pareto_figure(
-            points, cost="paired_s", label="latency of a batch, with 95 % interval", unit="s", title=title
-        ),
-    )
+    label = "latency of a batch, with 99 % interval"
+    return pareto_figure(points, cost="paired_s", label=label, unit="s", title=title)
 
 
 def draw_figures(folder: Path) -> list[Path]:
-    """Draw every figure into `figures/` of a results folder, each through a temporary name.
+    """Draw every figure into `figures/` of a results folder, and write the tables behind those of latency.
 
     Returns: the PNG files.
 
     Raises: InputError when the folder holds no readable tables or cannot be written.
     """
     target = folder / "figures"
-    drawn = []
-    for name, draw in drawings(folder):
+    tables, drawn = figure_tables(folder), []
+    for name, draw in drawings(folder, tables):
         target.mkdir(exist_ok=True)
         figure = draw()
         for suffix in (".svg", ".png"):
@@ -73,4 +114,13 @@ def draw_figures(folder: Path) -> list[Path]:
             figure.savefig(part, dpi=100, metadata={"Date": None} if suffix == ".svg" else None)
             part.replace(target / f"{name}{suffix}")
         drawn.append(target / f"{name}.png")
+    _write_tables(target, tables.items())
     return drawn
+
+
+def _write_tables(target: Path, tables: Iterable[tuple[str, pd.DataFrame]]) -> None:
+    for name, table in tables:
+        if len(table):
+            part = target / f".{name}.csv"
+            table.to_csv(part, index=False)
+            part.replace(target / f"{name}.csv")

@@ -9,37 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
+from lrbench.report.canvas import canvas, colours_of, markers_of, say_empty
 from lrbench.report.frame import pareto
-
-mpl.use("agg")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-STYLE = {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
-WIDTH, HEIGHT = 8.0, 5.2
-
-
-def _canvas(columns: int = 1, rows: int = 1, *, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
-    """An empty figure of 800 px at 100 dpi, laid out by itself."""
-    with sns.axes_style("whitegrid", STYLE):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    return figure, list(axes.flat)
-
-
-def _colours(names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
-    """A colour-blind-safe colour for each name, the same for the same names."""
-    known = ["channel", "spatial", "channel output", "writeback", "channel sequential", "weight", "linear", "tucker2"]
-    order = known + sorted(set(names) - set(known))
-    palette = sns.color_palette("colorblind", max(10, len(order)))
-    return {name: palette[i] for i, name in enumerate(order)}
-
-
-def _markers(names: Sequence[str]) -> dict[str, str]:
-    return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(sorted(set(names)))}
-
-
-def _say_empty(axis: Axes, text: str) -> None:
-    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color="0.4")
-    axis.set_xticks([])
 
 
 def pareto_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, title: str) -> Figure:
@@ -52,25 +23,30 @@ def pareto_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, tit
         unit: at its ticks, such as `s`; "" for counts.
         title: of the figure.
     """
-    figure, (axis,) = _canvas()
+    figure, (axis,) = canvas()
     axis.set(xlabel=label, ylabel="test accuracy after finetuning (%)", title=title)
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     axis.xaxis.set_major_formatter(EngFormatter(unit=unit))
     if points.empty:
-        _say_empty(axis, "no finished trial")
+        say_empty(axis, "no finished trial")
         return figure
     dense = points[points["scheme"] == "dense"]
     trials = points[points["scheme"] != "dense"]
-    colours, markers = _colours(list(trials["method"])), _markers(list(trials["layer_set"]))
+    colours, markers = colours_of(list(trials["method"])), markers_of(list(trials["layer_set"]))
     front = pareto(points, cost=cost, value="accuracy_finetuned")
     axis.step(front[cost], front["accuracy_finetuned"], where="post", color="0.55", lw=1.4, zorder=1)
     on_front = set(front["trial"])
     for (method, layer_set), group in trials.groupby(["method", "layer_set"]):
-        edge = ["black" if trial in on_front else "white" for trial in group["trial"]]
+        colour = colours[str(method)]
+        fit = group["fit"] if "fit" in group else [True] * len(group)
+        edge = [
+            "black" if trial in on_front else "white" if good else colour
+            for trial, good in zip(group["trial"], fit, strict=True)
+        ]
         axis.scatter(
             group[cost],
             group["accuracy_finetuned"],
-            color=colours[str(method)],
+            facecolors=[colour if good else "white" for good in fit],
             marker=markers[str(layer_set)],
             edgecolors=edge,
             s=64,
@@ -99,7 +75,7 @@ def _spread(points: pd.DataFrame, middle: "pd.Series[float]", name: str) -> "lis
 
 def _key(axis: Axes, *, methods: Sequence[str], layer_sets: Sequence[str]) -> None:
     """A legend beside the axes: colour is scheme and truncation, shape the layer set."""
-    colours, markers = _colours(methods), _markers(layer_sets)
+    colours, markers = colours_of(methods), markers_of(layer_sets)
     line = mpl.lines.Line2D
     handles = [
         line([], [], color=colours[name], marker="o", ls="", ms=8, label=name) for name in dict.fromkeys(methods)
@@ -119,13 +95,13 @@ def stages_figure(points: pd.DataFrame) -> Figure:
     """Accuracy truncated -> re-estimated -> finetuned of each trial, by rank rule; a panel for each layer set."""
     trials = points[points["scheme"] != "dense"] if not points.empty else points
     layer_sets = list(dict.fromkeys(trials["layer_set"])) if not trials.empty else []
-    figure, axes = _canvas(max(1, min(3, len(layer_sets))), max(1, -(-len(layer_sets) // 3)))
+    figure, axes = canvas(max(1, min(3, len(layer_sets))), max(1, -(-len(layer_sets) // 3)))
     axes[0].set_ylabel("test accuracy (%)")
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     if trials.empty:
-        _say_empty(axes[0], "no finished trial")
+        say_empty(axes[0], "no finished trial")
         return figure
-    colours = _colours(list(trials["method"]))
+    colours = colours_of(list(trials["method"]))
     rules = list(dict.fromkeys(trials["rank_rule"]))
     methods = list(dict.fromkeys(trials["method"]))
     control = points[points["scheme"] == "dense"]["accuracy_finetuned"].mean()
@@ -164,10 +140,10 @@ def stages_figure(points: pd.DataFrame) -> Figure:
 def spectra_figure(spectra: pd.DataFrame) -> Figure:
     """Singular values of each layer over the largest one, by scheme; dashed: a written-back layer once trained."""
     schemes = list(dict.fromkeys(spectra["scheme"]))
-    figure, axes = _canvas(max(1, min(3, len(schemes))), max(1, -(-len(schemes) // 3)))
+    figure, axes = canvas(max(1, min(3, len(schemes))), max(1, -(-len(schemes) // 3)))
     axes[0].set_ylabel("singular value / largest")
     if spectra.empty:
-        _say_empty(axes[0], "no layer was decomposed")
+        say_empty(axes[0], "no layer was decomposed")
         return figure
     first = spectra.groupby(["baseline", "trial", "scheme", "layer"], dropna=False)["singular_value"].transform("max")
     relative = spectra.assign(relative=spectra["singular_value"] / first.where(first > 0, 1.0))

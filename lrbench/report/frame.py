@@ -4,14 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import binomtest
 
 from lrbench.errors import InputError
 from lrbench.records import SCHEMA
+from lrbench.report.latency import latency_ratios
 from lrbench.tables import COLUMNS
 
-SETTING = ["environment", "model", "image_size", "device", "batch_size", "threads", "memory_format"]
-"""What two latencies must share to be compared."""
+TEXTS = frozenset(
+    [
+        *("trial", "baseline", "architecture", "environment", "commit", "reason", "layer_set", "layer", "scheme"),
+        *("series", "layers", "shape"),
+    ]
+)
+"""Columns that are text even when every cell looks like a number."""
 
 
 def load_table(folder: Path, name: str) -> pd.DataFrame:
@@ -38,9 +44,7 @@ def load_table(folder: Path, name: str) -> pd.DataFrame:
 
 
 def _texts(name: str) -> dict[str, type[str]]:
-    """Columns that are text even when every cell looks like a number."""
-    texts = {"trial", "baseline", "architecture", "environment", "commit", "reason", "layer_set", "layer", "scheme"}
-    return {column: str for column in COLUMNS[name] if column in texts}
+    return {column: str for column in COLUMNS[name] if column in TEXTS}
 
 
 def done_trials(trials: pd.DataFrame) -> pd.DataFrame:
@@ -53,9 +57,8 @@ def done_trials(trials: pd.DataFrame) -> pd.DataFrame:
     done = trials[trials["state"] == "done"].astype(dict.fromkeys(whole, "int64"))
     answers = zip(done["correct_finetuned"], done["samples"], strict=True)
     spans = [binomtest(int(right), int(count)).proportion_ci(method="wilson") for right, count in answers]
-    plain = done["truncation"] == "plain"
     return done.assign(
-        method=done["scheme"].where(plain, done["scheme"] + " " + done["truncation"]),
+        method=name_methods(done),
         mac_ratio=done["macs"] / done["dense_macs"],
         param_ratio=done["params"] / done["dense_params"],
         accuracy_low=[span.low for span in spans],
@@ -63,49 +66,16 @@ def done_trials(trials: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def latency_ratios(latency: pd.DataFrame, *, confidence: float = 0.95, resamples: int = 999) -> pd.DataFrame:
-    """Latency ratios to the dense model, by architecture and setting.
-
-    The ratio is exp of the median over rounds of log(latency / dense latency), each pair taken in one round: that is
-    what holds still on a noisy machine. Its interval is a percentile bootstrap over rounds with a fixed seed.
-
-    Args:
-        latency: rows of `latency.csv`.
-        confidence: of the interval, 0..1.
-        resamples: of the bootstrap.
-
-    Returns: one row an architecture and setting: `ratio`, `ratio_low`, `ratio_high`, median `latency_s` and
-        `dense_latency_s`, `rounds`; the architecture of the dense model shows the A/A control.
-    """
-    keys = [*SETTING, "architecture"]
-    rows = []
-    for key, group in latency.groupby(keys, sort=False):
-        logs = np.log((group["latency_s"] / group["dense_latency_s"]).to_numpy())
-        interval = _median_interval(logs, confidence=confidence, resamples=resamples)
-        rows.append(
-            {
-                **dict(zip(keys, key, strict=True)),
-                "control": bool(group["control"].any()),
-                "ratio": float(np.exp(np.median(logs))),
-                "ratio_low": interval[0],
-                "ratio_high": interval[1],
-                "latency_s": float(group["latency_s"].median()),
-                "dense_latency_s": float(group["dense_latency_s"].median()),
-                "rounds": len(group),
-            }
-        )
-    columns = [*keys, "control", "ratio", "ratio_low", "ratio_high", "latency_s", "dense_latency_s", "rounds"]
-    return pd.DataFrame(rows, columns=columns)
+def name_methods(frame: pd.DataFrame) -> "pd.Series[str]":
+    """Scheme and truncation as one word or two: `channel`, `channel output`."""
+    return frame["scheme"].where(frame["truncation"] == "plain", frame["scheme"] + " " + frame["truncation"])
 
 
-def _median_interval(logs: np.ndarray, *, confidence: float, resamples: int) -> tuple[float, float]:
-    """Interval of exp(median); both ends are the median itself when there is nothing to resample."""
-    if len(logs) < 2 or np.ptp(logs) == 0:
-        return float(np.exp(np.median(logs))), float(np.exp(np.median(logs)))
-    found = bootstrap(
-        (logs,), np.median, confidence_level=confidence, n_resamples=resamples, method="percentile", rng=0
-    ).confidence_interval
-    return float(np.exp(found.low)), float(np.exp(found.high))
+def timed_architectures(folder: Path) -> pd.DataFrame:
+    """Each architecture of a folder beside its latency ratio, a row a setting, with `method` and `mac_ratio`."""
+    made = load_table(folder, "architectures")
+    named = made.assign(method=name_methods(made), mac_ratio=made["macs"] / made["dense_macs"])
+    return named.merge(latency_ratios(load_table(folder, "latency")), on=["architecture", "model", "image_size"])
 
 
 def with_latency(trials: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:

@@ -1,15 +1,17 @@
 """The numbers that a results folder is summed up in: a row of texts for each trial."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from lrbench.report.frame import SETTING, done_trials, latency_ratios, load_table, pareto
+from lrbench.report.frame import done_trials, load_table, pareto, timed_architectures
+from lrbench.report.latency import INTERVAL, SETTING, breakeven, describe, latency_ratios, layer_ratios
 
 COLUMNS = (
     *("data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
-    *("#latency ratio, 95 %", "#truncated", "#re-estimated", "#finetuned", "#rank after training"),
+    *("#latency ratio, 99 %", "#truncated", "#re-estimated", "#finetuned", "#rank after training"),
 )
 """Headings; those that start with `#` stand over numbers."""
 
@@ -33,9 +35,8 @@ def all_trials(folder: Path) -> pd.DataFrame:
         return done.assign(ratio=float("nan"), setting="not timed", trained_ranks=done["trial"].map(ranks))
     first = ratios.iloc[0][SETTING]
     same = ratios[(ratios[SETTING] == first).all(axis=1)]
-    joined = done.merge(same[["architecture", "ratio", "ratio_low", "ratio_high"]], on="architecture", how="left")
-    setting = f"{first['device']}, batch {first['batch_size']}, threads {first['threads']}, {first['memory_format']}"
-    return joined.assign(setting=setting, trained_ranks=joined["trial"].map(ranks))
+    joined = done.merge(same[["architecture", "fit", *INTERVAL]], on="architecture", how="left")
+    return joined.assign(setting=describe(first.items()), trained_ranks=joined["trial"].map(ranks))
 
 
 def front_trials(folder: Path) -> pd.DataFrame:
@@ -60,6 +61,40 @@ def failed_trials(folder: Path) -> pd.DataFrame:
 def rows_of(trials: pd.DataFrame) -> list[tuple[str, ...]]:
     """A row of texts under `COLUMNS` for each trial."""
     return [_row(trial) for trial in trials.to_dict("records")]
+
+
+def timed_only(folder: Path) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+    """For each setting, a table of what was timed without being trained: title, headings, rows."""
+    timed = timed_architectures(folder)
+    columns = ("method", "layer set", "rank rule", "#params", "#MACs", "#MAC ratio", "#latency ratio, 99 %")
+    for key, group in timed.groupby(SETTING, sort=False, dropna=False):
+        rows = [
+            (
+                *(str(one[name]) for name in ("method", "layer_set", "rank_rule")),
+                *(f"{one[name]:,}" for name in ("params", "macs")),
+                f"{one['mac_ratio']:.3f}",
+                _interval(one),
+            )
+            for one in group.to_dict("records")
+        ]
+        yield f"Latency: {describe(zip(SETTING, key, strict=True))}", columns, rows
+
+
+def breakeven_rows(folder: Path) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+    """For each setting, where each layer breaks even: title, headings, rows."""
+    columns = ("layer", "scheme", "#r* MACs", "#r* latency", "#surely faster to", "#surely slower from", "#timed to")
+    numbers = ("breakeven_rank_macs", "breakeven_rank_latency", "highest_faster_rank", "lowest_slower_rank")
+    found = breakeven(layer_ratios(load_table(folder, "layer_latency")))
+    for key, group in found.groupby(SETTING, sort=False, dropna=False):
+        rows = [
+            (
+                str(one["shape"]),
+                str(one["scheme"]),
+                *("-" if pd.isna(one[name]) else f"{one[name]:.0f}" for name in (*numbers, "highest_rank_timed")),
+            )
+            for one in group.to_dict("records")
+        ]
+        yield f"Break-even ranks r*: {describe(zip(SETTING, key, strict=True))}", columns, rows
 
 
 def markdown(trials: pd.DataFrame) -> str:
@@ -91,9 +126,15 @@ def _row(trial: dict[Any, Any]) -> tuple[str, ...]:
         f"{trial['params']:,}",
         f"{trial['macs']:,}",
         f"{trial['mac_ratio']:.3f}",
-        f"{trial['ratio']:.3f} ({trial['ratio_low']:.3f}-{trial['ratio_high']:.3f})" if timed else "",
+        _interval(trial) if timed else "",
         f"{trial['accuracy_truncated']:.2%}",
         "" if pd.isna(trial["accuracy_recalibrated"]) else f"{trial['accuracy_recalibrated']:.2%}",
         f"{trial['accuracy_finetuned']:.2%}",
         "" if pd.isna(trial["trained_ranks"]) else str(trial["trained_ranks"]),
     )
+
+
+def _interval(trial: dict[Any, Any]) -> str:
+    """A latency ratio with its interval, and a word when the A/A control beside it did not hold."""
+    text = f"{trial['ratio']:.3f} ({trial['ratio_low']:.3f}-{trial['ratio_high']:.3f})"
+    return text if trial["fit"] else f"{text} unfit"

@@ -21,9 +21,11 @@ from lrbench.lowrank.ranks import parse_rule
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.svd import Decomposition
 from lrbench.measure.cost import measure_cost
-from lrbench.measure.latency import settings
-from lrbench.records import SCHEMA, Architecture, Cost, Factorized, Trial
+from lrbench.measure.latency import fold_batch_norm
+from lrbench.measure.settings import settings
+from lrbench.records import SCHEMA, Cost, Trial
 from lrbench.sweep.spec import SweepSpec
+from lrbench.timed import Architecture, Factorized
 
 Decompose = Callable[[str, str, str], Decomposition]
 """(layer, scheme, truncation) -> the decomposition of its weight."""
@@ -149,6 +151,8 @@ def prepare_sweep(spec: SweepSpec) -> tuple[tuple[Trial, ...], Skeleton]:
         pick_device(recipe.device)
     identity, classes = identify(spec.data)
     skeleton = build_skeleton(spec, classes=classes, seed=0)
+    if "folded" in spec.latency.batch_norms:
+        fold_batch_norm(skeleton.model)
     return plan_trials(spec, identity=identity), skeleton
 
 
@@ -180,6 +184,11 @@ def architecture_of(spec: SweepSpec, cuts: tuple[Cut, ...], *, classes: int) -> 
         for cut in cuts
         if cut.rank is not None and SCHEMES[cut.scheme].breakeven_params(cut.layer.shape) is not None
     )
+    return make_architecture(spec, layers, classes=classes)
+
+
+def make_architecture(spec: SweepSpec, layers: tuple[Factorized, ...], *, classes: int) -> Architecture:
+    """An architecture with its key, a digest of the model (its code, when it is the user's own) and of the layers."""
     shapes = [[layer.layer, layer.scheme, layer.rank, *["bias"] * layer.gains_bias] for layer in layers]
     return Architecture(
         key=digest([spec.model.name, spec.data.image_size, classes, shapes, *_code(spec).values()]),

@@ -1,47 +1,23 @@
-"""Run what is missing of a sweep: accuracy trials first, then timing alone; each record is yielded once made."""
+"""Run what is missing of a sweep's accuracy trials; each record is yielded once made. Timing is another stage."""
 
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-import torch
-from torch import nn
-
 from lrbench.learn.datasets import load_dataset
-from lrbench.lowrank.compress import Shaped, restructure
-from lrbench.measure.environment import read_commit
-from lrbench.measure.latency import prepare, quiet, settings, time_rounds
-from lrbench.records import (
-    Architecture,
-    Environment,
-    Failure,
-    Measurement,
-    Record,
-    Session,
-    Setting,
-    Spectra,
-    Trial,
-)
+from lrbench.measure.environment import now, read_commit
+from lrbench.records import Failure, Measurement, Record, Spectra, Trial
 from lrbench.sweep.dense import Bench, Dense, train_dense
-from lrbench.sweep.plan import Skeleton, architecture_of, build_skeleton
+from lrbench.sweep.plan import build_skeleton
 from lrbench.sweep.spec import SweepSpec
-from lrbench.sweep.trial import dense_spectra, now, run_trial, trained_spectra
+from lrbench.sweep.trial import dense_spectra, run_trial, trained_spectra
+from lrbench.timed import Environment
 
 Notify = Callable[[str, str, int, int], None]
 """Called with (what, stage, done, total) as work goes on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """One timing session to come: architectures to be timed beside the dense model."""
-
-    setting: Setting
-    architectures: tuple[Architecture, ...]
 
 
 def missing_trials(trials: Sequence[Trial], records: Sequence[Record], *, retry_failed: bool) -> tuple[Trial, ...]:
@@ -49,32 +25,6 @@ def missing_trials(trials: Sequence[Trial], records: Sequence[Record], *, retry_
     kinds = (Measurement,) if retry_failed else (Measurement, Failure)
     held = {record.trial.key for record in records if isinstance(record, kinds)}
     return tuple(trial for trial in trials if trial.key not in held)
-
-
-def missing_timings(
-    spec: SweepSpec, trials: Sequence[Trial], records: Sequence[Record], *, environment: str
-) -> tuple[Timing, ...]:
-    """The sessions that are still due on this machine, each of at most `latency.group` architectures."""
-    planned = {trial.key for trial in trials}
-    wanted = {
-        record.architecture.key: record.architecture
-        for record in records
-        if isinstance(record, Measurement) and record.trial.key in planned
-    }
-    timings: list[Timing] = []
-    for setting in settings(spec.latency):
-        held = {
-            architecture.key
-            for record in records
-            if isinstance(record, Session) and record.environment == environment and record.setting == setting
-            for architecture in record.architectures
-        }
-        due = [architecture for key, architecture in wanted.items() if key not in held]
-        timings += [
-            Timing(setting=setting, architectures=tuple(due[start : start + spec.latency.group]))
-            for start in range(0, len(due), spec.latency.group)
-        ]
-    return tuple(timings)
 
 
 def run_sweep(
@@ -161,35 +111,3 @@ def _failure(trial: Trial, bench: Bench, *, error: Exception, stage: str, starte
         traceback="".join(traceback.format_exception(error)),
         seconds=time.perf_counter() - started,
     )
-
-
-def run_timings(
-    spec: SweepSpec, timings: Sequence[Timing], *, skeleton: Skeleton, environment: Environment, notify: Notify
-) -> Iterator[Session]:
-    """Time architectures beside the dense model and a copy of it. Weights do not matter, so random ones do."""
-    commit = read_commit()
-    for number, timing in enumerate(timings, start=1):
-        notify("latency", f"session {number} of {len(timings)}", 0, 1)
-        dense = architecture_of(spec, (), classes=skeleton.classes)
-        others = tuple(item for item in timing.architectures if item.layers)
-        models = [deepcopy(skeleton.model), deepcopy(skeleton.model), *(_shaped(skeleton.model, a) for a in others)]
-        started = now()
-        with quiet(timing.setting.threads):
-            runs = [prepare(model, timing.setting, image_size=spec.data.image_size) for model in models]
-            calls, first, rounds = time_rounds(runs, spec.latency)
-        yield Session(
-            environment=environment.key,
-            commit=commit,
-            started=started,
-            setting=timing.setting,
-            architectures=(dense, dense, *others),
-            calls=calls,
-            first_wall_s=first,
-            rounds=rounds,
-        )
-
-
-def _shaped(model: nn.Module, architecture: Architecture) -> nn.Module:
-    """A model of this architecture with random factors, the same ones each time."""
-    torch.manual_seed(0)
-    return restructure(model, [Shaped(**vars(layer)) for layer in architecture.layers])

@@ -17,6 +17,7 @@ from lrbench.choices import (
     Finetune,
     LatencyChoice,
     LayerSetChoice,
+    LayerTableChoice,
     ModelChoice,
     SweepChoice,
 )
@@ -53,6 +54,7 @@ class SweepSpec(Choice):
     sweep: Grid = Grid()
     layer_sets: dict[str, LayerSetChoice] = Field({"all": LayerSetChoice()}, min_length=1)
     latency: LatencyChoice = LatencyChoice()
+    layer_table: LayerTableChoice = LayerTableChoice()
 
     @model_validator(mode="after")
     def _known_layer_sets(self) -> "SweepSpec":
@@ -106,13 +108,21 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
         raise InputError(f"spec {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"spec {path} is no TOML: {error}") from error
+    return make_spec(document, overrides, where=f"spec {path}")
+
+
+def make_spec(document: dict[str, Any], overrides: Sequence[str] = (), *, where: str) -> SweepSpec:
+    """Validate a document, which overrides change (in place); `where` it came from stands in errors.
+
+    Raises: InputError naming key and what is allowed.
+    """
     for text in overrides:
         _override(document, text)
     try:
         return SweepSpec.model_validate_json(json.dumps(document, default=str))
     except ValidationError as error:
-        where = f"spec {path}" + (" with --set" if overrides else "")
-        raise InputError(f"{where}: {'; '.join(_explain(detail) for detail in _roots(error.errors()))}") from error
+        place = where + (" with --set" if overrides else "")
+        raise InputError(f"{place}: {'; '.join(_explain(detail) for detail in _roots(error.errors()))}") from error
 
 
 def _override(document: dict[str, Any], text: str) -> None:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from torch import nn
@@ -15,18 +14,13 @@ from lrbench.lowrank.moments import reestimate_batch_norm_
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.sequential import compress_sequentially
 from lrbench.measure.accuracy import evaluate
-from lrbench.measure.cost import measure_cost
-from lrbench.measure.environment import peak_memory_bytes
+from lrbench.measure.cost import denormal_share, measure_cost
+from lrbench.measure.environment import now, peak_memory_bytes
 from lrbench.records import Accuracy, Layer, LayerSpectrum, Measurement, Spectra, Trial
 from lrbench.sweep.dense import Bench, Dense, Notify, trained
 from lrbench.sweep.plan import architecture_of, choose_cuts, layer_cost
 
 T = TypeVar("T")
-
-
-def now() -> str:
-    """The time in UTC, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
@@ -142,6 +136,7 @@ def _describe(cut: Cut, trial: Trial, *, dense: Dense, model: nn.Module) -> Laye
         weight_error=cut_from.weight_error(cut.rank) if cut_from and cut.rank and truncation != "sequential" else None,
         energy=cut_from.energies()[cut.rank - 1] if cut_from and cut.rank else None,
         numerical_rank=trained_rank,
+        denormal_share=denormal_share(module),
         truncation=truncation,
     )
 

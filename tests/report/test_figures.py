@@ -9,7 +9,7 @@ import samples
 from matplotlib.collections import PathCollection
 from PIL import Image
 
-from lrbench.report.draw import draw_figures
+from lrbench.report.draw import draw_figures, figure_tables
 from lrbench.report.figures import pareto_figure
 from lrbench.report.frame import done_trials
 from lrbench.tables import build_tables
@@ -22,20 +22,32 @@ LOGS = {
     "none": [],
     "failed": [samples.failure(samples.trial())],
     "two machines": [*samples.sweep(), samples.session({"a0": 0.5}, environment="e1")],
+    "layers": [*samples.sweep(), samples.layer_session({("channel", 8): 0.5, ("spatial", 16): 1.1})],
+    "unfit": [samples.measurement(samples.trial()), samples.session({"a0": 0.5}, control_within=1e-9)],
+}
+FIGURES = {
+    "many": 6,
+    "one": 4,
+    "dense only": 5,
+    "none": 0,
+    "failed": 4,
+    "two machines": 8,
+    "layers": 9,
+    "unfit": 6,
 }
 
 
 @pytest.mark.parametrize("case", LOGS)
 def test_every_figure_is_drawn(case: str, tmp_path: Path) -> None:
     drawn = draw_figures(samples.folder_of(tmp_path, LOGS[case]))
-    settings = {"many": 1, "dense only": 1, "two machines": 2}.get(case, 0)
-    assert len(drawn) == 4 + settings
+    assert len(drawn) == FIGURES[case]
     for path in drawn:
         with Image.open(path) as picture:
             assert picture.width == 800
         assert path.with_suffix(".svg").read_text().startswith("<?xml")
-    assert sorted(p.name for p in (tmp_path / "figures").iterdir()) == sorted(
-        path.with_suffix(suffix).name for path in drawn for suffix in (".png", ".svg")
+    assert sorted(p.name for p in (tmp_path / "figures").glob("*")) == sorted(
+        [path.with_suffix(suffix).name for path in drawn for suffix in (".png", ".svg")]
+        + [f"{name}.csv" for name, table in figure_tables(tmp_path).items() if len(table)]
     ), "no half-written file is left"
 
 
@@ -60,4 +72,4 @@ def test_plots_need_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 figures in" in done.stdout
+    assert "6 figures in" in done.stdout

@@ -1,0 +1,140 @@
+"""How far the paired estimator can be trusted: A/A sessions, and a session repeated beside a busy neighbour.
+
+    python bench/study_timing.py results/latency
+
+Writes `aa_sessions.csv` (40 sessions of a model against its own copy, interleaved and one after the other, at equal
+calls) and `repeatability.csv` (10 architectures timed in two processes, the second while one core is busy), prints what
+they say. Takes about ten minutes; let nothing else run.
+"""
+
+import argparse
+import multiprocessing
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+
+from lrbench.choices import LatencyChoice
+from lrbench.measure.environment import read_commit, read_environment
+from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
+from lrbench.measure.settings import settings
+from lrbench.statistics import Ratio, is_fit, ratio_of
+from lrbench.sweep.plan import prepare_sweep
+from lrbench.sweep.spec import make_spec
+from lrbench.sweep.stage import plan_architectures
+from lrbench.sweep.timing import (
+    Job,
+    build_untrained,
+    control_ratio,
+    in_fresh_process,
+    layout_log_ratios,
+    renew_all,
+    time_models,
+)
+from lrbench.timed import CONTROL, Session
+
+SESSIONS, ROUNDS, SIZE = 40, 100, 64
+SPEC = {
+    "data": {"image_size": SIZE},
+    "sweep": {"schemes": ["channel", "spatial"], "ranks": [f"macs={share}" for share in (0.2, 0.35, 0.5, 0.7, 0.9)]},
+    "layer_sets": {"convs": {"include": ["layer*.conv*"]}},
+    "latency": {"devices": ["cpu"], "rounds": 200},
+}
+
+
+def sequential(blocks: list, calls: tuple[int, ...]) -> Ratio:
+    """As many calls, all of the model, then all of its copy: the ratio of medians, bootstrapped 95 % interval."""
+    seconds = [[block(count)[0] / count for _ in range(ROUNDS)] for block, count in zip(blocks, calls, strict=True)]
+    dense, copy = (np.array(one) for one in seconds)
+    random = np.random.default_rng(0)
+    draws = random.integers(ROUNDS, size=(2, 2000, ROUNDS))
+    logs = np.log(np.median(copy[draws[0]], axis=1) / np.median(dense[draws[1]], axis=1))
+    low, high = np.exp(np.quantile(logs, [0.025, 0.975]))
+    return Ratio(ratio=float(np.median(copy) / np.median(dense)), low=float(low), high=float(high))
+
+
+def aa_sessions() -> pd.DataFrame:
+    """A row for each session and design."""
+    spec = make_spec(SPEC, where="study")
+    setting = settings(spec.latency)[0]
+    choice = LatencyChoice(rounds=ROUNDS, precision=1e-9, limit_s=1e9)
+    rows = []
+    with quiet(1):
+        dense = build_untrained(spec, classes=10)
+        for session in range(SESSIONS):
+            models = [place(deepcopy(dense), setting) for _ in range(2)]
+            blocks = [block_of(call_of(one, setting, shape=(3, SIZE, SIZE)), setting) for one in models]
+            timed = time_side_by_side(blocks, choice, renew=partial(renew_all, models, setting), seed=session)
+            paired = ratio_of([layout_log_ratios(timed, CONTROL)], confidence=0.95)
+            designs = {"interleaved": paired, "sequential": sequential(blocks, timed.calls)}
+            for design, found in designs.items():
+                rows.append({"session": session, "design": design, **vars(found)})
+            print(f"A/A session {session + 1} of {SESSIONS}: {designs['interleaved']}", flush=True)
+    return pd.DataFrame(rows)
+
+
+def spin(end: float) -> None:
+    """Keep one core busy until a time."""
+    while perf_counter() < end:
+        sum(range(10_000))
+
+
+def repeatability() -> pd.DataFrame:
+    """A row for each architecture and session."""
+    spec = make_spec(SPEC, where="study")
+    trials, skeleton = prepare_sweep(spec)
+    planned, _ = plan_architectures(spec, trials, skeleton=skeleton, held=())
+    dense, *others = [one.architecture for one in planned]
+    labels = ["A/A control", *(one.trial.label for one in planned[1:])]
+    rows = []
+    for process, neighbour in enumerate(("none", "one busy core")):
+        job = Job(
+            spec=spec,
+            setting=settings(spec.latency)[0],
+            architectures=(dense, dense, *others),
+            environment=read_environment().key,
+            commit=read_commit(),
+            series="study",
+            process=process,
+            attempt=1,
+        )
+        busy = multiprocessing.Process(target=spin, args=(perf_counter() + 600,))
+        if process:
+            busy.start()
+        try:
+            session: Session = in_fresh_process(time_models, job)
+        finally:
+            if process:
+                busy.terminate()
+        fit = is_fit(control_ratio([session]), within=session.control_within)
+        for i, label in enumerate(labels, start=1):
+            found = ratio_of([layout_log_ratios(session, i)])
+            known = {"neighbour": neighbour, "architecture": label, "fit": fit, "rounds": len(session.rounds)}
+            rows.append({**known, **vars(found)})
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    sessions = aa_sessions()
+    sessions.to_csv(folder / "aa_sessions.csv", index=False)
+    for design, group in sessions.groupby("design"):
+        held = ((group["low"] <= 1) & (group["high"] >= 1)).sum()
+        print(f"{design}: 95 % interval holds 1 in {held} of {len(group)}; spread {np.log(group['ratio']).std():.2%}")
+    repeated = repeatability()
+    repeated.to_csv(folder / "repeatability.csv", index=False)
+    calm, busy = (group.set_index("architecture") for _, group in repeated.groupby("neighbour", sort=False))
+    overlap = (calm["low"] <= busy["high"]) & (busy["low"] <= calm["high"])
+    print(
+        f"intervals that overlap: {overlap.iloc[1:].sum()} of {len(overlap) - 1}; busy session fit: {busy['fit'].all()}"
+    )
+
+
+if __name__ == "__main__":
+    main()

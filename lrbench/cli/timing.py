@@ -1,0 +1,101 @@
+"""Commands that time: an existing folder on this machine, single layers, and the machine itself."""
+
+from typing import Annotated
+
+import typer
+
+from lrbench.choices import DEFAULTS_HELP
+from lrbench.cli.shared import Folder, Out, Overrides, SpecPath, app, draw, exit_codes, folder_for, out, say
+from lrbench.screen import Screen, table
+
+
+@app.command("time")
+def time_(
+    folder: Folder,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="a key of latency: `latency.threads=[2]`")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", metavar="MODULE:CALLABLE", help="own model code that may be run")
+    ] = None,
+) -> None:
+    """Add this machine's timings to a results folder; trains nothing, needs no data and no spec.
+
+    The axes are those the folder was timed on, unless --set changes them.
+
+    Example: `lrbench time results/digits --set latency.threads=[2]`
+    """
+    with exit_codes():
+        from lrbench.measure.environment import read_environment
+        from lrbench.store import Store
+        from lrbench.sweep.retime import subjects, time_subjects
+
+        with Store(folder, create=False) as store:
+            found = list(subjects(store.records, overrides=set_ or [], models=model or []))
+            with Screen(out, (), epochs={}) as screen:
+                for record in time_subjects(
+                    found, held=store.records, environment=read_environment(), notify=screen.notify
+                ):
+                    store.append(record)
+                    screen.finish(record)
+        draw(folder)
+
+
+@app.command(epilog=DEFAULTS_HELP)
+def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None:
+    """Time each distinct layer of a spec beside its factors, at the ranks where kernels step; trains nothing.
+
+    Says at which rank each layer really breaks even, and what ran. Example: `lrbench layers bench/sweeps/latency.toml`
+    """
+    folder = folder_for(spec, out_folder)
+    with exit_codes():
+        from lrbench.measure.environment import read_environment
+        from lrbench.report.summary import breakeven_rows
+        from lrbench.store import Store
+        from lrbench.sweep.layer_table import plan_layers, run_layers
+        from lrbench.sweep.plan import prepare_sweep
+        from lrbench.sweep.spec import load_spec
+
+        chosen = load_spec(spec, set_ or [])
+        _, skeleton = prepare_sweep(chosen)
+        with Store(folder) as store:
+            environment = read_environment()
+            jobs = plan_layers(chosen, skeleton, store.records, environment=environment.key)
+            say(f"{len(jobs)} layers to time, {sum(len(job.candidates) for job in jobs)} factorizations, in {folder}")
+            if environment not in store.records:
+                store.append(environment)
+            with Screen(out, (), epochs={}) as screen:
+                for session in run_layers(jobs, notify=screen.notify):
+                    store.append(session)
+                    screen.finish(session)
+        if jobs:
+            draw(folder)
+        for title, columns, rows in breakeven_rows(folder):
+            out.print(table(title, columns, rows))
+
+
+@app.command()
+def doctor(
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of torch")] = 1,
+    model: Annotated[str, typer.Option(help="a torchvision model")] = "resnet18",
+    image_size: Annotated[int, typer.Option(min=8, max=1024, help="height and width in pixels")] = 64,
+) -> None:
+    """Say whether this machine is fit for timing: a model against its own copy, half a minute; exit 1 when unfit.
+
+    Example: `lrbench doctor --threads 2`
+    """
+    with exit_codes():
+        from lrbench.sweep.doctor import ROUNDS, diagnose
+
+        found = diagnose(model=model, image_size=image_size, threads=threads)
+    where = found.environment
+    isa = f" ({where.isa})" if where.isa else ""
+    say(f"{where.processor}, {where.cpus} CPUs{isa}, torch {where.torch}, oneDNN {where.onednn}, {where.system}")
+    say(f"{model}, {image_size} px, {found.setting.label}: {found.dense_s * 1000:.2f} ms a call")
+    say(f"model over its copy: {found.control.ratio:.4f} ({found.control.low:.4f}-{found.control.high:.4f}, 99 %)")
+    say(f"noise of one round: {found.noise:.2%}; smallest change visible in {ROUNDS} rounds: {found.visible:.2%}")
+    for line in found.advice:
+        say(f"- {line}")
+    say("fit for timing" if found.fit else "unfit for timing: the copy does not take the model's time")
+    if not found.fit:
+        raise typer.Exit(1)

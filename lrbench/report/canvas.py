@@ -1,0 +1,40 @@
+"""What all figures share: canvas, colours, markers."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+mpl.use("agg")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+STYLE = {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+WIDTH, HEIGHT = 8.0, 5.2
+
+
+def canvas(columns: int = 1, rows: int = 1, *, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
+    """An empty figure of 800 px at 100 dpi, laid out by itself."""
+    with sns.axes_style("whitegrid", STYLE):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    return figure, list(axes.flat)
+
+
+def colours_of(names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
+    """A colour-blind-safe colour for each name, the same for the same names."""
+    known = ["channel", "spatial", "channel output", "writeback", "channel sequential", "linear", "tucker2", "weight"]
+    order = known + sorted(set(names) - set(known))
+    palette = sns.color_palette("colorblind", max(10, len(order)))
+    return {name: palette[i] for i, name in enumerate(order)}
+
+
+def markers_of(names: Sequence[str]) -> dict[str, str]:
+    """A marker for each name."""
+    return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(sorted(set(names)))}
+
+
+def say_empty(axis: Axes, text: str) -> None:
+    """Say in the middle of an axis why it is empty."""
+    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color="0.4")
+    axis.set_xticks([])

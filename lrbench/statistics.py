@@ -1,0 +1,105 @@
+"""What paired timings say: the ratio of two models, its interval, and whether it can be trusted.
+
+A round gives log(model / dense). Medians of rounds hold still on a noisy machine, but where the weights happen to lie
+in memory moves a model by about half a percent for as long as they lie there, which no number of rounds averages out.
+So a session lays its models out anew every few rounds (as Curtsinger & Berger 2013, "Stabilizer", do for code), and
+what is averaged, and what an interval counts as one observation, is the median of the rounds of one layout.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp, inf, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t
+
+Logs = NDArray[np.float64]
+"""Log ratios, (N,)."""
+
+CONFIDENCE = 0.99
+"""Of every interval of a latency ratio."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """A ratio of latencies with its interval."""
+
+    ratio: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """How far the interval reaches from the ratio at most, as a share of it."""
+        return max(self.high / self.ratio, self.ratio / self.low if self.low else inf) - 1
+
+
+def log_ratios(seconds: Iterable[float], dense: Iterable[float]) -> Logs:
+    """log(model / dense), round by round."""
+    logs: Logs = np.log(np.fromiter(seconds, float) / np.fromiter(dense, float))
+    return logs
+
+
+def layout_medians(logs: Logs, layouts: Sequence[int]) -> Logs:
+    """The median of the rounds of each layout, in the order of the layouts.
+
+    Args:
+        logs: of each round, (N,) or (N, models).
+        layouts: of each round, N numbers that never fall.
+    """
+    starts = np.unique(layouts, return_index=True)[1]
+    return np.array([np.median(part, axis=0) for part in np.split(logs, starts[1:])])
+
+
+def ratio_of(processes: Sequence[Logs], *, confidence: float = CONFIDENCE) -> Ratio:
+    """The ratio over all layouts of one or several processes, and its interval by Student's t.
+
+    The standard error is that of the layouts, or that of the processes where they disagree by more than layouts do.
+
+    Args:
+        processes: the layout medians of each process, at least one each.
+        confidence: of the interval, 0..1.
+
+    Raises: ValueError when a process has none.
+    """
+    if not processes or any(len(one) == 0 for one in processes):
+        raise ValueError("a ratio needs at least one layout of each process")
+    every = np.concatenate(processes)
+    middle = float(every.mean())
+    if len(every) == 1:
+        return Ratio(ratio=exp(middle), low=0.0, high=inf)
+    error = _standard_error(every)
+    if len(processes) > 1:
+        error = max(error, _standard_error(np.array([one.mean() for one in processes])))
+    reach = _quantile(len(every), confidence) * error
+    return Ratio(ratio=exp(middle), low=exp(middle - reach), high=exp(middle + reach))
+
+
+def _standard_error(values: Logs) -> float:
+    return float(values.std(ddof=1)) / sqrt(len(values))
+
+
+@lru_cache(maxsize=4096)
+def _quantile(count: int, confidence: float) -> float:
+    return float(t.ppf((1 + confidence) / 2, count - 1))
+
+
+def widest_half_width(medians: Logs, *, confidence: float = CONFIDENCE) -> float:
+    """The widest half width among the intervals of several models; infinite for a single layout.
+
+    Args:
+        medians: of each layout, (layouts, models).
+        confidence: of each interval.
+    """
+    count = len(medians)
+    if count < 2:
+        return inf
+    errors = medians.std(axis=0, ddof=1) / sqrt(count)
+    return exp(_quantile(count, confidence) * float(errors.max(initial=0.0))) - 1
+
+
+def is_fit(control: Ratio, *, within: float) -> bool:
+    """Whether the A/A control, whose true ratio is 1, says so, to within a half width."""
+    return control.low <= 1 <= control.high and control.half_width <= within

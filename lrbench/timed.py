@@ -1,0 +1,196 @@
+"""What was observed of time: the frozen records of timing sessions and of the machine they ran on."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+DENSE, CONTROL = 0, 1
+"""Where a session has the dense model, and its copy: the A/A control."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factorized:
+    """One layer of an architecture that is no longer dense."""
+
+    layer: str
+    scheme: str
+    rank: int
+    gains_bias: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A model's shape after factorization. Weights are no part of it, so latency and cost belong to its `key`."""
+
+    key: str
+    model: str
+    image_size: int
+    classes: int
+    layers: tuple[Factorized, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """The axes of a timing session. `folded`: batch norm folded into the convolutions before it."""
+
+    device: str
+    batch_size: int
+    threads: int
+    memory_format: str
+    dtype: str = "float32"
+    mode: str = "eager"
+    folded: bool = False
+
+    @property
+    def label(self) -> str:
+        """In words, usual values left out: `cpu, batch 1, threads 1, channels_last`."""
+        words = [self.device, f"batch {self.batch_size}", f"threads {self.threads}", self.memory_format]
+        words += [value for value, usual in ((self.dtype, "float32"), (self.mode, "eager")) if value != usual]
+        return ", ".join([*words, *(["batch norm folded"] if self.folded else [])])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """What the driver says at the end of a round: clocks in Hz, temperature in degrees C, why it throttles."""
+
+    sm_clock_hz: float
+    memory_clock_hz: float
+    temperature_c: float
+    throttling: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One round of a session: every model once, in `order`; seconds a call by model, in the session's own order.
+
+    `layout` counts how often the models were laid out anew in memory before it, `load` is the machine's run queue over
+    the last minute, `steal_s` what its host withheld during the round.
+    """
+
+    order: tuple[int, ...]
+    wall_s: tuple[float, ...]
+    cpu_s: tuple[float, ...]
+    layout: int | None = None
+    load: float | None = None
+    steal_s: float | None = None
+    gpu: Gpu | None = None
+
+
+ROUNDS_A_LAYOUT = 5
+"""Rounds before the models of a session are laid out anew."""
+
+
+def layout_of(number: int, timed: Round) -> int:
+    """The layout of a round; sessions of before layouts count every few rounds as one."""
+    return number // ROUNDS_A_LAYOUT if timed.layout is None else timed.layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """What one process observed of some models side by side: the dense one, its copy, the others.
+
+    Attributes:
+        calls: how many calls one timed block of each holds.
+        first_wall_s: each one's very first call.
+        warmup_s: how long each was run before the first round.
+        peak_bytes: what one call of each holds in memory at most, its weights and results included.
+        rounds: in the order they ran.
+        ended: why no more rounds were run.
+        control_within: half width of the control's interval beyond which these timings are unfit.
+    """
+
+    calls: tuple[int, ...]
+    first_wall_s: tuple[float, ...]
+    rounds: tuple[Round, ...]
+    warmup_s: tuple[float, ...] = ()
+    peak_bytes: tuple[int, ...] = ()
+    ended: str = ""
+    control_within: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session(Timed):
+    """A timing session of whole models in one process; sessions of one `series` differ by process and attempt only."""
+
+    kind: Literal["latency"] = "latency"
+    environment: str
+    commit: str
+    started: str
+    setting: Setting
+    architectures: tuple[Architecture, ...]
+    series: str = ""
+    process: int = 0
+    attempt: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replacement:
+    """What stands in a layer's place: factors of a scheme and rank, or (rank None) the dense layer itself.
+
+    Attributes:
+        backend: the operators that ran, by the profiler, in order.
+        macs: of one image.
+        traffic_bytes: of weights, inputs and results of each of its layers in one call: what must move at least.
+    """
+
+    scheme: str
+    rank: int | None
+    backend: str
+    macs: int
+    traffic_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSession(Timed):
+    """A timing session of one layer: dense, its copy, its replacements. All `layers` have the shape that `shape` names.
+
+    `breakeven_macs` are (scheme, rank) pairs by formula; `series` is as in `Session`.
+    """
+
+    kind: Literal["layer_latency"] = "layer_latency"
+    environment: str
+    commit: str
+    started: str
+    setting: Setting
+    shape: str
+    model: str
+    image_size: int
+    layers: tuple[str, ...]
+    replacements: tuple[Replacement, ...]
+    breakeven_macs: tuple[tuple[str, float], ...]
+    series: str = ""
+    process: int = 0
+    attempt: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The machine and the versions: timings are only compared where these agree. `key` is their digest.
+
+    `cgroup_cpus` and `cgroup_memory_bytes` are what the container may use, `variables` those of the process
+    environment that steer kernels and threads.
+    """
+
+    kind: Literal["environment"] = "environment"
+    key: str
+    machine: str
+    processor: str
+    cpu_capability: str
+    cpus: int
+    memory_bytes: int
+    gpu: str
+    system: str
+    python: str
+    torch: str
+    torchvision: str
+    fvcore: str
+    cuda: str
+    mkldnn: bool
+    blas: str
+    isa: str = ""
+    governor: str = ""
+    cgroup_cpus: str = ""
+    cgroup_memory_bytes: str = ""
+    onednn: str = ""
+    openmp: str = ""
+    gpu_driver: str = ""
+    variables: str = ""

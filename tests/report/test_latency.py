@@ -1,0 +1,83 @@
+"""From rounds to ratios: attempts, processes, fitness, break-even ranks, and sums of layers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import samples
+
+from lrbench.records import Record
+from lrbench.report.latency import additivity, breakeven, latency_ratios, layer_ratios
+from lrbench.tables import build_tables
+from lrbench.timed import Session
+
+
+def table(name: str, *records: Record) -> pd.DataFrame:
+    return build_tables(records)[name].infer_objects()
+
+
+def ratios(*records: Record) -> pd.DataFrame:
+    return latency_ratios(table("latency", *records)).set_index("architecture")
+
+
+def session(ratio: float, *, control: float = 1.0, **changes: object) -> Session:
+    """A session of architecture a0 whose dense copy takes `control` of the dense model's time."""
+    wall = [(1.0, control * (1 + 0.001 * noise), ratio) for noise in np.random.default_rng(0).normal(size=30)]
+    return replace(samples.session({"a0": ratio}), rounds=samples.rounds_of(wall), **{"series": "s", **changes})
+
+
+def test_a_control_off_1_makes_every_ratio_beside_it_unfit() -> None:
+    assert ratios(session(0.5))["fit"].tolist() == [True, True]
+    assert ratios(session(0.5, control=1.03))["fit"].tolist() == [False, False]
+    assert ratios(session(0.5, control_within=1e-6))["fit"].tolist() == [False, False]
+
+
+def test_the_last_attempt_of_a_timing_counts() -> None:
+    found = ratios(session(0.9, control=1.1, attempt=1), session(0.5, attempt=2))
+    assert found.loc["a0", ["ratio", "fit"]].tolist() == [0.5, True]
+
+
+def test_the_last_timing_of_an_architecture_counts_and_its_control_is_that_of_all() -> None:
+    found = ratios(session(0.9, series="old"), session(0.5, series="new"))
+    assert found.loc["a0", "ratio"] == 0.5
+    assert found.loc["dense", "rounds"] == 60
+
+
+def test_processes_are_pooled_and_what_they_disagree_in_is_in_the_interval() -> None:
+    found = ratios(*(session(ratio, process=i) for i, ratio in enumerate((0.4, 0.5, 0.6))))
+    assert found.loc["a0", "processes"] == 3
+    assert found.loc["a0", "ratio"] == pytest.approx((0.4 * 0.5 * 0.6) ** (1 / 3))
+    assert found.loc["a0", "ratio_low"] < 0.4
+    assert found.loc["a0", "ratio_high"] > 0.6
+
+
+def test_break_even_lies_between_the_ranks_timed() -> None:
+    log = samples.layer_session({("channel", 16): 0.5, ("channel", 32): 0.9, ("channel", 48): 1.1, ("spatial", 8): 0.2})
+    found = breakeven(layer_ratios(table("layer_latency", log))).set_index("scheme")
+    assert found.loc["channel", "breakeven_rank_latency"] == pytest.approx(40.0)
+    assert found.loc["channel", ["highest_faster_rank", "lowest_slower_rank"]].tolist() == [32, 48]
+    assert np.isnan(found.loc["spatial", "breakeven_rank_latency"]), "always faster: no such rank was timed"
+    assert (found["breakeven_rank_macs"] == 50).all()
+
+
+def test_a_layer_ratio_carries_what_explains_it() -> None:
+    rows = layer_ratios(table("layer_latency", samples.layer_session({("channel", 25): 0.7})))
+    one = rows[rows["rank"] == 25].iloc[0]
+    assert one[["share", "mac_ratio", "backend", "intensity"]].tolist() == [0.5, 0.5, "onednn", 5.0]
+    assert rows["rank"].isna().sum() == 1, "the control has no rank"
+
+
+def test_layers_add_up_to_the_model() -> None:
+    timed = samples.session({"a0": 0.97})  # 3 % of a second saved, by a layer of 0.1 s at a ratio of 0.7
+    layers = layer_ratios(table("layer_latency", samples.layer_session({("channel", 4): 0.6, ("channel", 12): 0.8})))
+    made = table("architectures", samples.measurement(samples.trial()))
+    found = additivity(made, latency_ratios(table("latency", timed)), layers)
+    assert found["predicted_ratio"].tolist() == [pytest.approx(0.97)]
+    assert found["error"].tolist() == [pytest.approx(0.0, abs=1e-12)]
+
+
+def test_a_model_with_a_layer_that_was_not_timed_is_not_predicted() -> None:
+    layers = layer_ratios(table("layer_latency", samples.layer_session({("channel", 4): 0.6}, layers=("conv9",))))
+    made = table("architectures", samples.measurement(samples.trial()))
+    assert additivity(made, latency_ratios(table("latency", samples.session({"a0": 0.9}))), layers).empty
