@@ -94,11 +94,16 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """Right answers on a split, and the mean cross-entropy in nats."""
+    """Right answers on a split, and the mean cross-entropy in nats.
+
+    `right` says which images were answered rightly: a bit each, in hexadecimal, padded with 0 to whole bytes. With it
+    two models are compared image by image.
+    """
 
     correct: int
     samples: int
     loss: float
+    right: str = ""
 
     @property
     def accuracy(self) -> float:

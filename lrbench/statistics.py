@@ -9,7 +9,7 @@ what is averaged, and what an interval counts as one observation, is the median 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, inf, sqrt
+from math import exp, hypot, inf, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,10 +53,61 @@ def layout_medians(logs: Logs, layouts: Sequence[int]) -> Logs:
     return np.array([np.median(part, axis=0) for part in np.split(logs, starts[1:])])
 
 
-def ratio_of(processes: Sequence[Logs], *, confidence: float = CONFIDENCE) -> Ratio:
-    """The ratio over all layouts of one or several processes, and its interval by Student's t.
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean log ratio with its standard error and degrees of freedom."""
+
+    log: float
+    error: float
+    freedom: float
+
+    def ratio(self, confidence: float = CONFIDENCE) -> Ratio:
+        """As a ratio, with its interval by Student's t."""
+        if self.freedom < 1:
+            return Ratio(ratio=exp(self.log), low=0.0, high=inf)
+        reach = _quantile(self.freedom, confidence) * self.error
+        return Ratio(ratio=exp(self.log), low=exp(self.log - reach), high=exp(self.log + reach))
+
+    def chance_above(self, ratio: float) -> float:
+        """The one-sided p-value against a true ratio of at most this."""
+        if self.freedom < 1:
+            return 1.0
+        gap = self.log - log(ratio)
+        return float(t.sf(gap / self.error, self.freedom)) if self.error > 0 else float(gap <= 0)
+
+
+def estimate(processes: Sequence[Logs]) -> Estimate:
+    """The mean log ratio over all layouts of one or several processes.
 
     The standard error is that of the layouts, or that of the processes where they disagree by more than layouts do.
+
+    Args:
+        processes: the layout medians of each process, at least one each.
+
+    Raises: ValueError when a process has none.
+    """
+    if not processes or any(len(one) == 0 for one in processes):
+        raise ValueError("a ratio needs at least one layout of each process")
+    every = np.concatenate(processes)
+    error = _standard_error(every) if len(every) > 1 else inf
+    if len(processes) > 1:
+        error = max(error, _standard_error(np.array([one.mean() for one in processes])))
+    return Estimate(log=float(every.mean()), error=error, freedom=len(every) - 1)
+
+
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """log(one / other) of two independent estimates; degrees of freedom after Welch (1947) and Satterthwaite (1946)."""
+    gap, error = one.log - other.log, hypot(one.error, other.error)
+    if min(one.freedom, other.freedom) < 1:
+        return Estimate(log=gap, error=inf, freedom=0)
+    if error == 0:
+        return Estimate(log=gap, error=0.0, freedom=one.freedom + other.freedom)
+    parts = one.error**4 / one.freedom + other.error**4 / other.freedom
+    return Estimate(log=gap, error=error, freedom=error**4 / parts)
+
+
+def ratio_of(processes: Sequence[Logs], *, confidence: float = CONFIDENCE) -> Ratio:
+    """The ratio over all layouts of one or several processes, and its interval; see `estimate`.
 
     Args:
         processes: the layout medians of each process, at least one each.
@@ -64,17 +115,7 @@ def ratio_of(processes: Sequence[Logs], *, confidence: float = CONFIDENCE) -> Ra
 
     Raises: ValueError when a process has none.
     """
-    if not processes or any(len(one) == 0 for one in processes):
-        raise ValueError("a ratio needs at least one layout of each process")
-    every = np.concatenate(processes)
-    middle = float(every.mean())
-    if len(every) == 1:
-        return Ratio(ratio=exp(middle), low=0.0, high=inf)
-    error = _standard_error(every)
-    if len(processes) > 1:
-        error = max(error, _standard_error(np.array([one.mean() for one in processes])))
-    reach = _quantile(len(every), confidence) * error
-    return Ratio(ratio=exp(middle), low=exp(middle - reach), high=exp(middle + reach))
+    return estimate(processes).ratio(confidence)
 
 
 def _standard_error(values: Logs) -> float:
@@ -82,8 +123,8 @@ def _standard_error(values: Logs) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _quantile(count: int, confidence: float) -> float:
-    return float(t.ppf((1 + confidence) / 2, count - 1))
+def _quantile(freedom: float, confidence: float) -> float:
+    return float(t.ppf((1 + confidence) / 2, freedom))
 
 
 def widest_half_width(medians: Logs, *, confidence: float = CONFIDENCE) -> float:
@@ -97,9 +138,18 @@ def widest_half_width(medians: Logs, *, confidence: float = CONFIDENCE) -> float
     if count < 2:
         return inf
     errors = medians.std(axis=0, ddof=1) / sqrt(count)
-    return exp(_quantile(count, confidence) * float(errors.max(initial=0.0))) - 1
+    return exp(_quantile(count - 1, confidence) * float(errors.max(initial=0.0))) - 1
 
 
 def is_fit(control: Ratio, *, within: float) -> bool:
     """Whether the A/A control, whose true ratio is 1, says so, to within a half width."""
     return control.low <= 1 <= control.high and control.half_width <= within
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """p-values corrected for their number (Holm 1979): the chance that any of them is a false alarm."""
+    order, worst, found = sorted(range(len(chances)), key=chances.__getitem__), 0.0, [0.0] * len(chances)
+    for rank, i in enumerate(order):
+        worst = max(worst, min(1.0, (len(chances) - rank) * chances[i]))
+        found[i] = worst
+    return found

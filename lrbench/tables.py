@@ -35,6 +35,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("params", "macs", "dense_params", "dense_macs", "weight_error", "energy", "numerical_rank"),
         "denormal_share",
     ),
+    "answers": ("trial", "stage", "right"),
     "epochs": ("trial", "stage", "epoch", "loss", "accuracy", "learning_rate", "seconds"),
     "spectra": ("baseline", "trial", "scheme", "layer", "index", "singular_value"),
     "architectures": (
@@ -49,11 +50,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("peak_bytes", "dense_peak_bytes", *WATCH),
     ),
     "layer_latency": (
-        *("shape", "layers", "scheme", "rank", "environment", "session", "round", "layout"),
-        *("latency_s", "dense_latency_s"),
-        *("control", *AXES, "model", "image_size", "commit", "started", "series", "process", "attempt"),
+        *("shape", "layers", "scheme", "rank", "environment", "session", "layout", "rounds", "ratio"),
+        *("dense_latency_s", "control", *AXES, "model", "image_size", "commit", "series", "process", "attempt"),
         *("control_within", "macs", "dense_macs", "breakeven_rank_macs", "backend", "dense_backend"),
-        *("traffic_bytes", "dense_traffic_bytes", "peak_bytes", "dense_peak_bytes", *WATCH),
+        *("traffic_bytes", "dense_traffic_bytes", "peak_bytes", "dense_peak_bytes", "ended"),
     ),
     "environments": (
         *("environment", "machine", "processor", "cpu_capability", "cpus", "memory_bytes", "gpu", "system"),
@@ -74,6 +74,7 @@ def build_tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     rows: dict[str, Iterable[Row]] = {
         "trials": map(_trial_row, outcomes.values()),
         "layers": (_layer_row(record.trial.key, layer) for record in done for layer in record.layers),
+        "answers": (row for record in done for row in _answer_rows(record)),
         "epochs": ({"trial": record.trial.key, **vars(epoch)} for record in done for epoch in record.epochs),
         "spectra": (row for record in spectra for row in _spectra_rows(record)),
         "architectures": _architecture_rows(records),
@@ -103,13 +104,7 @@ def _trial_row(record: Measurement | Failure) -> Row:
     }
     if isinstance(record, Failure):
         return {**shared, "state": "failed", "reason": f"{record.stage}: {record.reason}"}
-    accuracies: dict[str, Accuracy] = {
-        "dense": record.dense,
-        "truncated": record.truncated,
-        "finetuned": record.finetuned,
-    }
-    if record.recalibrated is not None:
-        accuracies["recalibrated"] = record.recalibrated
+    accuracies = {"dense": record.dense, **_accuracies(record)}
     return {
         **shared,
         "state": "done",
@@ -129,6 +124,19 @@ def _trial_row(record: Measurement | Failure) -> Row:
             for name in ("reused_weights", "truncate_s", "evaluate_s", "finetune_s", "peak_memory_bytes")
         },
     }
+
+
+def _accuracies(record: Measurement) -> dict[str, Accuracy]:
+    """A trial's own accuracies by stage."""
+    found = {"truncated": record.truncated, "finetuned": record.finetuned}
+    return found if record.recalibrated is None else {**found, "recalibrated": record.recalibrated}
+
+
+def _answer_rows(record: Measurement) -> Iterable[Row]:
+    """Which images a trial answered rightly at each stage, where that was kept."""
+    for stage, found in _accuracies(record).items():
+        if found.right:
+            yield {"trial": record.trial.key, "stage": stage, "right": found.right}
 
 
 def _layer_row(trial: str, layer: Layer) -> Row:

@@ -172,7 +172,6 @@ def sweep() -> list[Record]:
 def folder_of(path: Path, records: list[Record]) -> Path:
     """A results folder that holds these records."""
     with Store(path) as store:
-        for record in records:
-            store.append(record)
+        store.extend(records)
         store.write_tables()
     return path

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ttest_1samp
+from scipy.stats import ttest_1samp, ttest_ind
 
-from lrbench.statistics import Ratio, is_fit, layout_medians, ratio_of, widest_half_width
+from lrbench.statistics import Ratio, difference, estimate, holm, is_fit, layout_medians, ratio_of, widest_half_width
 
 
 def noise(count: int, *, seed: int, deviation: float = 0.05) -> np.ndarray:
@@ -76,3 +76,34 @@ def test_no_layout_is_refused() -> None:
 )
 def test_a_control_is_fit_when_it_holds_1_and_is_narrow(low: float, high: float, fit: bool) -> None:
     assert is_fit(Ratio(ratio=(low * high) ** 0.5, low=low, high=high), within=0.05) is fit
+
+
+def test_a_difference_is_tested_as_welch_does() -> None:
+    one, other = noise(9, seed=1) + 0.04, noise(23, seed=2, deviation=0.02)
+    gap = difference(estimate([one]), estimate([other]))
+    theirs = ttest_ind(one, other, equal_var=False, alternative="greater")
+    assert gap.chance_above(1.0) == pytest.approx(theirs.pvalue)
+    interval = ttest_ind(one, other, equal_var=False).confidence_interval(0.99)
+    assert np.log([gap.ratio().low, gap.ratio().high]) == pytest.approx([interval.low, interval.high])
+
+
+def test_without_scatter_a_ratio_is_above_what_it_is_above() -> None:
+    still = estimate([np.full(6, np.log(1.1))])
+    assert still.chance_above(1.05) == 0.0
+    assert still.chance_above(1.15) == 1.0
+    assert difference(still, still).chance_above(1.0) == 1.0
+
+
+def test_one_layout_can_never_be_sure() -> None:
+    alone = estimate([np.array([1.0])])
+    assert alone.chance_above(1.0) == 1.0
+    assert difference(alone, estimate([noise(9, seed=0)])).chance_above(1.0) == 1.0
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_corrected_chances_are_those_of_holm(chances: list[float]) -> None:
+    found, count = holm(chances), len(chances)
+    for i, chance in enumerate(chances):
+        lower = sorted(other for other in chances if other <= chance)
+        assert found[i] == pytest.approx(min(1, max((count - rank) * p for rank, p in enumerate(lower))))
+        assert chance <= found[i] <= 1

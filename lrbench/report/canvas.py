@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 mpl.use("agg")
+mpl.rcParams["svg.hashsalt"] = "lrbench"  # the same picture gives the same file
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE = {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
 WIDTH, HEIGHT = 8.0, 5.2

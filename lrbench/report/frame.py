@@ -1,5 +1,6 @@
 """Read a results folder's tables, and compute from raw rows what figures and summaries show."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from lrbench.tables import COLUMNS
 TEXTS = frozenset(
     [
         *("trial", "baseline", "architecture", "environment", "commit", "reason", "layer_set", "layer", "scheme"),
-        *("series", "layers", "shape"),
+        *("series", "layers", "shape", "right"),
     ]
 )
 """Columns that are text even when every cell looks like a number."""
@@ -31,15 +32,18 @@ def load_table(folder: Path, name: str) -> pd.DataFrame:
             f"{folder} is no results folder: it has no {name}.csv; lrbench sweep SPEC --out {folder} makes one"
         )
     try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=_texts(name))
+        content = path.read_bytes()
+        frame = pd.read_csv(BytesIO(content), keep_default_na=False, na_values=[""], dtype=_texts(name))
     except (ValueError, OSError) as error:
         raise InputError(f"{path} cannot be read as a table: {error}") from error
+    if not content.endswith(b"\n"):
+        raise InputError(f"{path} is cut short: its last line has no end; the next sweep into {folder} writes it anew")
+    versions = sorted(set(frame.get("schema", [])) - {SCHEMA}, key=str)
+    if versions:
+        raise InputError(f"{path} has schema {versions[0]}, this lrbench reads {SCHEMA}")
     missing = [column for column in ("schema", *COLUMNS[name]) if column not in frame.columns]
     if missing:
         raise InputError(f"{path} lacks the columns {', '.join(missing)}")
-    versions = sorted(set(frame["schema"]) - {SCHEMA})
-    if versions:
-        raise InputError(f"{path} has schema {versions[0]}, this lrbench reads {SCHEMA}")
     return frame
 
 

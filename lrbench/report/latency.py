@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lrbench.statistics import Ratio, is_fit, log_ratios, ratio_of
+from lrbench.statistics import Logs, is_fit, log_ratios, ratio_of
 from lrbench.timed_rows import AXES
 
 SETTING = ["environment", "model", "image_size", *AXES]
@@ -28,11 +28,11 @@ def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
     """
     keys = [*SETTING, "architecture"]
     rows = []
-    kept = _latest(latency, keys)
-    fit = _fitness(kept)
+    kept = latest_timings(with_logs(latency), keys)
+    fit = fitness(kept)
     for key, group in kept.groupby(keys, sort=False, dropna=False):
         known = dict(zip(keys, key, strict=True))
-        found = _ratio(group)
+        found = ratio_of(layout_logs(group))
         rows.append(
             {
                 **known,
@@ -52,7 +52,7 @@ def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "first_wall_s", "rounds", "processes"])
 
 
-def _latest(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+def latest_timings(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """The last attempt of each timing, and of what was timed several times the last timing; controls are all kept."""
     last = rows[rows["attempt"] == rows.groupby("series")["attempt"].transform("max")]
     begun = last.groupby("series")["session"].transform("min")
@@ -62,17 +62,21 @@ def _latest(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     ]
 
 
-def _ratio(rows: pd.DataFrame) -> Ratio:
-    """The ratio of one architecture or layer, over the layouts of its processes."""
-    logs = rows.assign(log=log_ratios(rows["latency_s"], rows["dense_latency_s"]))
-    medians = logs.groupby(["session", "layout"], sort=False)["log"].median()
-    return ratio_of([one.to_numpy() for _, one in medians.groupby("session", sort=False)])
+def with_logs(latency: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `latency.csv` with `log`, that of architecture / dense."""
+    return latency.assign(log=log_ratios(latency["latency_s"], latency["dense_latency_s"]))
 
 
-def _fitness(rows: pd.DataFrame) -> dict[str, bool]:
+def layout_logs(rows: pd.DataFrame) -> list[Logs]:
+    """log(model / dense) of one architecture or layer: the medians of each layout, a process each."""
+    medians = rows.groupby(["session", "layout"], sort=False)["log"].median()
+    return [one.to_numpy() for _, one in medians.groupby("session", sort=False)]
+
+
+def fitness(rows: pd.DataFrame) -> dict[str, bool]:
     """By timing, whether its A/A control holds; what has no control is not among them."""
     return {
-        str(series): is_fit(_ratio(group), within=float(group["control_within"].iloc[0]))
+        str(series): is_fit(ratio_of(layout_logs(group)), within=float(group["control_within"].iloc[0]))
         for series, group in rows[rows["control"].astype(bool)].groupby("series")
     }
 
@@ -84,11 +88,11 @@ def layer_ratios(rows: pd.DataFrame) -> pd.DataFrame:
         operators that ran, and arithmetic intensities in MACs a byte. Controls have no rank.
     """
     keys = [*SETTING, "shape", "scheme", "rank"]
-    kept = _latest(rows, keys)
-    fit = _fitness(kept)
+    kept = latest_timings(rows.assign(log=np.log(rows["ratio"].astype(float))), keys)
+    fit = fitness(kept)
     found = []
     for key, group in kept.groupby(keys, sort=False, dropna=False):
-        first, ratio = group.iloc[0], _ratio(group)
+        first, ratio = group.iloc[0], ratio_of(layout_logs(group))
         batch = first["batch_size"]
         found.append(
             {
@@ -104,7 +108,7 @@ def layer_ratios(rows: pd.DataFrame) -> pd.DataFrame:
                 "dense_backend": first["dense_backend"],
                 "intensity": first["macs"] * batch / first["traffic_bytes"],
                 "dense_intensity": first["dense_macs"] * batch / first["dense_traffic_bytes"],
-                "rounds": len(group),
+                "rounds": int(group["rounds"].sum()),
             }
         )
     columns = [*keys, "layers", "fit", *INTERVAL, "dense_latency_s", "mac_ratio", "breakeven_rank_macs", "share"]

@@ -1,5 +1,6 @@
 """Accuracy and environment."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,6 +15,8 @@ def test_accuracy_is_the_share_of_right_answers_and_the_mean_cross_entropy() -> 
     found = evaluate(nn.Identity(), [(logits[:8], labels[:8]), (logits[8:], labels[8:])])
     assert found.correct == int((logits.argmax(1) == labels).sum())
     assert found.accuracy == found.correct / 11
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(found.right), dtype=np.uint8), count=11)
+    assert bits.tolist() == (logits.argmax(1) == labels).int().tolist()
     assert found.loss == pytest.approx(float(nn.CrossEntropyLoss()(logits, labels)), rel=1e-6)
 
 
