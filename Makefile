@@ -1,14 +1,16 @@
-# Every target sets up .venv by itself. SPEC=, OUT=, SET='key=value ...' and PYTHON= override the defaults.
+# Every target sets up .venv by itself. SPEC=, OUT=, SET='key=value ...', AGAINST= and PYTHON= override the defaults.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SPEC ?= bench/sweeps/digits.toml
 OUT ?= results/$(basename $(notdir $(SPEC)))
 SET ?=
+AGAINST ?= HEAD^
+RECORD := build/bench/benchmarks.json
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep plots plan test check format bench clean
+.PHONY: help sweep plots plan test check regress format bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -40,12 +42,18 @@ check: $(READY) ## format, lint, types, floors and tests: what CI runs
 	$(BIN)/lint-imports
 	$(MAKE) test
 
+regress: $(READY) ## judge this checkout: swept against bench/baseline, timed in turn with AGAINST
+	$(BIN)/lrbench regress --against '$(AGAINST)'
+
 format: $(READY) ## rewrite the sources in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## time what lrbench itself does, beside a reference, into .benchmarks/
-	$(BIN)/pytest bench --benchmark-autosave --benchmark-group-by=group
+bench: $(READY) ## time what lrbench itself does, each beside a reference; none of those recorded may be missing
+	@mkdir -p $(dir $(RECORD))
+	$(BIN)/pytest bench --benchmark-json=$(RECORD) --benchmark-group-by=group
+	$(BIN)/python bench/ratios.py $(RECORD)
+	$(BIN)/lrbench check bench/recorded $(dir $(RECORD))
 
 clean: ## remove the environment, caches and build files; results/, data/ and cache/ stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache

@@ -1,5 +1,7 @@
 """What decomposing once and counting by formula save, each beside the naive way in the same run."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torchvision
@@ -14,12 +16,6 @@ from lrbench.measure.cost import measure_cost
 
 GRID = 32
 """Ranks of a grid: 1/32, 2/32, ... of each layer's largest."""
-
-
-@pytest.fixture(scope="module")
-def resnet() -> nn.Module:
-    torch.manual_seed(0)
-    return torchvision.models.resnet18(num_classes=10).eval()
 
 
 @pytest.fixture(scope="module")
@@ -61,22 +57,35 @@ def convs50(resnet50: nn.Module) -> list[Layer]:
 
 
 @pytest.mark.benchmark(group="all 53 convolutions of ResNet-50")
-def bench_resnet50_at_32_ranks(benchmark: BenchmarkFixture, resnet50: nn.Module, convs50: list[Layer]) -> None:
+def bench_resnet50_at_32_ranks(
+    benchmark: BenchmarkFixture, describe: Callable[..., None], resnet50: nn.Module, convs50: list[Layer]
+) -> None:
+    describe("decompose once, 32 ranks", model=resnet50)
     assert benchmark.pedantic(decompose_once, args=(resnet50, convs50), rounds=3) > len(convs50)
 
 
 @pytest.mark.benchmark(group="all 53 convolutions of ResNet-50")
-def bench_resnet50_one_svd_a_layer(benchmark: BenchmarkFixture, resnet50: nn.Module, convs50: list[Layer]) -> None:
+def bench_resnet50_one_svd_a_layer(
+    benchmark: BenchmarkFixture, describe: Callable[..., None], resnet50: nn.Module, convs50: list[Layer]
+) -> None:
+    describe("one float32 SVD a layer", reference=True, model=resnet50)
     assert len(benchmark.pedantic(one_svd_a_layer, args=(resnet50, convs50), rounds=3)) == 53
 
 
 @pytest.mark.benchmark(group="truncate ResNet-18, stages 1 to 3, at 32 ranks")
-def bench_decompose_once(benchmark: BenchmarkFixture, resnet: nn.Module, layers: list[Layer]) -> None:
+def bench_decompose_once(
+    benchmark: BenchmarkFixture, describe: Callable[..., None], resnet: nn.Module, layers: list[Layer]
+) -> None:
+    describe("decompose once, 32 ranks", model=resnet)
     assert benchmark.pedantic(decompose_once, args=(resnet, layers), rounds=5, warmup_rounds=1) > len(layers)
 
 
 @pytest.mark.benchmark(group="truncate ResNet-18, stages 1 to 3, at 32 ranks")
-def bench_decompose_per_rank(benchmark: BenchmarkFixture, resnet: nn.Module, layers: list[Layer]) -> None:
+def bench_decompose_per_rank(
+    benchmark: BenchmarkFixture, describe: Callable[..., None], resnet: nn.Module, layers: list[Layer]
+) -> None:
+    describe("one SVD a rank", reference=True, model=resnet)
+
     def naive() -> int:
         count = 0
         for layer in layers:
@@ -94,13 +103,19 @@ def shapes(layers: list[Layer]) -> list[Shaped]:
 
 
 @pytest.mark.benchmark(group="MACs of ResNet-18 at rank 8")
-def bench_macs_by_formula(benchmark: BenchmarkFixture, resnet: nn.Module, layers: list[Layer]) -> None:
+def bench_macs_by_formula(
+    benchmark: BenchmarkFixture, describe: Callable[..., None], resnet: nn.Module, layers: list[Layer]
+) -> None:
+    describe("MACs by formula", model=resnet)
     dense, scheme = measure_cost(resnet, (3, 64, 64)).macs, SCHEMES["channel"]
     macs = benchmark(lambda: dense + sum(scheme.macs(layer.shape, 8) - layer.shape.macs for layer in layers))
     assert macs == measure_cost(restructure(resnet, shapes(layers)), (3, 64, 64)).macs
 
 
 @pytest.mark.benchmark(group="MACs of ResNet-18 at rank 8")
-def bench_macs_by_tracing(benchmark: BenchmarkFixture, resnet: nn.Module, layers: list[Layer]) -> None:
+def bench_macs_by_tracing(
+    benchmark: BenchmarkFixture, describe: Callable[..., None], resnet: nn.Module, layers: list[Layer]
+) -> None:
+    describe("MACs by tracing", reference=True, model=resnet)
     small = restructure(resnet, shapes(layers))
     assert benchmark(lambda: measure_cost(small, (3, 64, 64))).macs > 0

@@ -1,5 +1,6 @@
 """What a timing session costs beside the calls that it times."""
 
+from collections.abc import Callable
 from time import perf_counter
 
 import pytest
@@ -30,12 +31,14 @@ def session(rounds: int) -> float:
 
 
 @pytest.mark.benchmark(group="bookkeeping of a timing session of 10 models, 1 ms a call")
-def bench_session(benchmark: BenchmarkFixture) -> None:
+def bench_session(benchmark: BenchmarkFixture, describe: Callable[..., None]) -> None:
     shares = []
     benchmark.pedantic(lambda: shares.append(session(200)), rounds=5)
+    describe("session of ten models")
     benchmark.extra_info["bookkeeping_share"] = sorted(shares)[len(shares) // 2]
 
 
 @pytest.mark.benchmark(group="bookkeeping of a timing session of 10 models, 1 ms a call")
-def bench_calls_alone(benchmark: BenchmarkFixture) -> None:
+def bench_calls_alone(benchmark: BenchmarkFixture, describe: Callable[..., None]) -> None:
+    describe("the calls alone", reference=True)
     benchmark.pedantic(lambda: [spin() for _ in range(200 * MODELS)], rounds=5)

@@ -1,5 +1,6 @@
 """What a user chooses: the sections of a sweep spec, each key with its default, range and meaning."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -173,10 +174,10 @@ SECTIONS: dict[str, type[Choice]] = {
 """Every section of a spec by its name."""
 
 
-def describe_defaults() -> str:
-    """Every key of a spec with its default and meaning, as a Markdown list."""
-    lines = ["**Keys of a spec**, with defaults"]
-    for name, section in SECTIONS.items():
+def describe_keys(title: str, sections: Mapping[str, type[Choice]]) -> str:
+    """Every key of some sections with its default and meaning, as a Markdown list under a title."""
+    lines = [f"**{title}**, with defaults"]
+    for name, section in sections.items():
         lines += ["", f"`[{name}]`", ""]
         for key, field in section.model_fields.items():
             default = "unset" if field.default is None else _toml(field.default)
@@ -197,4 +198,4 @@ def _toml(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
-DEFAULTS_HELP = describe_defaults()
+DEFAULTS_HELP = describe_keys("Keys of a spec", SECTIONS)

@@ -1,6 +1,6 @@
 """The command line: parse, wire, print, exit codes (0 done, 1 no, 2 unusable input, 130 interrupted)."""
 
-from lrbench.cli import look, sweep, timing
+from lrbench.cli import gate, look, sweep, timing
 from lrbench.cli.shared import app
 
-__all__ = ["app", "look", "sweep", "timing"]
+__all__ = ["app", "gate", "look", "sweep", "timing"]

@@ -1,13 +1,11 @@
 """A sweep spec: a TOML file and command-line overrides, validated into frozen records."""
 
-import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, field_validator, model_validator
 
 from lrbench.choices import (
     Baseline,
@@ -24,6 +22,7 @@ from lrbench.choices import (
 from lrbench.errors import InputError, nearest
 from lrbench.lowrank.ranks import format_rule, parse_rule
 from lrbench.lowrank.schemes import SCHEMES
+from lrbench.reading import read_toml, validate
 
 
 class Grid(SweepChoice):
@@ -102,13 +101,7 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
 
     Raises: InputError naming file, key and what is allowed.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"spec {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"spec {path} is no TOML: {error}") from error
-    return make_spec(document, overrides, where=f"spec {path}")
+    return make_spec(read_toml(path, what="spec"), overrides, where=f"spec {path}")
 
 
 def make_spec(document: dict[str, Any], overrides: Sequence[str] = (), *, where: str) -> SweepSpec:
@@ -118,11 +111,7 @@ def make_spec(document: dict[str, Any], overrides: Sequence[str] = (), *, where:
     """
     for text in overrides:
         _override(document, text)
-    try:
-        return SweepSpec.model_validate_json(json.dumps(document, default=str))
-    except ValidationError as error:
-        place = where + (" with --set" if overrides else "")
-        raise InputError(f"{place}: {'; '.join(_explain(detail) for detail in _roots(error.errors()))}") from error
+    return validate(SweepSpec, document, where=where + (" with --set" if overrides else ""))
 
 
 def _override(document: dict[str, Any], text: str) -> None:
@@ -144,33 +133,3 @@ def _parse_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def _roots(errors: Sequence[ErrorDetails]) -> Iterable[ErrorDetails]:
-    """Without the complaints about a whole that only follow from one about its parts."""
-    places = [error["loc"] for error in errors]
-    return (e for e in errors if not any(p != e["loc"] and p[: len(e["loc"])] == e["loc"] for p in places))
-
-
-def _explain(error: ErrorDetails) -> str:
-    """One mistake: which key, what is allowed, what came."""
-    path = [str(part) for part in error["loc"]]
-    key = ".".join(path)
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {key}: {nearest(path[-1], _allowed_keys(path[:-1]))}"
-    message = error["msg"].removeprefix("Value error, ")
-    got = error["input"]
-    if error["type"] == "value_error" or isinstance(got, Mapping):
-        return f"{key}: {message}" if key else message
-    return f"{key}: {message}, got {json.dumps(got, default=str)}"
-
-
-def _allowed_keys(path: Sequence[str]) -> Iterable[str]:
-    if not path:
-        return SweepSpec.model_fields
-    if path[0] == "layer_sets":
-        return LayerSetChoice.model_fields
-    section = SweepSpec.model_fields[path[0]].annotation
-    assert isinstance(section, type)
-    assert issubclass(section, Choice)
-    return section.model_fields

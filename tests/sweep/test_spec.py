@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lrbench.choices import SECTIONS, describe_defaults
+from lrbench.choices import DEFAULTS_HELP, SECTIONS
 from lrbench.errors import InputError
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.sweep.spec import SweepSpec, load_spec
@@ -87,7 +87,7 @@ def test_a_missing_spec_is_named(tmp_path: Path) -> None:
 
 
 def test_every_key_is_described_with_its_default() -> None:
-    text = describe_defaults()
+    text = DEFAULTS_HELP
     assert set(SECTIONS) == {name.replace("layer_sets", "layer_sets.NAME") for name in SweepSpec.model_fields}
     for section in SECTIONS.values():
         for key, field in section.model_fields.items():

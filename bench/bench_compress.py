@@ -1,0 +1,102 @@
+"""Compressing a model and planning trials, each beside the naive way in the same run."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+from torch import nn
+
+import lrbench
+from lrbench.measure.cost import measure_cost
+from lrbench.sweep.outline import outline
+from lrbench.sweep.plan import architecture_of, prepare_sweep
+from lrbench.sweep.spec import SweepSpec, make_spec
+from lrbench.sweep.timing import shaped
+
+RANKS = {f"layer{stage}.{block}.conv{number}": 16 for stage in (1, 2) for block in (0, 1) for number in (1, 2)}
+COMPRESS = "compress the eight convolutions of two stages to rank 16"
+PLAN = "plan ten trials: layers, ranks, params and MACs of each"
+
+
+@pytest.mark.benchmark(group=COMPRESS)
+def bench_compress(benchmark: BenchmarkFixture, describe: Callable[..., None], resnet: nn.Module) -> None:
+    small = benchmark(lambda: lrbench.compress(resnet, RANKS, scheme="channel"))
+    describe("compress channel rank=16", model=small)
+
+
+@pytest.mark.benchmark(group=COMPRESS)
+def bench_compress_by_full_svd(benchmark: BenchmarkFixture, describe: Callable[..., None], resnet: nn.Module) -> None:
+    """A copy of the model, one full SVD a layer, two convolutions in its place."""
+
+    def naive() -> nn.Module:
+        model = deepcopy(resnet)
+        for name, rank in RANKS.items():
+            conv = model.get_submodule(name)
+            u, s, vh = torch.linalg.svd(conv.weight.detach().flatten(1), full_matrices=False)
+            first = nn.Conv2d(conv.in_channels, rank, 3, conv.stride, conv.padding, bias=False)
+            second = nn.Conv2d(rank, conv.out_channels, 1, bias=False)
+            first.weight.data = vh[:rank].view(rank, conv.in_channels, 3, 3)
+            second.weight.data = (u[:, :rank] * s[:rank])[:, :, None, None]
+            model.set_submodule(name, nn.Sequential(first, second))
+        return model
+
+    small = benchmark(naive)
+    describe("compress by full SVD", reference=True, model=small)
+    both = [measure_cost(one, (3, 64, 64)).macs for one in (small, lrbench.compress(resnet, RANKS, scheme="channel"))]
+    assert both[0] == both[1]
+
+
+@pytest.fixture(scope="module")
+def spec() -> SweepSpec:
+    ranks = [f"macs={share / 10}" for share in range(1, 10)]
+    return make_spec({"sweep": {"schemes": ["channel"], "ranks": ranks}}, where="benchmark")
+
+
+@pytest.mark.benchmark(group=PLAN)
+def bench_plan(benchmark: BenchmarkFixture, describe: Callable[..., None], spec: SweepSpec) -> None:
+    trials, skeleton = prepare_sweep(spec)
+    found = benchmark(lambda: [outline(trial, spec, skeleton) for trial in trials])
+    describe("plan by formula")
+    assert len(found) == 10
+
+
+@pytest.mark.benchmark(group=PLAN)
+def bench_plan_by_building(benchmark: BenchmarkFixture, describe: Callable[..., None], spec: SweepSpec) -> None:
+    """The same costs by building each model and tracing it."""
+    trials, skeleton = prepare_sweep(spec)
+    outlines = [outline(trial, spec, skeleton) for trial in trials]
+    made = [architecture_of(spec, one.cuts or (), classes=skeleton.classes) for one in outlines]
+
+    def naive() -> list[int]:
+        return [measure_cost(shaped(skeleton.model, one), (3, 32, 32)).macs for one in made]
+
+    macs = benchmark.pedantic(naive, rounds=3)
+    describe("plan by building and tracing", reference=True)
+    assert macs == [one.macs for one in outlines]
+
+
+STEP = "a training step of four images of 32 px"
+
+
+@pytest.mark.parametrize("kind", ["dense", "channel", "spatial"])
+@pytest.mark.benchmark(group=STEP)
+def bench_training_step(
+    benchmark: BenchmarkFixture, describe: Callable[..., None], resnet: nn.Module, kind: str
+) -> None:
+    ranks = {name: max(1, resnet.get_submodule(name).weight.shape[0] // 4) for name in RANKS}
+    model = deepcopy(resnet) if kind == "dense" else lrbench.compress(resnet, ranks, scheme=kind)
+    describe(f"training step {kind}", reference=kind == "dense", model=model, image_size=32)
+    model.train()
+    images, labels = torch.rand(4, 3, 32, 32), torch.arange(4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    assert benchmark(step) >= 0

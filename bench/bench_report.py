@@ -1,0 +1,81 @@
+"""Reading, plotting and checking a folder of 10,000 trials, each beside what it cannot do without."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import samples
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from lrbench.gate.check import check_folders
+from lrbench.gate.tolerances import Tolerances
+from lrbench.records import Measurement
+from lrbench.report.draw import draw_figures
+from lrbench.store import LOG, read_records
+from lrbench.tables import build_tables
+
+TRIALS = 10_000
+READ = f"read a log of {TRIALS:,} trials"
+PLOT = f"all figures of {TRIALS:,} trials"
+CHECK = f"check {TRIALS:,} trials against themselves"
+
+
+def trials() -> list[Measurement]:
+    """Made-up trials over schemes, layer sets, ranks and seeds."""
+    made = []
+    for number in range(TRIALS):
+        rule, rest = f"rank={1 + number % 50}", number // 50
+        trial = samples.trial(f"t{number}", rank_rule=rule, seed=rest // 4, scheme=("channel", "spatial")[rest % 2])
+        trial = replace(trial, layer_set=("early", "late")[rest // 2 % 2])
+        made.append(samples.measurement(trial, macs=20 + number % 70, correct=50 + number % 50))
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return samples.folder_of(tmp_path_factory.mktemp("many"), trials())
+
+
+@pytest.mark.benchmark(group=READ)
+def bench_read(benchmark: BenchmarkFixture, describe: Callable[..., None], folder: Path) -> None:
+    records = benchmark.pedantic(lambda: build_tables(read_records(folder)), rounds=3)
+    describe("read records and build tables")
+    assert len(records["trials"]) == TRIALS
+
+
+@pytest.mark.benchmark(group=READ)
+def bench_read_json(benchmark: BenchmarkFixture, describe: Callable[..., None], folder: Path) -> None:
+    lines = benchmark.pedantic(lambda: [json.loads(line) for line in (folder / LOG).open()], rounds=3)
+    describe("parse the lines as JSON", reference=True)
+    assert len(lines) == TRIALS
+
+
+@pytest.mark.benchmark(group=PLOT)
+def bench_plots(benchmark: BenchmarkFixture, describe: Callable[..., None], folder: Path) -> None:
+    drawn = benchmark.pedantic(lambda: draw_figures(folder), rounds=1)
+    describe("draw all figures")
+    assert len(drawn) == 4
+
+
+@pytest.mark.benchmark(group=PLOT)
+def bench_read_tables(benchmark: BenchmarkFixture, describe: Callable[..., None], folder: Path) -> None:
+    read = benchmark.pedantic(lambda: [pd.read_csv(path) for path in folder.glob("*.csv")], rounds=3)
+    describe("read the tables", reference=True)
+    assert sum(map(len, read)) > TRIALS
+
+
+@pytest.mark.benchmark(group=CHECK)
+def bench_check(benchmark: BenchmarkFixture, describe: Callable[..., None], folder: Path) -> None:
+    verdicts = benchmark.pedantic(lambda: check_folders(folder, folder, Tolerances()), rounds=3)
+    describe("check a folder against itself")
+    assert {one.verdict for one in verdicts} == {"ok"}
+
+
+@pytest.mark.benchmark(group=CHECK)
+def bench_read_both_sides(benchmark: BenchmarkFixture, describe: Callable[..., None], folder: Path) -> None:
+    names = ("trials", "layers", "answers", "architectures", "latency")
+    benchmark.pedantic(lambda: [pd.read_csv(folder / f"{name}.csv") for name in names for _ in range(2)], rounds=3)
+    describe("read the tables of both sides", reference=True)

@@ -1,0 +1,88 @@
+"""A results folder as the gate sees it: tables whose rows have names that two folders share."""
+
+import json
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lrbench.errors import InputError
+from lrbench.report.frame import load_table, name_methods
+from lrbench.tables import COLUMNS
+
+BENCHMARKS = "benchmarks.json"
+"""What `make bench` wrote, in the format of pytest-benchmark."""
+
+Row = Mapping[Hashable, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """The tables of one side. `trials` has the columns `subject` (all that it is but the seed) and `name`.
+
+    `benchmarks` are names with the median seconds of a call.
+    """
+
+    path: Path
+    trials: pd.DataFrame
+    layers: pd.DataFrame
+    answers: pd.DataFrame
+    architectures: pd.DataFrame
+    latency: pd.DataFrame
+    benchmarks: Mapping[str, float]
+
+
+def load_folder(path: Path) -> Folder:
+    """Read one side of a check.
+
+    Raises: InputError when there is nothing to read, or a table is damaged or of another schema.
+    """
+    if not path.is_dir():
+        raise InputError(f"{path} is no results folder: there is no such directory")
+    recorded = path / BENCHMARKS
+    benchmarks = _read_benchmarks(recorded) if recorded.is_file() else {}
+    bare = recorded.is_file() and not (path / "trials.csv").is_file()
+    tables = {
+        name: pd.DataFrame(columns=["schema", *COLUMNS[name]]) if bare else load_table(path, name)
+        for name in ("trials", "layers", "answers", "architectures", "latency")
+    }
+    if not len(tables["trials"]) and not len(tables["latency"]) and not recorded.is_file():
+        raise InputError(f"{path} holds no trial, no timing and no {BENCHMARKS}: there is nothing to check")
+    return Folder(path=path, benchmarks=benchmarks, **{**tables, "trials": name_trials(tables["trials"])})
+
+
+def name_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """Trials with the columns `subject` and `name`; a name that comes again is numbered `#2`."""
+    cells = trials.astype(str)
+    size, epochs = cells["image_size"] + "px", cells["baseline_epochs"] + "+" + cells["finetune_epochs"]
+    words = (cells["model"], cells["data"], size, epochs, name_methods(cells), cells["layer_set"], cells["rank_rule"])
+    subjects = [" ".join(row) for row in zip(*words, strict=True)]
+    names = (f"{subject} seed {seed}" for subject, seed in zip(subjects, cells["seed"], strict=True))
+    return trials.assign(subject=subjects, name=number_repeats(names))
+
+
+def number_repeats(names: Iterable[str]) -> list[str]:
+    """Names, each that was there before with `#2`, `#3` behind it."""
+    seen = Counter[str]()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return found
+
+
+def by_name(frame: pd.DataFrame) -> dict[str, Row]:
+    """The rows of a table by their name."""
+    return {str(row["name"]): row for row in frame.to_dict("records")}
+
+
+def _read_benchmarks(path: Path) -> dict[str, float]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]
+        return {one["fullname"]: float(one["stats"]["median"]) for one in found}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path} cannot be read as a record of pytest-benchmark: {reason}") from error

@@ -1,0 +1,102 @@
+"""A figure over recorded runs, one results folder a run, and where it took a step."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from lrbench.gate.folders import Folder, load_folder
+from lrbench.gate.timed import timing_ratios
+from lrbench.report.canvas import canvas, colours_of, say_empty
+
+Values = Iterator[tuple[str, float]]
+
+
+def _trials(column: str) -> Callable[[Folder], Values]:
+    def values(side: Folder) -> Values:
+        done = side.trials[side.trials["state"] == "done"].dropna(subset=column)
+        yield from zip(done["name"], done[column].astype(float), strict=True)
+
+    return values
+
+
+FIGURES: Mapping[str, Callable[[Folder], Values]] = MappingProxyType(
+    {
+        **{name: _trials(name) for name in ("params", "macs", "accuracy_truncated", "accuracy_finetuned")},
+        "latency_ratio": lambda side: iter(timing_ratios(side)),
+        "benchmark": lambda side: iter(side.benchmarks.items()),
+    }
+)
+"""By name, a function from a run to (name, value) of everything that has the figure."""
+
+
+def read_history(folders: Sequence[Path], figure: str) -> pd.DataFrame:
+    """One row for each run and name, in the order of the folders.
+
+    Returns: `run` (its place, from 0), `folder`, `commit`, `name`, `value`, and `step`, true where the value is the
+        first of a new level (see `steps`).
+
+    Raises: InputError when a folder cannot be read.
+    """
+    rows = []
+    for run, folder in enumerate(folders):
+        side = load_folder(folder)
+        commits = [*side.trials["commit"].dropna(), *side.latency["commit"].dropna()]
+        known = {"run": run, "folder": str(folder), "commit": str(commits[-1]) if commits else ""}
+        rows += [{**known, "name": name, "value": value} for name, value in FIGURES[figure](side)]
+    frame = pd.DataFrame(rows, columns=["run", "folder", "commit", "name", "value"])
+    if frame.empty:
+        return frame.assign(step=False)
+    marked = frame.groupby("name", sort=False)["value"].transform(lambda values: steps(values.to_numpy(float)))
+    return frame.assign(step=marked.astype(bool))
+
+
+def steps(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where a series begins a new level: change points by PELT (Killick et al. 2012, arXiv 1101.1438) on squared error.
+
+    The noise is estimated from the median absolute difference of neighbours; a level costs 5 log(n) of its variance
+    (of series of 30 values that are noise alone, 1 in 100 then has a step) and holds two values at least. Without noise
+    every change is a step.
+    """
+    from ruptures import Pelt
+
+    marks = np.zeros(len(values), dtype=bool)
+    noise = float(np.median(np.abs(np.diff(values)))) / 0.954 if len(values) > 1 else 0.0
+    if noise == 0.0:
+        marks[1:] = np.diff(values) != 0
+    elif len(values) >= 4:
+        found = Pelt(model="l2", min_size=2, jump=1).fit(values / noise).predict(pen=5 * np.log(len(values)))
+        marks[found[:-1]] = True
+    return marks
+
+
+def history_figure(history: pd.DataFrame, *, figure: str) -> Figure:
+    """A line for each name over the runs; a ring marks a step.
+
+    Args:
+        history: of `read_history`.
+        figure: its name, for the axis.
+    """
+    drawn, (axis,) = canvas()
+    axis.set(xlabel="run (commit)", ylabel=figure, title=f"{figure} over recorded runs")
+    if history.empty:
+        say_empty(axis, f"no run has {figure}")
+        return drawn
+    names = list(dict.fromkeys(history["name"]))
+    colours = colours_of(names)
+    for name, line in history.groupby("name", sort=False):
+        axis.plot(line["run"], line["value"], color=colours[str(name)], marker="o", ms=4, lw=1.2, label=str(name))
+        taken = line[line["step"]]
+        axis.scatter(taken["run"], taken["value"], s=150, facecolors="none", edgecolors="black", zorder=3)
+    runs = history.drop_duplicates("run")
+    labels = [f"{folder}\n{commit}" for folder, commit in zip(runs["folder"], runs["commit"], strict=True)]
+    axis.set_xticks(runs["run"], labels, rotation=30, ha="right", fontsize=7)
+    handles = [mpl.lines.Line2D([], [], color=colours[name], marker="o", ms=4, label=name) for name in names[:12]]
+    handles.append(mpl.lines.Line2D([], [], color="black", marker="o", mfc="none", ms=10, ls="", label="step"))
+    drawn.legend(handles=handles, loc="outside lower center", ncols=1, fontsize=7, frameon=False)
+    return drawn

@@ -1,0 +1,91 @@
+"""The two halves of `lrbench regress`: a sweep judged against a committed baseline, and workloads timed in turn."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
+from lrbench.errors import InputError
+from lrbench.gate.alternate import Lap, Laps, Pace, Version, list_workloads, time_versions
+from lrbench.gate.check import check_folders
+from lrbench.gate.regress import AGAIN, BASE, HEAD, against_base, against_references, judge_pairs, missing_workloads
+from lrbench.gate.tolerances import Tolerances
+from lrbench.gate.versions import checked_out, repository_root
+from lrbench.verdicts import Verdict
+
+Notify = Callable[[str], None]
+
+
+def judge_sweep(spec: Path, baseline: Path, tolerances: Tolerances, *, out: Path) -> tuple[Verdict, ...]:
+    """Sweep a spec anew into `out` (what an earlier call left there is removed), accuracy only, and check it.
+
+    Raises: InputError when the sweep cannot run or a side cannot be read; a failed trial is a row that is judged.
+    """
+    shutil.rmtree(out, ignore_errors=True)
+    with TemporaryDirectory(prefix="lrbench-gate-") as cache:
+        words = ["sweep", str(spec), "--only", "accuracy", "--out", str(out), "--cache", cache]
+        done = subprocess.run(
+            [sys.executable, "-m", "lrbench.cli", *words], stdout=2, check=False
+        )  # stdout is for verdicts
+    if done.returncode not in (0, 1):
+        raise InputError(f"the sweep of {spec} ended with exit code {done.returncode}")
+    return check_folders(baseline, out, tolerances)
+
+
+def judge_workloads(
+    file: Path, revision: str, tolerances: Tolerances, *, pace: Pace, threads: int, out: Path, notify: Notify
+) -> tuple[Verdict, ...]:
+    """Time the workloads of this checkout and of a revision in turn, and judge; raw laps go to `out`/laps.csv.
+
+    Without a usable revision each workload that has a bound is judged against its reference.
+
+    Raises: InputError when the file cannot be used.
+    """
+    file = file.resolve()
+    root = repository_root(Path.cwd()).resolve()
+    names, bounds = list_workloads(Version(name=HEAD, root=root), file)
+    head = [Version(name=HEAD, root=root), Version(name=AGAIN, root=root)]
+
+    with checked_out(root, revision) as base:
+        if isinstance(base, str):
+            notify(f"no usable revision {revision!r} ({base}): judged against the references in {file.name}")
+            pairs, versions = against_references(bounds), head
+        else:
+            pairs, versions = against_base(names), [*head, Version(name=BASE, root=base)]
+        gone = () if isinstance(base, str) else _workloads_of(base, file, root)
+
+        def run(chosen: Sequence[str]) -> Laps:
+            return time_versions(versions, file, names=chosen, pace=pace, threads=threads, notify=notify)
+
+        verdicts, laps = judge_pairs(pairs, run, tolerances.timed)
+    _write_laps(laps, out)
+    if isinstance(base, str):  # below its bound is as good as at it
+        verdicts = [replace(one, verdict="ok") if one.verdict == "better" else one for one in verdicts]
+    return (*verdicts, *missing_workloads(gone, names))
+
+
+def _workloads_of(base: Path, file: Path, root: Path) -> tuple[str, ...]:
+    """The names in the revision's own file; none when it has no usable one."""
+    own = base / file.relative_to(root) if file.is_relative_to(root) else base / file.name
+    if not own.is_file():
+        return ()
+    try:
+        return list_workloads(Version(name=BASE, root=base), own)[0]
+    except InputError:
+        return ()
+
+
+def _write_laps(laps: tuple[Lap, ...], out: Path) -> None:
+    """A row for each lap and version: seconds of a call."""
+    rows = [
+        {**{k: v for k, v in asdict(lap).items() if k != "seconds"}, "version": version, "latency_s": seconds}
+        for lap in laps
+        for version, seconds in lap.seconds.items()
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(out / "laps.csv", index=False)

@@ -1,0 +1,141 @@
+"""This version of the code against another one, timed in turn in one job; or against its own dense reference."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from math import log
+
+from lrbench.gate.alternate import Lap, Laps
+from lrbench.gate.timed import Comparison, judge_ratios
+from lrbench.gate.tolerances import TimeTolerance
+from lrbench.statistics import Logs, estimate, is_fit, layout_medians, log_ratios
+from lrbench.timed import ROUNDS_A_LAYOUT
+from lrbench.verdicts import Verdict
+
+HEAD, AGAIN, BASE = "head", "head again", "base"
+"""The versions of a session: the code at hand, the same once more (the A/A control), what it is judged against."""
+
+CONTROL_WITHIN = 0.05
+"""Half width of the A/A control's interval beyond which a workload's timing is unfit."""
+
+Run = Callable[[Sequence[str]], Laps]
+"""Times the workloads of these names once more, in fresh processes."""
+
+Side = tuple[str, str]
+"""A workload and the version that ran it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What is compared: one side should take `expected` times as long as the other."""
+
+    name: str
+    one: Side
+    other: Side
+    expected: float
+
+    @property
+    def workloads(self) -> tuple[str, ...]:
+        """Those that it needs."""
+        return tuple(dict.fromkeys((self.one[0], self.other[0])))
+
+
+def against_base(names: Iterable[str]) -> tuple[Pair, ...]:
+    """Each workload of the head against the same of the base."""
+    return tuple(Pair(name=name, one=(name, HEAD), other=(name, BASE), expected=1.0) for name in names)
+
+
+def against_references(bounds: Mapping[str, tuple[str, float]]) -> tuple[Pair, ...]:
+    """Each workload that has a bound against its reference, both of the head."""
+    return tuple(
+        Pair(name=name, one=(name, HEAD), other=(reference, HEAD), expected=limit)
+        for name, (reference, limit) in bounds.items()
+    )
+
+
+def judge_pairs(pairs: Sequence[Pair], run: Run, tolerance: TimeTolerance) -> tuple[list[Verdict], tuple[Lap, ...]]:
+    """Time and judge; what looks worse or was unfit is timed once more, in fresh processes.
+
+    Args:
+        pairs: what is compared.
+        run: times workloads.
+        tolerance: the slack, and how sure a verdict must be.
+
+    Returns: a verdict for each pair, and all laps.
+    """
+    sessions = [run(_workloads(pairs))]
+    doubtful = [pair for pair in pairs if (one := _compare(pair, sessions)) and _is_doubtful(one, tolerance)]
+    if doubtful:
+        sessions.append(run(_workloads(doubtful)))
+    found = [_compare(pair, sessions) for pair in pairs]
+    judged = list(judge_ratios([one for one in found if one is not None], tolerance))
+    judged += [_failed(pair, sessions) for pair, one in zip(pairs, found, strict=True) if one is None]
+    processes = 1 + max((lap.process for lap in sessions[0].laps), default=-1)
+    later = (replace(lap, process=lap.process + processes) for session in sessions[1:] for lap in session.laps)
+    return judged, (*sessions[0].laps, *later)
+
+
+def _workloads(pairs: Iterable[Pair]) -> list[str]:
+    return list(dict.fromkeys(name for pair in pairs for name in pair.workloads))
+
+
+def _is_doubtful(found: Comparison, tolerance: TimeTolerance) -> bool:
+    return not found.fit or found.whole.chance_above(1 + tolerance.slack) < 1 - tolerance.confidence
+
+
+def _compare(pair: Pair, sessions: Sequence[Laps]) -> Comparison | None:
+    """The ratio of a pair over the sessions whose A/A controls hold, or all when none does; None if it failed."""
+    if any(workload in pair.workloads for session in sessions for workload, _ in session.errors):
+        return None
+    found = [(logs, session) for session in sessions if (logs := _logs(session.laps, pair.one, pair.other))]
+    held = [logs for logs, session in found if all(_holds(session, name) for name in pair.workloads)]
+    kept = [[part - log(pair.expected) for part in logs] for logs in held or [logs for logs, _ in found]]
+    return Comparison(
+        name=pair.name,
+        whole=estimate([part for logs in kept for part in logs]),
+        sessions=tuple(estimate(logs) for logs in kept),
+        fit=bool(held),
+    )
+
+
+def _holds(session: Laps, workload: str) -> bool:
+    """Whether a workload of the head took the time of the same once more."""
+    control = estimate(_logs(session.laps, (workload, AGAIN), (workload, HEAD))).ratio()
+    return is_fit(control, within=CONTROL_WITHIN)
+
+
+def _logs(laps: Iterable[Lap], one: Side, other: Side) -> list[Logs]:
+    """log(one / other) round by round, as medians of a few rounds, a process each."""
+    seconds = {(lap.process, lap.round, lap.workload): lap.seconds for lap in laps}
+    shared = sorted((p, turn) for p, turn, name in seconds if name == one[0] and (p, turn, other[0]) in seconds)
+    found = []
+    for process, group in groupby(shared, lambda key: key[0]):
+        turns = [turn for _, turn in group]
+        sides = [[seconds[process, turn, name][version] for turn in turns] for name, version in (one, other)]
+        found.append(layout_medians(log_ratios(*sides), [turn // ROUNDS_A_LAYOUT for turn in turns]))
+    return found
+
+
+def _failed(pair: Pair, sessions: Sequence[Laps]) -> Verdict:
+    """What is said of a workload that did not run: it is new when the base alone cannot run it, else worse."""
+    reasons = {
+        version: reason
+        for session in sessions
+        for (workload, version), reason in session.errors.items()
+        if workload in pair.workloads
+    }
+    return Verdict(
+        name=pair.name,
+        tier="timed",
+        figure="latency_ratio",
+        verdict="new" if set(reasons) == {BASE} else "worse",
+        reason="; ".join(f"{version}: {reason}" for version, reason in reasons.items()),
+    )
+
+
+def missing_workloads(before: Iterable[str], now: Sequence[str]) -> Iterator[Verdict]:
+    """A verdict for each workload that the base has and the head has not."""
+    for name in before:
+        if name not in now:
+            reason = "deleted or renamed since the base"
+            yield Verdict(name=name, tier="timed", figure="latency_ratio", verdict="missing", reason=reason)

@@ -1,0 +1,148 @@
+"""Latencies: paired ratios to the dense model of each side, judged against each other on one machine."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from lrbench.gate.folders import Folder, number_repeats
+from lrbench.gate.tolerances import TimeTolerance
+from lrbench.report.frame import name_methods
+from lrbench.report.latency import SETTING, describe, fitness, latest_timings, layout_logs, with_logs
+from lrbench.statistics import Estimate, difference, estimate, holm
+from lrbench.verdicts import Verdict, Word
+
+AXES = [name for name in SETTING if name != "environment"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """What one side knows of an architecture in a setting: log(architecture / dense), of all sessions and of each."""
+
+    whole: Estimate
+    sessions: tuple[Estimate, ...]
+    fit: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two sides of one name: log(current / baseline) by all sessions, and by each session of the current side."""
+
+    name: str
+    whole: Estimate
+    sessions: tuple[Estimate, ...]
+    fit: bool
+
+
+Timings = dict[str, dict[str, Timing]]
+"""By name and environment."""
+
+
+def judge_timings(base: Folder, current: Folder, tolerance: TimeTolerance) -> Iterator[Verdict]:
+    """Judge every architecture and setting that either side timed.
+
+    Args:
+        base: what is judged against.
+        current: what is judged.
+        tolerance: the slack, and how sure a verdict must be.
+    """
+    old, new = _timings(base), _timings(current)
+    pairs = []
+    for name in dict.fromkeys((*old, *new)):
+        if name not in new:
+            yield _unpaired(name, "missing", f"not timed in {current.path}")
+        elif name not in old:
+            yield _unpaired(name, "new", f"not timed in {base.path}")
+        elif not (here := [key for key in new[name] if key in old[name]]):
+            machines = f"environment {', '.join(old[name])} there, {', '.join(new[name])} here"
+            yield _unpaired(name, "incomparable", f"timed on another machine or other versions: {machines}")
+        else:
+            pairs += [_compare(name, old[name][key], new[name][key]) for key in here]
+    yield from judge_ratios(pairs, tolerance)
+
+
+def judge_ratios(pairs: list[Comparison], tolerance: TimeTolerance) -> Iterator[Verdict]:
+    """Judge ratios of current over baseline.
+
+    Worse: over all names together (Holm 1979), the lower bound of the ratio lies above the slack, and so does that of
+    two sessions each by itself. Better: the same way down. Never ok when unfit, or when too wide to exclude the slack.
+    """
+    limit, sure = 1 + tolerance.slack, 1 - tolerance.confidence
+    worse = holm([pair.whole.chance_above(limit) for pair in pairs])
+    better = holm([_inverse(pair.whole).chance_above(limit) for pair in pairs])
+    for pair, slower, faster in zip(pairs, worse, better, strict=True):
+        found = pair.whole.ratio(tolerance.confidence)
+        confirmed = sum(one.chance_above(limit) < sure for one in pair.sessions)
+        word: Word = "ok"
+        reason = f"{found.ratio:.3f} ({found.low:.3f}-{found.high:.3f}) of the baseline's time"
+        if not pair.fit:
+            word, reason = "inconclusive", f"{reason}; unfit: a model did not take the time of its own copy"
+        elif slower < sure and confirmed >= 2:
+            word = "worse"
+        elif slower < sure:
+            word, reason = "inconclusive", f"{reason}; {confirmed} of {len(pair.sessions)} sessions say so, two must"
+        elif faster < sure:
+            word = "better"
+        elif found.ratio > limit or found.half_width > tolerance.slack:
+            word, reason = "inconclusive", f"{reason}; more rounds would tell"
+        yield Verdict(
+            name=pair.name,
+            tier="timed",
+            figure="latency_ratio",
+            verdict=word,
+            baseline=1.0,
+            current=found.ratio,
+            bound=limit,
+            reason=reason,
+        )
+
+
+def _inverse(one: Estimate) -> Estimate:
+    return replace(one, log=-one.log)
+
+
+def _compare(name: str, old: Timing, new: Timing) -> Comparison:
+    whole = difference(new.whole, old.whole)
+    return Comparison(
+        name=name,
+        whole=replace(whole, error=0.0) if new == old else whole,  # one recording does not differ from itself
+        sessions=tuple(difference(one, old.whole) for one in new.sessions),
+        fit=old.fit and new.fit,
+    )
+
+
+def _unpaired(name: str, word: Word, reason: str) -> Verdict:
+    return Verdict(name=name, tier="timed", figure="latency_ratio", verdict=word, reason=reason)
+
+
+def _timings(side: Folder) -> Timings:
+    """The latest timing of each architecture in each setting and environment; the dense control is in `fit`."""
+    names = _architecture_names(side.architectures)
+    kept = latest_timings(with_logs(side.latency), [*SETTING, "architecture"])
+    fit = fitness(kept)
+    found: Timings = {}
+    keys = ["environment", *AXES, "architecture"]
+    for key, rows in kept[~kept["control"].astype(bool)].groupby(keys, sort=False, dropna=False):
+        known = dict(zip(keys, key, strict=True))
+        made = str(known["architecture"])
+        name = f"{names.get(made, made)}, {describe(known.items())}"
+        logs = layout_logs(rows)
+        found.setdefault(name, {})[str(known["environment"])] = Timing(
+            whole=estimate(logs),
+            sessions=tuple(estimate([one]) for one in logs),
+            fit=all(fit.get(str(series), False) for series in rows["series"].unique()),
+        )
+    return found
+
+
+def timing_ratios(side: Folder) -> list[tuple[str, float]]:
+    """Each name with its latency ratio; of several environments the last."""
+    return [(name, list(found.values())[-1].whole.ratio().ratio) for name, found in _timings(side).items()]
+
+
+def _architecture_names(made: pd.DataFrame) -> dict[str, str]:
+    """By key, the way to an architecture that stands first in the table."""
+    cells = made.drop_duplicates("architecture").astype(str)
+    words = (cells["model"], cells["image_size"] + "px", name_methods(cells), cells["layer_set"], cells["rank_rule"])
+    names = number_repeats(" ".join(row) for row in zip(*words, strict=True))
+    return dict(zip(cells["architecture"], names, strict=True))

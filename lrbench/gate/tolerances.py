@@ -1,0 +1,61 @@
+"""How much worse is still the same: the keys of `tolerances.toml`, which lies beside a baseline."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from lrbench.choices import Choice, describe_keys
+from lrbench.reading import read_toml, validate
+
+FILE = "tolerances.toml"
+
+
+class WeightTolerance(Choice):
+    """`[toleranced]`: figures that stand on trained weights, which no two processors train alike."""
+
+    weight_error: float = Field(0.01, ge=0, description="share by which a trial's weight errors may rise")
+    chosen_costs: float = Field(
+        0.02, ge=0, description="share by which params and MACs may rise where energy or evbmf chooses the ranks"
+    )
+    full_rank_loss: float = Field(1e-3, ge=0, description="nats by which factors of full rank may change the loss")
+
+
+class AccuracyTolerance(Choice):
+    """`[accuracy]`: a drop is worse when it exceeds both the tolerance and the noise of images and seeds."""
+
+    drop: float = Field(0.01, ge=0, le=1, description="of accuracy, 0..1, that is allowed")
+    confidence: float = Field(0.99, gt=0.5, lt=1, description="that a drop is no noise, over all names together")
+
+
+class TimeTolerance(Choice):
+    """`[timed]`: a ratio is worse when its lower bound exceeds the slack and a second session says so too."""
+
+    slack: float = Field(0.05, ge=0, description="share by which a latency may rise")
+    confidence: float = Field(0.99, gt=0.5, lt=1, description="of the bound, over all names together")
+
+
+class Tolerances(Choice):
+    """All of them."""
+
+    toleranced: WeightTolerance = WeightTolerance()
+    accuracy: AccuracyTolerance = AccuracyTolerance()
+    timed: TimeTolerance = TimeTolerance()
+
+
+HELP = describe_keys(
+    f"Keys of {FILE}", {"toleranced": WeightTolerance, "accuracy": AccuracyTolerance, "timed": TimeTolerance}
+)
+
+
+def load_tolerances(path: Path) -> Tolerances:
+    """Read a file of tolerances.
+
+    Raises: InputError naming file, key and what is allowed.
+    """
+    return validate(Tolerances, read_toml(path, what="tolerances"), where=f"tolerances {path}")
+
+
+def tolerances_beside(baseline: Path) -> Tolerances:
+    """Those of a baseline's own file, or the defaults when it has none."""
+    path = baseline / FILE
+    return load_tolerances(path) if path.is_file() else Tolerances()

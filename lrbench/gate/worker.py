@@ -1,0 +1,81 @@
+"""A process that runs the workloads of one version of the code when it is told to; it imports nothing of lrbench.
+
+    python -P worker.py WORKLOADS.py
+
+The file defines `WORKLOADS`, a dict from a name to a function that builds a callable, and perhaps `BOUNDS`, from a name
+to (reference name, largest ratio to it). A callable that returns a float has timed itself, in seconds.
+
+One JSON request a line on stdin, one answer a line on stdout:
+
+    {"do": "list"}                               {"names": [...], "bounds": {...}}
+    {"do": "build", "name": ...}                 {"first_s": ...}
+    {"do": "run", "name": ..., "calls": ...}     {"seconds": ...}    of one call
+    anything that fails                          {"error": "..."}
+"""
+
+import gc
+import json
+import os
+import runpy
+import sys
+import traceback
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+Built = dict[str, Callable[[], object]]
+
+
+def seconds_of(call: Callable[[], object], calls: int) -> float:
+    """The seconds of one of so many calls: by the clock, or the median of what the callable says."""
+    told = []
+    started = perf_counter()
+    for _ in range(calls):
+        result = call()
+        if isinstance(result, float):
+            told.append(result)
+    passed = (perf_counter() - started) / calls
+    return median(told) if told else passed
+
+
+def answer(request: dict[str, Any], module: dict[str, Any], built: Built) -> dict[str, Any]:
+    """Do what a request says; `built` grows by what was built."""
+    if request["do"] == "list":
+        return {"names": list(module["WORKLOADS"]), "bounds": module.get("BOUNDS", {})}
+    name = request["name"]
+    if request["do"] == "build":
+        built[name] = module["WORKLOADS"][name]()
+        gc.collect()
+        gc.freeze()
+        return {"first_s": seconds_of(built[name], 1)}
+    return {"seconds": seconds_of(built[name], request["calls"])}
+
+
+def settle() -> None:
+    """What must hold before a time is taken: no garbage collection, and (where there is torch) denormals flushed."""
+    gc.disable()
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_flush_denormal(True)
+
+
+def serve(path: str) -> None:
+    """Answer requests until there are no more; whatever workloads print goes to stderr."""
+    reply = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    module: dict[str, Any] = {}
+    built: Built = {}
+    for line in sys.stdin:
+        try:
+            if not module:
+                module = runpy.run_path(path)
+                settle()
+            found = answer(json.loads(line), module, built)
+        except Exception as error:  # whatever the workload raised is the answer
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            found = {"error": f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"}
+        reply.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

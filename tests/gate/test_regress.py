@@ -1,0 +1,152 @@
+"""`lrbench regress` on a small repository whose workloads say themselves how long they took: no clock, no chance."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import Result
+
+SPEED = "SECONDS = {seconds}\n"
+WORKLOADS = """
+import math
+import random
+
+import speed
+
+noise = random.Random(speed.SECONDS)
+
+
+def timed(factor):
+    return lambda: lambda: factor * speed.SECONDS * math.exp(noise.gauss(0, 0.005))
+
+
+WORKLOADS = {"dense": timed(2.0), "cut": timed(1.0)}
+BOUNDS = {"cut": ("dense", 0.5)}
+"""
+
+
+def git(folder: Path, *words: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of two commits; its second is the head."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench/workloads.py").write_text(WORKLOADS)
+    (tmp_path / "speed.py").write_text(SPEED.format(seconds=1.0))
+    git(tmp_path, "init", "-q")
+    for message in ("one", "two"):
+        git(tmp_path, "add", "-A")
+        git(tmp_path, "commit", "-qm", message, "--allow-empty")
+    return tmp_path
+
+
+@pytest.fixture
+def regress(lrbench) -> Callable[..., Result]:
+    return lambda *words: lrbench("regress", "--only", "timed", "--format", "json", "--rounds", "10", *words)
+
+
+def words(result: Result) -> dict[str, str]:
+    return {one["name"]: one["verdict"] for one in json.loads(result.stdout)["verdicts"]}
+
+
+def test_unchanged_code_is_ok_and_its_laps_are_kept(repository: Path, regress) -> None:
+    result = regress()
+    assert (result.exit_code, words(result)) == (0, {"dense": "ok", "cut": "ok"})
+    laps = pd.read_csv(repository / "build/gate/laps.csv")
+    assert laps.groupby(["workload", "version", "process"]).size().tolist() == [10] * 18
+    assert not list(repository.glob("**/base")), "the worktree is gone"
+
+
+def test_fifteen_percent_slower_is_worse_once_a_second_session_confirms_it(repository: Path, regress) -> None:
+    (repository / "speed.py").write_text(SPEED.format(seconds=1.15))
+    result = regress()
+    assert (result.exit_code, words(result)) == (1, {"dense": "worse", "cut": "worse"})
+    laps = pd.read_csv(repository / "build/gate/laps.csv")
+    assert laps["process"].max() == 5, "three more processes"
+
+
+@pytest.mark.parametrize(("seconds", "word"), [(1.03, "ok"), (0.8, "better")])
+def test_within_the_slack_is_ok_and_faster_is_better(seconds: float, word: str, repository: Path, regress) -> None:
+    (repository / "speed.py").write_text(SPEED.format(seconds=seconds))
+    result = regress()
+    assert (result.exit_code, set(words(result).values())) == (0, {word})
+
+
+def test_a_renamed_workload_is_missing(repository: Path, regress) -> None:
+    (repository / "bench/workloads.py").write_text(WORKLOADS.replace('"cut"', '"slice"'))
+    result = regress()
+    assert (result.exit_code, words(result)) == (1, {"dense": "ok", "slice": "ok", "cut": "missing"})
+
+
+def test_what_the_base_cannot_run_is_new_and_what_the_head_cannot_run_is_worse(repository: Path, regress) -> None:
+    added = 'WORKLOADS["fresh"] = lambda: lambda: speed.FRESH\nWORKLOADS["broken"] = lambda: speed.BROKEN\n'
+    (repository / "bench/workloads.py").write_text(WORKLOADS + added)
+    (repository / "speed.py").write_text("SECONDS = 1.0\nFRESH = 1.0\n")
+    result = regress()
+    assert (result.exit_code, words(result)) == (1, {"dense": "ok", "cut": "ok", "fresh": "new", "broken": "worse"})
+    assert "has no attribute 'BROKEN'" in result.stdout
+
+
+def test_a_head_that_differs_from_its_own_copy_is_inconclusive(repository: Path, regress) -> None:
+    """Each process draws its own speed, so that no comparison can be trusted."""
+    drawn = "import os, random\nSECONDS = random.Random(os.getpid()).uniform(1.0, 9.0)\n"
+    (repository / "speed.py").write_text(drawn)
+    result = regress()
+    assert (result.exit_code, set(words(result).values())) == (0, {"inconclusive"})
+    assert "unfit" in result.stdout
+
+
+@pytest.mark.parametrize(("bound", "code"), [(0.5, 0), (0.4, 1)])
+def test_without_a_revision_the_references_judge(bound: float, code: int, repository: Path, regress) -> None:
+    (repository / "bench/workloads.py").write_text(WORKLOADS.replace("0.5)}", f"{bound})}}"))
+    result = regress("--against", "nowhere")
+    assert (result.exit_code, words(result)) == (code, {"cut": "worse" if code else "ok"})
+    assert "no usable revision 'nowhere'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 / 0", "cannot be used as workloads: ZeroDivisionError"),
+        ("WORKLOADS = {}\nBOUNDS = {'a': ('b', 1.0)}", "BOUNDS names 'a', which is not in WORKLOADS"),
+        ("", "cannot be used as workloads: KeyError: 'WORKLOADS'"),
+        (None, "the timed half needs bench/workloads.py, which is not there"),
+    ],
+)
+def test_unusable_workloads_exit_2(text: str | None, message: str, repository: Path, regress) -> None:
+    path = repository / "bench/workloads.py"
+    path.unlink() if text is None else path.write_text(text)
+    result = regress()
+    assert (result.exit_code, message in result.stderr, "Traceback" in result.output) == (2, True, False), result.output
+
+
+def test_a_worker_that_dies_is_worse_and_the_others_are_judged(repository: Path, regress) -> None:
+    added = 'import os\nWORKLOADS["deadly"] = lambda: lambda: os._exit(3) if speed.SECONDS != 1.0 else 1.0\n'
+    (repository / "bench/workloads.py").write_text(WORKLOADS + added)
+    (repository / "speed.py").write_text(SPEED.format(seconds=1.01))
+    result = regress()
+    assert result.exit_code == 1
+    assert words(result)["deadly"] == "worse"
+    assert "ended with exit code 3" in result.stdout
+
+
+def test_the_recorded_half_sweeps_anew_and_checks(workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(workplace))
+    made = lrbench("sweep", "tiny.toml", "--only", "accuracy", "--out", "baseline", "--set", "sweep.ranks=['rank=2']")
+    assert made.exit_code == 0, made.output
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    where = ("--only", "recorded", "--spec", "tiny.toml", "--baseline", "baseline", "--format", "json")
+    result = lrbench("regress", *where)
+    assert result.exit_code == 0, result.output
+    assert set(words(result).values()) == {"ok", "new"}, "the other rank rule of the spec is new"
+    (workplace / "nets.py").write_text(
+        (workplace / "nets.py").read_text().replace("(8, 16, 3", "(8, 17, 3").replace("16", "17")
+    )
+    assert lrbench("regress", *where).exit_code == 1
