@@ -77,7 +77,7 @@ def regress(  # noqa: PLR0913 - the options of a command
     out_folder: Annotated[Path, typer.Option("--out", help="folder for the sweep and the raw times")] = GATE,
     only: Annotated[Half | None, typer.Option("--only", help="one half alone")] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of torch in the timed half")] = 1,
-    rounds: Annotated[int, typer.Option(min=10, help="rounds of each of three processes in the timed half")] = 20,
+    processes: Annotated[int, typer.Option(min=3, help="fresh processes in a row in the timed half")] = 8,
     chosen: Chosen = Format.TABLE,
     strict: Strict = False,
 ) -> None:
@@ -106,7 +106,7 @@ def regress(  # noqa: PLR0913 - the options of a command
         if Half.RECORDED in halves:
             verdicts += judge_sweep(spec, baseline, allowed, out=out_folder / "sweep")
         if Half.TIMED in halves:
-            pace = Pace(rounds=rounds)
+            pace = Pace(processes=processes)
             verdicts += judge_workloads(
                 workloads, against, allowed, pace=pace, threads=threads, out=out_folder, notify=_note
             )

@@ -22,9 +22,9 @@ Notify = Callable[[str], None]
 class Pace:
     """How long a session is: fresh processes in a row, rounds of each, and the least seconds of a timed block."""
 
-    processes: int = 3
-    rounds: int = 20
-    block_s: float = 0.02
+    processes: int = 8
+    rounds: int = 8
+    block_s: float = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)

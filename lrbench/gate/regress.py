@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from math import log
+
+import numpy as np
 
 from lrbench.gate.alternate import Lap, Laps
 from lrbench.gate.timed import Comparison, judge_ratios
 from lrbench.gate.tolerances import TimeTolerance
 from lrbench.statistics import Logs, estimate, is_fit, layout_medians, log_ratios
-from lrbench.timed import ROUNDS_A_LAYOUT
 from lrbench.verdicts import Verdict
 
 HEAD, AGAIN, BASE = "head", "head again", "base"
@@ -27,12 +27,13 @@ Side = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """What is compared: one side should take `expected` times as long as the other."""
+    """What is compared: one side should take `expected` times as long as the other, which `unit` names in words."""
 
     name: str
     one: Side
     other: Side
-    expected: float
+    expected: float = 1.0
+    unit: str = "the baseline's time"
 
     @property
     def workloads(self) -> tuple[str, ...]:
@@ -42,13 +43,13 @@ class Pair:
 
 def against_base(names: Iterable[str]) -> tuple[Pair, ...]:
     """Each workload of the head against the same of the base."""
-    return tuple(Pair(name=name, one=(name, HEAD), other=(name, BASE), expected=1.0) for name in names)
+    return tuple(Pair(name=name, one=(name, HEAD), other=(name, BASE)) for name in names)
 
 
 def against_references(bounds: Mapping[str, tuple[str, float]]) -> tuple[Pair, ...]:
     """Each workload that has a bound against its reference, both of the head."""
     return tuple(
-        Pair(name=name, one=(name, HEAD), other=(reference, HEAD), expected=limit)
+        Pair(name=name, one=(name, HEAD), other=(reference, HEAD), expected=limit, unit="its bound")
         for name, (reference, limit) in bounds.items()
     )
 
@@ -87,33 +88,34 @@ def _compare(pair: Pair, sessions: Sequence[Laps]) -> Comparison | None:
     """The ratio of a pair over the sessions whose A/A controls hold, or all when none does; None if it failed."""
     if any(workload in pair.workloads for session in sessions for workload, _ in session.errors):
         return None
-    found = [(logs, session) for session in sessions if (logs := _logs(session.laps, pair.one, pair.other))]
-    held = [logs for logs, session in found if all(_holds(session, name) for name in pair.workloads)]
-    kept = [[part - log(pair.expected) for part in logs] for logs in held or [logs for logs, _ in found]]
+    ran = [session for session in sessions if any(lap.workload == pair.one[0] for lap in session.laps)]
+    held = [session for session in ran if all(_holds(session, name) for name in pair.workloads)]
+    logs = [_logs(session.laps, pair.one, pair.other) - log(pair.expected) for session in held or ran]
     return Comparison(
         name=pair.name,
-        whole=estimate([part for logs in kept for part in logs]),
-        sessions=tuple(estimate(logs) for logs in kept),
+        whole=estimate([np.concatenate(logs)]),
+        sessions=tuple(estimate([one]) for one in logs),
         fit=bool(held),
+        unit=pair.unit,
     )
 
 
 def _holds(session: Laps, workload: str) -> bool:
     """Whether a workload of the head took the time of the same once more."""
-    control = estimate(_logs(session.laps, (workload, AGAIN), (workload, HEAD))).ratio()
+    control = estimate([_logs(session.laps, (workload, AGAIN), (workload, HEAD))]).ratio()
     return is_fit(control, within=CONTROL_WITHIN)
 
 
-def _logs(laps: Iterable[Lap], one: Side, other: Side) -> list[Logs]:
-    """log(one / other) round by round, as medians of a few rounds, a process each."""
+def _logs(laps: Iterable[Lap], one: Side, other: Side) -> Logs:
+    """log(one / other), one median a process.
+
+    A process is one observation: where it happens to lie in memory moves it for as long as it lives, which rounds do
+    not average out.
+    """
     seconds = {(lap.process, lap.round, lap.workload): lap.seconds for lap in laps}
     shared = sorted((p, turn) for p, turn, name in seconds if name == one[0] and (p, turn, other[0]) in seconds)
-    found = []
-    for process, group in groupby(shared, lambda key: key[0]):
-        turns = [turn for _, turn in group]
-        sides = [[seconds[process, turn, name][version] for turn in turns] for name, version in (one, other)]
-        found.append(layout_medians(log_ratios(*sides), [turn // ROUNDS_A_LAYOUT for turn in turns]))
-    return found
+    sides = [[seconds[p, turn, name][version] for p, turn in shared] for name, version in (one, other)]
+    return layout_medians(log_ratios(*sides), [process for process, _ in shared])
 
 
 def _failed(pair: Pair, sessions: Sequence[Laps]) -> Verdict:

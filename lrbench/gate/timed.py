@@ -26,12 +26,16 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two sides of one name: log(current / baseline) by all sessions, and by each session of the current side."""
+    """Two sides of one name: log(current / baseline) by all sessions, and by each session of the current side.
+
+    `unit` says in words what a ratio of 1 stands for.
+    """
 
     name: str
     whole: Estimate
     sessions: tuple[Estimate, ...]
     fit: bool
+    unit: str = "the baseline's time"
 
 
 Timings = dict[str, dict[str, Timing]]
@@ -74,7 +78,7 @@ def judge_ratios(pairs: list[Comparison], tolerance: TimeTolerance) -> Iterator[
         found = pair.whole.ratio(tolerance.confidence)
         confirmed = sum(one.chance_above(limit) < sure for one in pair.sessions)
         word: Word = "ok"
-        reason = f"{found.ratio:.3f} ({found.low:.3f}-{found.high:.3f}) of the baseline's time"
+        reason = f"{found.ratio:.3f} ({found.low:.3f}-{found.high:.3f}) of {pair.unit}"
         if not pair.fit:
             word, reason = "inconclusive", f"{reason}; unfit: a model did not take the time of its own copy"
         elif slower < sure and confirmed >= 2:
