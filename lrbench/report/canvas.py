@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 mpl.use("agg")
+mpl.rcParams["text.parse_math"] = False  # names are plain text, also with a `$` in them
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE = {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
 WIDTH, HEIGHT = 8.0, 5.2
