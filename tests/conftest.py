@@ -67,6 +67,12 @@ def lrbench() -> Callable[..., Result]:
 
 
 @pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps draw no figures: most of the time of a tiny one."""
+    monkeypatch.setattr("lrbench.cli.sweep.draw", lambda folder: None)
+
+
+@pytest.fixture
 def pictures() -> Callable[[Path], Path]:
     """Writes a class-folder data set of 12 training and 4 validation images of 2 classes."""
 
