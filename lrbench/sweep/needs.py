@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from lrbench.choices import Recipe
-from lrbench.errors import InputError
 from lrbench.learn.train import pick_device
 from lrbench.limits import in_words, require_disk, require_memory, require_writable
 from lrbench.records import Trial
@@ -51,12 +50,8 @@ def check_needs(
 
 
 def _require(size_bytes: int, device: torch.device, *, what: str) -> None:
-    if device.type != "cuda":
-        return require_memory(size_bytes, what=what)
-    free, _ = torch.cuda.mem_get_info(device)
-    if free < size_bytes:
-        raise InputError(f"{in_words(free)} of memory are left on {device}, and {what} need {in_words(size_bytes)}")
-    return None
+    left = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    require_memory(size_bytes, what=f"{what} on {device}", left=left)
 
 
 def weights_to_keep(spec: SweepSpec, todo: Sequence[Trial], *, cache: Path) -> int:

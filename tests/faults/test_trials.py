@@ -219,7 +219,7 @@ def test_a_changed_spec_says_what_differs_and_both_sets_of_trials_stay(workplace
     [
         (
             ("--set", "finetune.batch_size=500000000"),
-            "of memory are left, and 1 x nets:build in batches of 500000000 need",
+            "of memory are left, and 1 x nets:build in batches of 500000000 on",
         ),
         (("--cache", "nets.py/cache"), "nets.py/cache cannot be written: Not a directory"),
         (("--jobs", "0"), "--jobs"),
@@ -247,6 +247,30 @@ class Away(nn.Module):
     result = lrbench("sweep", "tiny.toml")
     assert result.exit_code == 2, result.output
     assert "results/tiny/records.jsonl cannot be written: No such file or directory" in result.output
+
+
+@pytest.mark.parametrize("more", [(), ("--jobs", 1)])
+def test_a_disk_that_fills_up_under_the_weights_stops_the_sweep_in_order(
+    more: tuple[str, ...], workplace: Path, small_disk: Path, lrbench
+) -> None:
+    net = (workplace / "nets.py").read_text().replace("from torch import nn", "import shutil, os\nfrom torch import nn")
+    fill = f"""
+class Fill(nn.Module):
+    def forward(self, x):
+        if self.training and not os.path.exists("calm"):
+            with open({str(small_disk / "filler")!r}, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, shutil.disk_usage({str(small_disk)!r}).free)
+        return x
+"""
+    (workplace / "nets.py").write_text(net.replace("\n\ndef", f"{fill}\n\ndef").replace("nn.ReLU(),", "Fill(),", 1))
+    words = ("sweep", "tiny.toml", "--set", "latency.devices=[]", "--cache", small_disk / "cache", *more)
+    result = lrbench(*words)
+    assert result.exit_code == 2, result.output
+    assert "safetensors cannot be written" in result.output
+    assert "No space left on device" in result.output
+    (small_disk / "filler").unlink()
+    (workplace / "calm").touch()
+    assert lrbench(*words).exit_code == 0
 
 
 def test_a_clock_that_is_set_back_loses_no_trial(workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch) -> None:
