@@ -103,7 +103,7 @@ def _run(
     """Run and record what is missing; say whether anything was."""
     from lrbench.measure.environment import read_environment
     from lrbench.store import Store
-    from lrbench.sweep.needs import check_needs
+    from lrbench.sweep.needs import check_disk
     from lrbench.sweep.run import missing_trials
     from lrbench.sweep.stage import plan_architectures, run_stages
 
@@ -118,7 +118,7 @@ def _run(
         todo = missing_trials(trials, store.records, retry_failed=retry_failed) if Stage.ACCURACY in stages else ()
         if Stage.ACCURACY in stages:
             say(f"{len(trials)} trials planned, {len(trials) - len(todo)} skipped, {len(todo)} to run, in {folder}")
-            check_needs(chosen, skeleton, todo, folder=folder, cache=cache, jobs=crew.jobs or 1)
+            check_disk(chosen, skeleton, todo, folder=folder, cache=cache, jobs=crew.jobs or 1)
         else:
             planned, waiting = plan_architectures(chosen, trials, skeleton=skeleton, held=store.records)
             store.extend(planned)

@@ -20,10 +20,10 @@ RECORD_BYTES = 100_000
 """What the log and the tables take for one trial, about."""
 
 
-def check_needs(
+def check_disk(
     spec: SweepSpec, skeleton: Skeleton, todo: Sequence[Trial], *, folder: Path, cache: Path, jobs: int
 ) -> None:
-    """Look whether the trials to run will fit into this machine.
+    """Look whether what the trials to run will leave on disk fits there.
 
     Args:
         spec: the sweep.
@@ -33,7 +33,7 @@ def check_needs(
         cache: directory for decoded images and trained weights.
         jobs: trials that run at a time.
 
-    Raises: InputError when a directory cannot be written, or when disk or memory will not do, in numbers.
+    Raises: InputError when a directory cannot be written, or has too little room, in numbers.
     """
     if not todo:
         return
@@ -44,14 +44,18 @@ def check_needs(
     models = weights_to_keep(spec, todo, cache=cache)
     what = f"{models} trained models of {in_words(size)} and the checkpoints of {jobs}"
     require_disk(cache, size * (models + 3 * jobs), what=what)
+
+
+def check_memory(spec: SweepSpec, model: nn.Module, *, images: int, jobs: int) -> None:
+    """Look whether so many trainings at a time, each on so many images, fit into memory.
+
+    Raises: InputError when they do not, in numbers.
+    """
     for recipe in (spec.baseline, spec.finetune):
-        need = jobs * training_bytes(skeleton.model, recipe, image_size=spec.data.image_size)
-        _require(need, pick_device(recipe.device), what=f"{jobs} x {spec.model.name} in batches of {recipe.batch_size}")
-
-
-def _require(size_bytes: int, device: torch.device, *, what: str) -> None:
-    left = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
-    require_memory(size_bytes, what=f"{what} on {device}", left=left)
+        device, batch = pick_device(recipe.device), min(recipe.batch_size, images)
+        need = jobs * training_bytes(model, recipe, image_size=spec.data.image_size, batch=batch)
+        left = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+        require_memory(need, what=f"{jobs} x {spec.model.name} in batches of {batch} on {device}", left=left)
 
 
 def weights_to_keep(spec: SweepSpec, todo: Sequence[Trial], *, cache: Path) -> int:
@@ -61,12 +65,12 @@ def weights_to_keep(spec: SweepSpec, todo: Sequence[Trial], *, cache: Path) -> i
     return sum(not weights_path(cache / "weights", key).exists() for key in keys)
 
 
-def training_bytes(model: nn.Module, recipe: Recipe, *, image_size: int) -> int:
+def training_bytes(model: nn.Module, recipe: Recipe, *, image_size: int, batch: int) -> int:
     """What one training holds at least: the dense model and a copy, gradients, optimizer, a batch's activations."""
     slots = 2 if recipe.optimizer == "adamw" else 1
-    training = 1 + slots if recipe.epochs else 0
-    batch = recipe.batch_size * activation_bytes(model, (3, image_size, image_size)) if recipe.epochs else 0
-    return bytes_of(model) * (2 + training) + batch
+    if recipe.epochs == 0:
+        return 2 * bytes_of(model)
+    return bytes_of(model) * (3 + slots) + batch * activation_bytes(model, (3, image_size, image_size))
 
 
 def activation_bytes(model: nn.Module, shape: tuple[int, int, int]) -> int:

@@ -13,6 +13,8 @@ from lrbench.measure.environment import read_commit
 from lrbench.records import Failure, Measurement, Record, Spectra, Trial
 from lrbench.sweep.dense import weights_path
 from lrbench.sweep.jobs import Desk, Job, measure_trial, train_baseline
+from lrbench.sweep.needs import check_memory
+from lrbench.sweep.plan import build_skeleton
 from lrbench.sweep.pool import BACKENDS, Crew
 from lrbench.sweep.spec import SweepSpec
 from lrbench.sweep.timing import Notify
@@ -67,6 +69,8 @@ def run_sweep(
     untrained = [one for one in groups if spec.baseline.epochs and not _kept(cache, one[0])]
     ledger = Ledger(held)
     lost: set[str] = set()
+    skeleton = build_skeleton(spec, classes=data.classes, seed=ordered[0].baseline_seed)
+    check_memory(spec, skeleton.model, images=len(data.train), jobs=crew.jobs or 1)
     desk = Desk(notify, data if crew.backend == "here" else None)
     del data  # children hold their own
     with BACKENDS[crew.backend](crew, desk) as execute:

@@ -61,6 +61,16 @@ def build(num_classes):
 '''
 
 
+WIDE_NET = """
+from torch import nn
+
+
+def build(num_classes):
+    wide = nn.Conv2d(3, 300_000, 1)
+    return nn.Sequential(wide, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(300_000, num_classes))
+"""
+
+
 def tables_of(folder: Path) -> dict[str, pd.DataFrame]:
     """The tables of a sweep without columns of time and memory, in an order of their own."""
     frames = {name: pd.read_csv(folder / f"{name}.csv") for name in KEYS}
@@ -217,10 +227,8 @@ def test_a_changed_spec_says_what_differs_and_both_sets_of_trials_stay(workplace
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (
-            ("--set", "finetune.batch_size=500000000"),
-            "of memory are left, and 1 x nets:build in batches of 500000000 on",
-        ),
+        (("--jobs", "1000000000"), "trained models of"),
+        (("--set", "model.name=wide:build", "--set", "finetune.batch_size=2000"), "wide:build in batches of 1293 on"),
         (("--cache", "nets.py/cache"), "nets.py/cache cannot be written: Not a directory"),
         (("--jobs", "0"), "--jobs"),
     ],
@@ -228,6 +236,7 @@ def test_a_changed_spec_says_what_differs_and_both_sets_of_trials_stay(workplace
 def test_what_will_not_fit_is_refused_before_any_training(
     words: tuple[str, ...], message: str, workplace: Path, lrbench
 ) -> None:
+    (workplace / "wide.py").write_text(WIDE_NET)
     result = lrbench("sweep", "tiny.toml", *words)
     assert result.exit_code == 2, result.output
     assert message in result.output
