@@ -160,6 +160,14 @@ class LayerTableChoice(Choice):
     points: int = Field(8, ge=3, description="ranks of a layer and scheme at most, evenly spread")
 
 
+class RunChoice(Choice):
+    """`[run]`: how a sweep goes about its work; decides no result, so it is no part of a trial's key."""
+
+    checkpoint_minutes: float = Field(
+        10.0, ge=0, description="minutes of training after which the end of an epoch is kept, to continue from"
+    )
+
+
 SECTIONS: dict[str, type[Choice]] = {
     "model": ModelChoice,
     "data": DataChoice,
@@ -170,6 +178,7 @@ SECTIONS: dict[str, type[Choice]] = {
     "layer_sets.NAME": LayerSetChoice,
     "latency": LatencyChoice,
     "layer_table": LayerTableChoice,
+    "run": RunChoice,
 }
 """Every section of a spec by its name."""
 

@@ -13,6 +13,9 @@ SCHEMA = 1
 Stage = Literal["baseline", "finetune"]
 """The two trainings of a trial."""
 
+Fault = Literal["failed", "nan", "oom", "timeout", "killed"]
+"""How a trial failed: it raised, a number was not finite, memory ran out, time ran out, its process died."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
@@ -123,7 +126,11 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """A finished trial. Accuracies are those of the test split; seconds are wall time of each stage."""
+    """A finished trial. Accuracies are those of the test split; seconds are wall time of each stage.
+
+    `deterministic` says whether torch promises the same bits for the same machine, versions and `threads`: it does on
+    the CPU. `attempt` counts from 1 the times that the trial was tried.
+    """
 
     kind: Literal["trial"] = "trial"
     trial: Trial
@@ -144,11 +151,14 @@ class Measurement:
     evaluate_s: float
     finetune_s: float
     peak_memory_bytes: int
+    attempt: int = 1
+    deterministic: bool | None = None
+    threads: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A trial that did not finish, with its reason."""
+    """A trial that did not finish, with its reason; `attempt` counts from 1."""
 
     kind: Literal["failure"] = "failure"
     trial: Trial
@@ -159,6 +169,8 @@ class Failure:
     reason: str
     traceback: str
     seconds: float
+    failure: Fault = "failed"
+    attempt: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +205,16 @@ class Spectra:
     layers: tuple[LayerSpectrum, ...]
 
 
-Record = Measurement | Failure | Planned | Spectra | Session | LayerSession | Environment
+@dataclass(frozen=True, kw_only=True)
+class SpecRecord:
+    """The spec that a sweep ran by, each key with its value as JSON; written when it differs from the one before."""
+
+    kind: Literal["spec"] = "spec"
+    started: str
+    keys: tuple[tuple[str, str], ...]
+
+
+Record = Measurement | Failure | Planned | Spectra | SpecRecord | Session | LayerSession | Environment
 
 _adapter: TypeAdapter[Record] = TypeAdapter(
     Annotated[Record, Field(discriminator="kind")], config=ConfigDict(ser_json_inf_nan="strings")
@@ -214,5 +235,14 @@ def from_line(line: str) -> Record:
     fields = json.loads(line)
     version = fields.pop("schema", None) if isinstance(fields, dict) else None
     if version != SCHEMA:
-        raise ValueError(f"schema must be {SCHEMA}, got {version}")
+        raise ValueError(wrong_schema(version))
     return _adapter.validate_python(fields)
+
+
+def wrong_schema(version: object) -> str:
+    """Why a version other than `SCHEMA` cannot be read, and what to do."""
+    if isinstance(version, int) and version > SCHEMA:
+        return f"schema must be {SCHEMA}, got {version}: a newer lrbench wrote this; update lrbench to read it"
+    if isinstance(version, int):
+        return f"schema must be {SCHEMA}, got {version}: an older lrbench wrote this; run the sweep anew, with --fresh"
+    return f"schema must be {SCHEMA}, got {version}"

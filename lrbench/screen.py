@@ -1,7 +1,10 @@
 """What a person sees: progress while a sweep runs, and tables of results. On a pipe, plain lines."""
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import TextIOWrapper
 from types import TracebackType
 from typing import Self
 
@@ -16,10 +19,22 @@ PIPE_WIDTH = 200
 """Characters of a line of a table that goes to a pipe or file, which has no width of its own."""
 
 
+class _Console(Console):
+    """A console whose reader may go away (`| head`): the command then ends as the signal SIGPIPE would end it."""
+
+    def on_broken_pipe(self) -> None:
+        """Send what else is written nowhere, and end with exit code 141."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if self.stderr else sys.stdout).fileno())
+        raise SystemExit(141)
+
+
 def console(*, stderr: bool) -> Console:
-    """Where texts go; long lines are left to the terminal."""
-    made = Console(stderr=stderr, soft_wrap=True)
-    return made if made.is_terminal else Console(stderr=stderr, soft_wrap=True, width=PIPE_WIDTH)
+    """Where texts go; long lines are left to the terminal, and what its encoding lacks is written as an escape."""
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    made = _Console(stderr=stderr, soft_wrap=True)
+    return made if made.is_terminal else _Console(stderr=stderr, soft_wrap=True, width=PIPE_WIDTH)
 
 
 def units_of(trials: Iterable[Trial]) -> int:
@@ -38,7 +53,7 @@ def describe(record: Record) -> str:
             f"{record.finetuned.accuracy:.2%} finetuned"
         )
     if isinstance(record, Failure):
-        return f"failed  {record.trial.label}: {record.stage}: {record.reason}"
+        return f"{record.failure:<7} {record.trial.label}: {record.stage}: {record.reason}"
     if isinstance(record, Session):
         how = record.setting
         return (

@@ -1,24 +1,33 @@
 """The results folder: append records to the log, read them back, resume, and keep the CSV tables true to the log."""
 
+import json
 import os
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from lrbench.errors import InputError
+from lrbench.limits import writing
 from lrbench.records import Record, from_line, to_line
-from lrbench.tables import build_tables
+from lrbench.tables import build_tables, guarded
 
 LOG = "records.jsonl"
+LOCK, WRITER = ".lock", ".writer"
+"""The lock, which the system frees when its holder dies, and beside it who holds it."""
 
 
 class Store:
     """A results folder opened by its one writer; use it as a context manager.
 
-    A torn last line (the machine died while writing it) is moved to `records.jsonl.torn`.
+    A torn last line (the machine died while writing it) is moved to `records.jsonl.torn`. `notices` says, once opened,
+    what was found and mended.
 
     Raises: InputError when another process writes here, when the folder cannot be written, or when the log is
         damaged elsewhere than in its last line.
@@ -28,35 +37,38 @@ class Store:
         """Name the folder, and whether it may be made; nothing is touched before `with`."""
         self.folder, self._create = folder, create
         self.records: list[Record] = []
-        self._lock = FileLock(folder / ".lock")
+        self.notices: tuple[str, ...] = ()
+        self._lock = FileLock(folder / LOCK)
+        self._size = 0
 
     def __enter__(self) -> Self:
         """Create the folder if need be, take the lock, read the log."""
         if not self._create and not (self.folder / LOG).is_file():
             raise InputError(f"{self.folder} is no results folder: it has no {LOG}")
-        try:
+        with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise InputError(
-                f"{self.folder} is being written by another process; wait for it, or give another --out"
-            ) from error
-        except OSError as error:
-            raise InputError(f"{self.folder} cannot be written: {error}") from error
+            _acquire(self._lock, self.folder)
         try:
-            _cut_torn_line(self.folder / LOG)
+            with writing(self.folder):
+                self.notices = (*_note_dead_writer(self.folder), *_cut_torn_line(self.folder / LOG))
             self.records = read_records(self.folder) if (self.folder / LOG).exists() else []
+            self._size = (self.folder / LOG).stat().st_size if (self.folder / LOG).exists() else 0
+            if self.records:
+                self.write_tables()
         except BaseException:
-            self._lock.release()
+            self._release()
             raise
-        if self.records:
-            self.write_tables()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the lock back."""
+        self._release()
+
+    def _release(self) -> None:
+        with suppress(OSError):  # the folder may be gone
+            (self.folder / WRITER).unlink(missing_ok=True)
         self._lock.release()
 
     def append(self, record: Record) -> None:
@@ -64,53 +76,134 @@ class Store:
         self.extend([record])
 
     def extend(self, records: Sequence[Record]) -> None:
-        """Write records to disk, flushed, then rewrite the tables."""
+        """Write records to disk, flushed, then rewrite the tables.
+
+        Raises: InputError when the disk refuses them, in which case none of them is in the log, or when the log is not
+            as this writer left it.
+        """
         if not records:
             return
-        with (self.folder / LOG).open("a", encoding="utf-8") as log:
-            log.write("".join(to_line(record) + "\n" for record in records))
-            log.flush()
-            os.fsync(log.fileno())
+        path = self.folder / LOG
+        with writing(path), path.open("ab", buffering=0) as log:
+            found = os.fstat(log.fileno()).st_size
+            if found != self._size:
+                raise InputError(
+                    f"{path} was changed by something else while this command wrote it: it should hold {self._size:,} "
+                    f"bytes, and holds {found:,}. Nothing was added; the same command continues from what is there"
+                )
+            try:
+                rest = memoryview("".join(to_line(record) + "\n" for record in records).encode())
+                while rest:
+                    rest = rest[log.write(rest) :]
+                os.fsync(log.fileno())
+            except OSError:
+                log.truncate(found)
+                raise
+            self._size = os.fstat(log.fileno()).st_size
         self.records += records
         self.write_tables()
 
     def write_tables(self) -> None:
         """Rewrite every CSV table, each through a temporary name."""
         for name, table in build_tables(self.records).items():
-            path = self.folder / f"{name}.csv"
-            part = path.with_suffix(".csv.part")
-            table.to_csv(part, index=False)
-            part.replace(path)
+            write_table(table, self.folder / f"{name}.csv")
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV through a temporary name, so that a reader never sees half of it."""
+    part = path.with_suffix(".csv.part")
+    with writing(path):
+        guarded(table).to_csv(part, index=False)
+        part.replace(path)
 
 
 def read_records(folder: Path) -> list[Record]:
-    """Every record of a folder's log, in order.
+    """Every record of a folder's log, in order; a line that is still being written is left out.
 
     Raises: InputError naming file and line when there is no log or a line cannot be read.
     """
     path = folder / LOG
-    records = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+        *lines, _ = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    records = []
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(from_line(line))
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}, is no record of this version: {error}") from error
+            records.append(from_line(line.decode()))
+        except (ValueError, RecursionError) as error:
+            raise InputError(
+                f"{path}, line {number}, is no record of this version: {error}. Nothing was changed. Put back a whole "
+                "copy of the file, or delete that line: what it held is then run again"
+            ) from error
     return records
 
 
-def _cut_torn_line(log: Path) -> None:
-    """Move what stands behind the last line's end aside."""
+def set_aside(folder: Path) -> Path | None:
+    """Move a results folder to the first free `NAME.old-N` beside it; None when there is nothing to move.
+
+    Raises: InputError when another process writes there, or the folder cannot be moved.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    lock = FileLock(folder / LOCK)
+    with writing(folder):
+        _acquire(lock, folder)
+        try:
+            (folder / WRITER).unlink(missing_ok=True)
+            names = (folder.with_name(f"{folder.absolute().name}.old-{number}") for number in range(1, 10**6))
+            target = next(name for name in names if not name.exists())
+            folder.absolute().rename(target.absolute())
+        finally:
+            lock.release()
+    return target
+
+
+def _acquire(lock: FileLock, folder: Path) -> None:
+    """Take the lock of a folder and say who holds it.
+
+    Raises: InputError naming process and host when another one holds it.
+    """
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"{folder} is being written by {_writer(folder) or 'another process'}; wait for it, or give another --out"
+        ) from error
+
+
+def _writer(folder: Path) -> str | None:
+    """Who wrote to a folder last without having closed it, in words; None when nobody, or when it cannot be read."""
+    try:
+        facts = json.loads((folder / WRITER).read_text(encoding="utf-8"))
+        return f"process {int(facts['pid'])} on {facts['host']} since {facts['started']}"
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _note_dead_writer(folder: Path) -> tuple[str, ...]:
+    """Sign a folder as its writer; say so when the one before it ended without closing it."""
+    dead = _writer(folder)
+    facts = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    (folder / WRITER).write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    return (f"{dead} ended without closing {folder}: what it finished is kept",) if dead else ()
+
+
+def _cut_torn_line(log: Path) -> tuple[str, ...]:
+    """Move what stands behind the last line's end aside, and say so."""
     if not log.exists():
-        return
+        return ()
     content = log.read_bytes()
     whole, newline, torn = content.rpartition(b"\n")
     if not torn:
-        return
-    with log.with_name(f"{LOG}.torn").open("ab") as aside:
-        aside.write(torn + b"\n")
+        return ()
+    aside = log.with_name(f"{LOG}.torn")
+    with aside.open("ab") as file:
+        file.write(torn + b"\n")
     with log.open("r+b") as file:
         file.truncate(len(whole) + len(newline))
+    return (f"the last line of {log} was torn ({len(torn)} bytes): moved to {aside}, its trial runs again",)

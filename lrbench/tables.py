@@ -1,5 +1,6 @@
 """The tables of a results folder: tidy frames of raw values, views of its records."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -27,6 +28,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("loss_dense", "loss_truncated", "loss_recalibrated", "loss_finetuned"),
         *("reused_weights", "truncate_s", "evaluate_s", "finetune_s", "peak_memory_bytes"),
         *("environment", "commit", "started"),
+        *("failure", "attempt", "deterministic", "threads"),
     ),
     "layers": (
         *("trial", "layer", "kind", "scheme", "truncation", "rank", "reason"),
@@ -87,6 +89,29 @@ def build_tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     return {name: _frame(rows[name], columns) for name, columns in COLUMNS.items()}
 
 
+_FORMULA = re.compile(r"('*[=+\-@\t])")
+
+
+def guarded(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table fit for CSV and spreadsheets.
+
+    Texts that would be taken for a formula begin with one more apostrophe; a carriage return, which ends a row where
+    nobody quotes it, becomes a line feed.
+    """
+    texts = frame.select_dtypes(exclude=["number", "bool"])
+    safe = texts.map(lambda cell: _guard(cell.replace("\r", "\n")) if isinstance(cell, str) else cell)
+    return frame.assign(**{str(name): safe[name] for name in safe})
+
+
+def _guard(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unguarded(texts: "pd.Series[str]") -> "pd.Series[str]":
+    """Texts as they were before `guarded`."""
+    return texts.str.replace(rf"^'{_FORMULA.pattern}", r"\1", regex=True)
+
+
 def _frame(rows: Iterable[Row], columns: Sequence[str]) -> pd.DataFrame:
     """A frame of these columns. Cells stay Python's own, so that whole numbers stay whole beside empty ones."""
     frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
@@ -103,7 +128,8 @@ def _trial_row(record: Measurement | Failure) -> Row:
         "started": record.started,
     }
     if isinstance(record, Failure):
-        return {**shared, "state": "failed", "reason": f"{record.stage}: {record.reason}"}
+        reason = f"{record.stage}: {record.reason}"
+        return {**shared, "state": "failed", "reason": reason, "failure": record.failure, "attempt": record.attempt}
     accuracies = {"dense": record.dense, **_accuracies(record)}
     return {
         **shared,
@@ -121,7 +147,10 @@ def _trial_row(record: Measurement | Failure) -> Row:
         **{f"loss_{name}": value.loss for name, value in accuracies.items()},
         **{
             name: getattr(record, name)
-            for name in ("reused_weights", "truncate_s", "evaluate_s", "finetune_s", "peak_memory_bytes")
+            for name in (
+                *("reused_weights", "truncate_s", "evaluate_s", "finetune_s", "peak_memory_bytes"),
+                *("attempt", "deterministic", "threads"),
+            )
         },
     }
 

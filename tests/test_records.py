@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.errors import InputError
-from lrbench.records import Failure, Measurement, Planned, Record, Spectra, from_line, to_line
+from lrbench.records import Failure, Measurement, Planned, Record, SpecRecord, Spectra, from_line, to_line
 from lrbench.store import LOG, Store, read_records
 from lrbench.tables import COLUMNS, build_tables
 from lrbench.timed import Environment, LayerSession, Session
@@ -18,7 +18,11 @@ from lrbench.timed import Environment, LayerSession, Session
 st.register_type_strategy(float, st.floats(allow_nan=False))
 
 
-@given(record=st.one_of(*map(st.builds, (Measurement, Failure, Planned, Spectra, Session, LayerSession, Environment))))
+@given(
+    record=st.one_of(
+        *map(st.builds, (Measurement, Failure, Planned, Spectra, SpecRecord, Session, LayerSession, Environment))
+    )
+)
 def test_a_record_read_back_is_the_record_written(record: Record) -> None:
     line = to_line(record)
     assert "\n" not in line
@@ -88,7 +92,7 @@ def test_any_other_damage_names_file_and_line_and_changes_nothing(damage: str, t
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
-    with Store(tmp_path), pytest.raises(InputError, match="is being written by another process"):
+    with Store(tmp_path), pytest.raises(InputError, match="is being written by process"):
         Store(tmp_path).__enter__()
     with Store(tmp_path):
         pass

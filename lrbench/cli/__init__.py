@@ -1,4 +1,4 @@
-"""The command line: parse, wire, print, exit codes (0 done, 1 no, 2 unusable input, 130 interrupted)."""
+"""The command line: parse, wire, print, exit codes (0 done, 1 no, 2 unusable, 130 Ctrl-C, 141 no reader, 143 ended)."""
 
 from lrbench.cli import gate, look, sweep, timing
 from lrbench.cli.shared import app

@@ -1,8 +1,11 @@
 """What all commands share: the app, its options, how it speaks, and its exit codes."""
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -26,17 +29,47 @@ Out = Annotated[Path | None, typer.Option("--out", help="results folder", show_d
 Folder = Annotated[Path, typer.Argument(help="results folder", show_default=False)]
 
 
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask a command to end: Ctrl-C, `kill` or a scheduler, a terminal that goes away."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked this command to end; its number is the argument."""
+
+
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """Turn a user's mistake into one message and exit code 2, Ctrl-C into 130."""
+    """Turn a user's mistake or a file that cannot be used into one message and exit code 2, a signal into 128 + it."""
     try:
-        yield
-    except InputError as error:
+        with _stoppable():
+            yield
+    except (InputError, OSError) as error:
         err.print(f"error: {error}", style="bold red", markup=False, highlight=False)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
         err.print("interrupted: what is finished is kept; the same command continues", markup=False)
-        raise typer.Exit(130) from error
+        raise typer.Exit(128 + (error.args[0] if error.args else signal.SIGINT)) from error
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let a signal end the command in order; a second one ends it at once, as the system does."""
+    mine = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in ENDING if mine}
+    heard = [number for number, handler in before.items() if handler != signal.SIG_IGN]  # as under nohup
+
+    def stop(number: int, _: FrameType | None) -> None:
+        for one in heard:
+            signal.signal(one, signal.SIG_DFL)
+        raise Stopped(number)
+
+    for number in heard:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
 
 
 def say(text: str) -> None:

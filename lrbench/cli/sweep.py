@@ -3,9 +3,11 @@
 Commands import what they need when they run, so that plots and help do not wait for torch.
 """
 
+from collections.abc import Iterator
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +15,24 @@ from lrbench.choices import DEFAULTS_HELP
 from lrbench.cli.shared import Out, Overrides, SpecPath, app, draw, err, exit_codes, folder_for, out, say
 from lrbench.screen import Screen, table
 
+if TYPE_CHECKING:
+    from lrbench.records import Trial
+    from lrbench.store import Store
+    from lrbench.sweep.plan import Skeleton
+    from lrbench.sweep.pool import Crew
+    from lrbench.sweep.spec import SweepSpec
+
 Cache = Annotated[Path, typer.Option(envvar="LRBENCH_CACHE", help="directory of decoded images and trained weights")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="run failed trials again")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="move what the results folder holds to NAME.old-N first")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="trials at a time, in child processes that share the threads", metavar="N"),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0.001, help="after which a trial is ended and counts as failed", metavar="SECONDS"),
+]
 
 
 class Stage(StrEnum):
@@ -31,13 +49,16 @@ Only = Annotated[
 
 
 @app.command(epilog=DEFAULTS_HELP)
-def sweep(
+def sweep(  # noqa: PLR0913 - one for each option
     spec: SpecPath,
     out_folder: Out = None,
     set_: Overrides = None,
     cache: Cache = Path("cache"),
     retry_failed: Retry = False,
     only: Only = None,
+    fresh: Fresh = False,
+    jobs: Jobs = None,
+    timeout: Timeout = None,
 ) -> None:
     """Run what is missing of a sweep, write its tables and draw its figures: accuracy first, then timing alone.
 
@@ -45,8 +66,16 @@ def sweep(
     """
     folder = folder_for(spec, out_folder)
     with exit_codes():
-        stages = tuple(Stage) if only is None else (only,)
-        worked = _run(spec, folder, overrides=set_ or [], cache=cache, retry_failed=retry_failed, stages=stages)
+        from lrbench.sweep.plan import prepare_sweep
+        from lrbench.sweep.pool import Crew
+        from lrbench.sweep.spec import load_spec
+
+        chosen = load_spec(spec, set_ or [])
+        prepared = prepare_sweep(chosen)
+        if fresh:
+            _set_aside(folder)
+        crew, stages = Crew(jobs=jobs, timeout_s=timeout), tuple(Stage) if only is None else (only,)
+        worked = _run(chosen, prepared, folder=folder, cache=cache, retry_failed=retry_failed, stages=stages, crew=crew)
         if worked or not (folder / "figures").is_dir():
             draw(folder)
         failed = _summarise(folder)
@@ -54,48 +83,86 @@ def sweep(
         raise typer.Exit(1)
 
 
+def _set_aside(folder: Path) -> None:
+    from lrbench.store import set_aside
+
+    moved = set_aside(folder)
+    say(f"{folder} was moved to {moved}" if moved else f"{folder} holds nothing to move")
+
+
 def _run(
-    spec: Path, folder: Path, *, overrides: list[str], cache: Path, retry_failed: bool, stages: tuple[Stage, ...]
+    chosen: "SweepSpec",
+    prepared: "tuple[tuple[Trial, ...], Skeleton]",
+    *,
+    folder: Path,
+    cache: Path,
+    retry_failed: bool,
+    stages: tuple[Stage, ...],
+    crew: "Crew",
 ) -> bool:
     """Run and record what is missing; say whether anything was."""
     from lrbench.measure.environment import read_environment
     from lrbench.store import Store
-    from lrbench.sweep.plan import prepare_sweep
+    from lrbench.sweep.needs import check_disk
     from lrbench.sweep.run import missing_trials
-    from lrbench.sweep.spec import load_spec
     from lrbench.sweep.stage import plan_architectures, run_stages
 
-    chosen = load_spec(spec, overrides)
-    trials, skeleton = prepare_sweep(chosen)
+    trials, skeleton = prepared
     for note in (skeleton.note, *chosen.left_out()):
         if note:
             say(note)
     with Store(folder) as store:
+        for note in (*store.notices, *_note_spec(chosen, store)):
+            say(note)
         before = len(store.records)
         todo = missing_trials(trials, store.records, retry_failed=retry_failed) if Stage.ACCURACY in stages else ()
         if Stage.ACCURACY in stages:
             say(f"{len(trials)} trials planned, {len(trials) - len(todo)} skipped, {len(todo)} to run, in {folder}")
+            check_disk(chosen, skeleton, todo, folder=folder, cache=cache, jobs=crew.jobs or 1)
         else:
             planned, waiting = plan_architectures(chosen, trials, skeleton=skeleton, held=store.records)
             store.extend(planned)
             if waiting:
                 say(f"trials whose ranks need trained weights, not timed: {waiting}; run --only accuracy first")
         epochs = {"baseline": chosen.baseline.epochs, "finetune": chosen.finetune.epochs}
-        with Screen(out, todo, epochs=epochs) as screen:
-            for record in run_stages(
-                chosen,
-                trials,
-                todo=todo,
-                timed=Stage.LATENCY in stages,
-                held=store.records,
-                skeleton=skeleton,
-                environment=read_environment(),
-                cache=cache,
-                notify=screen.notify,
-            ):
+        with (
+            Screen(out, todo, epochs=epochs) as screen,
+            closing(
+                run_stages(
+                    chosen,
+                    trials,
+                    todo=todo,
+                    timed=Stage.LATENCY in stages,
+                    held=store.records,
+                    skeleton=skeleton,
+                    environment=read_environment(),
+                    cache=cache,
+                    notify=screen.notify,
+                    crew=crew,
+                )
+            ) as records,
+        ):
+            for record in records:
                 store.append(record)
                 screen.finish(record)
         return len(store.records) > before
+
+
+def _note_spec(chosen: "SweepSpec", store: "Store") -> Iterator[str]:
+    """Keep the spec in the log when it is not the one kept last, and say what differs."""
+    from lrbench.measure.environment import now
+    from lrbench.records import SpecRecord
+    from lrbench.sweep.spec import differences, flat_keys
+
+    keys = flat_keys(chosen)
+    last = next((record.keys for record in reversed(store.records) if isinstance(record, SpecRecord)), None)
+    changes = differences(last, keys) if last is not None else ()
+    if last is None or changes:
+        store.append(SpecRecord(started=now(), keys=keys))
+    if changes:
+        yield f"the spec is not the one that {store.folder} was last swept by:"
+        yield from (f"  {change}" for change in changes)
+        yield "trials of both stay, told apart by their keys; --fresh moves the old ones aside, --out keeps them apart"
 
 
 def _summarise(folder: Path) -> int:
@@ -112,7 +179,7 @@ def _summarise(folder: Path) -> int:
     for trial in failed.itertuples():
         err.print(
             f"failed: {trial.scheme} {trial.truncation} {trial.layer_set} {trial.rank_rule} seed {trial.seed}: "
-            f"{trial.reason}",
+            f"{trial.reason} ({trial.failure}, attempt {trial.attempt})",
             style="red",
             markup=False,
             highlight=False,

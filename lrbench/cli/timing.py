@@ -31,6 +31,8 @@ def time_(
         from lrbench.sweep.retime import subjects, time_subjects
 
         with Store(folder, create=False) as store:
+            for note in store.notices:
+                say(note)
             found = list(subjects(store.records, overrides=set_ or [], models=model or []))
             with Screen(out, (), epochs={}) as screen:
                 for record in time_subjects(
@@ -59,6 +61,8 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
         chosen = load_spec(spec, set_ or [])
         _, skeleton = prepare_sweep(chosen)
         with Store(folder) as store:
+            for note in store.notices:
+                say(note)
             environment = read_environment()
             jobs = plan_layers(chosen, skeleton, store.records, environment=environment.key)
             say(f"{len(jobs)} layers to time, {sum(len(job.candidates) for job in jobs)} factorizations, in {folder}")

@@ -1,5 +1,6 @@
 """Images as uint8 arrays: decoded once from their source, then kept in memory or mapped from disk."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from sklearn.model_selection import train_test_split
@@ -14,6 +16,7 @@ from sklearn.model_selection import train_test_split
 from lrbench.choices import DataChoice
 from lrbench.errors import InputError
 from lrbench.learn.sources import Source, count_classes, files_of, labels_of, listing_of, open_source
+from lrbench.limits import require_disk, require_memory, writing
 
 Report = Callable[[str, int, int], None]
 
@@ -74,18 +77,32 @@ def _split(source: Source, choice: DataChoice, *, cache: Path | None, what: str,
     everything = np.arange(len(labels))
     shape = (len(source), 3, size, size)
     if cache is None:
+        require_memory(int(np.prod(shape)), what=f"the decoded {what} images")
         images = np.empty(shape, dtype=np.uint8)
         _decode_all(source, size, into=images, what=what, report=report)
         return Split(images=images, labels=labels, indices=everything)
     path = cache / f"{what}.npy"
-    if not path.exists():
+    with writing(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        mapped = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-        _decode_all(source, size, into=mapped, what=what, report=report)
-        mapped.flush()
-        part.replace(path)
+    with FileLock(cache / f".{what}.lock"):  # another sweep may want the same images: one decodes, the other waits
+        if not path.exists():
+            require_disk(cache, int(np.prod(shape)), what=f"the decoded {what} images")
+            part = path.with_suffix(".part")
+            mapped = _allocate(part, shape)
+            _decode_all(source, size, into=mapped, what=what, report=report)
+            mapped.flush()
+            part.replace(path)
     return Split(images=np.load(path, mmap_mode="r"), labels=labels, indices=everything)
+
+
+def _allocate(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[np.uint8]]":
+    """A new array on disk with its blocks taken: writing into a hole of a full disk would end the process."""
+    with writing(path):
+        mapped = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        if hasattr(os, "posix_fallocate"):
+            with path.open("rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return mapped
 
 
 def load_dataset(choice: DataChoice, *, cache: Path, report: Report = lambda what, done, total: None) -> Dataset:

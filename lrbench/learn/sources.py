@@ -5,7 +5,9 @@ add one, write it and add one entry to `SOURCES`.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
@@ -83,10 +85,25 @@ def _cifar10(choice: DataChoice) -> tuple[Source, Source]:
     )
 
 
+@contextmanager
+def safe_archives() -> Iterator[None]:
+    """Refuse members of tar archives that would land elsewhere, or are no plain files; Python does so from 3.14 on.
+
+    torchvision names no filter of its own. zipfile drops `..` and absolute paths by itself.
+    """
+    before = tarfile.TarFile.extraction_filter
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        yield
+    finally:
+        tarfile.TarFile.extraction_filter = before
+
+
 def _downloaded(load: Callable[[], T], choice: DataChoice) -> T:
     try:
-        return load()
-    except (OSError, RuntimeError) as error:
+        with safe_archives():
+            return load()
+    except (OSError, RuntimeError, tarfile.TarError) as error:
         raise InputError(
             f"data.name={choice.name!r} could not be downloaded to data.root={choice.root!r}: {error}. Put the files "
             f"there yourself, or point data.name='folder' at a directory with train/CLASS/ and val/CLASS/ images."

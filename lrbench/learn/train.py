@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, O
 from lrbench.choices import DataChoice, Recipe
 from lrbench.errors import InputError
 from lrbench.learn.batches import Batching, training_batches, training_steps
+from lrbench.learn.checkpoints import Checkpoint, Stateful, keep_checkpoint, resume_
 from lrbench.learn.datasets import Split
 from lrbench.records import Epoch, Stage
 
@@ -62,7 +64,20 @@ def make_schedule(optimizer: Optimizer, recipe: Recipe, *, steps: int) -> LRSche
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
-def train_(
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """All that a training changes as it goes, and how it goes."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    schedule: LRScheduler
+    scaler: torch.amp.GradScaler
+    recipe: Recipe
+    how: Batching
+    stage: Stage
+
+
+def train_(  # noqa: PLR0913 - what a training is made of
     model: nn.Module,
     split: Split,
     *,
@@ -71,6 +86,7 @@ def train_(
     stage: Stage,
     seed: int,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
+    checkpoint: Checkpoint | None = None,
 ) -> Iterator[Epoch]:
     """Train a model in place, epoch by epoch; seeds torch's global generator.
 
@@ -82,42 +98,64 @@ def train_(
         stage: `baseline` or `finetune`, written into the records.
         seed: of order, augmentation and dropout.
         on_step: called with (steps done, steps in all).
+        checkpoint: where the training is kept between epochs, and continued from when it is there.
 
     Raises: DivergedError when the loss is no longer finite.
     """
     torch.manual_seed(seed)
-    amp = recipe.amp and how.device.type == "cuda"
     model.to(device=how.device, memory_format=how.memory_format).train()  # type: ignore[call-overload]
     optimizer = make_optimizer(model, recipe)
     steps = training_steps(split, how)
     schedule = make_schedule(optimizer, recipe, steps=max(1, steps * recipe.epochs))
-    scaler = torch.amp.GradScaler(how.device.type, enabled=amp)
-    for epoch in range(recipe.epochs):
-        started, rate = time.perf_counter(), schedule.get_last_lr()[0]
-        loss_sum, correct, seen = 0.0, 0, 0
-        for step, (images, labels) in enumerate(training_batches(split, how), start=1):
-            optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(how.device.type, enabled=amp):
-                output = model(images)
-                logits = getattr(output, "logits", output)  # GoogLeNet and Inception return auxiliary ones beside
-                loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            scaler.step(optimizer)
-            scaler.update()
-            schedule.step()
-            value = loss.item()
-            if not math.isfinite(value):
-                raise DivergedError(f"loss became {value} in epoch {epoch + 1}, step {step} of the {stage}")
-            loss_sum += value * len(labels)
-            correct += int((logits.argmax(1) == labels).sum())
-            seen += len(labels)
-            on_step(epoch * steps + step, recipe.epochs * steps)
-        yield Epoch(
-            stage=stage,
-            epoch=epoch + 1,
-            loss=loss_sum / seen,
-            accuracy=correct / seen,
-            learning_rate=float(rate),
-            seconds=time.perf_counter() - started,
-        )
+    scaler = torch.amp.GradScaler(how.device.type, enabled=recipe.amp and how.device.type == "cuda")
+    course = Course(
+        model=model, optimizer=optimizer, schedule=schedule, scaler=scaler, recipe=recipe, how=how, stage=stage
+    )
+    parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
+    epochs = list(resume_(checkpoint.path, parts)) if checkpoint else []
+    yield from epochs
+    kept = time.monotonic()
+    for epoch in range(len(epochs), recipe.epochs):
+
+        def follow(step: int, before: int = epoch * steps) -> None:
+            on_step(before + step, recipe.epochs * steps)
+
+        epochs.append(_train_epoch_(course, split, epoch=epoch, on_step=follow))
+        last = len(epochs) == recipe.epochs
+        if checkpoint and not last and time.monotonic() - kept >= checkpoint.every_s:
+            keep_checkpoint(checkpoint.path, parts, epochs=epochs)
+            kept = time.monotonic()
+        yield epochs[-1]
     model.eval()
+
+
+def _train_epoch_(course: Course, split: Split, *, epoch: int, on_step: Callable[[int], None]) -> Epoch:
+    """One pass over the training images (in place); `epoch` counts from 0."""
+    device, recipe = course.how.device.type, course.recipe
+    started, rate = time.perf_counter(), course.schedule.get_last_lr()[0]
+    loss_sum, correct, seen = 0.0, 0, 0
+    for step, (images, labels) in enumerate(training_batches(split, course.how), start=1):
+        course.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device, enabled=course.scaler.is_enabled()):
+            output = course.model(images)
+            logits = getattr(output, "logits", output)  # GoogLeNet and Inception return auxiliary ones beside
+            loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        course.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        course.scaler.step(course.optimizer)
+        course.scaler.update()
+        course.schedule.step()
+        value = loss.item()
+        if not math.isfinite(value):
+            raise DivergedError(f"loss became {value} in epoch {epoch + 1}, step {step} of the {course.stage}")
+        loss_sum += value * len(labels)
+        correct += int((logits.argmax(1) == labels).sum())
+        seen += len(labels)
+        on_step(step)
+    return Epoch(
+        stage=course.stage,
+        epoch=epoch + 1,
+        loss=loss_sum / seen,
+        accuracy=correct / seen,
+        learning_rate=float(rate),
+        seconds=time.perf_counter() - started,
+    )

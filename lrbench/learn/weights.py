@@ -4,21 +4,28 @@ import os
 from pathlib import Path
 
 from pydantic import TypeAdapter
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
 from torch import nn
 
+from lrbench.limits import writing
 from lrbench.records import Epoch
 
 _epochs: TypeAdapter[tuple[Epoch, ...]] = TypeAdapter(tuple[Epoch, ...])
 
 
 def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...]) -> None:
-    """Write a model's weights, through a temporary name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a model's weights, through a temporary name, flushed.
+
+    Raises: InputError when the disk refuses them.
+    """
     part = path.with_suffix(f".{os.getpid()}.part")
-    save_model(model, str(part), metadata={"epochs": _epochs.dump_json(epochs).decode()})
-    part.replace(path)
+    with writing(path, SafetensorError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_model(model, str(part), metadata={"epochs": _epochs.dump_json(epochs).decode()})
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
 
 
 def recall_weights(model: nn.Module, path: Path) -> tuple[Epoch, ...]:

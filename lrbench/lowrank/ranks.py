@@ -154,7 +154,7 @@ class RankRule:
         rank = self.base.rank(candidate)
         if self.multiple == 1:
             return rank
-        return max(rank, min(ceil(rank / self.multiple) * self.multiple, candidate.max_rank))
+        return max(rank, min(-(-rank // self.multiple) * self.multiple, candidate.max_rank))
 
 
 RULES: Mapping[str, tuple[type[Rank | Fraction | Energy | Params | Macs | Evbmf], type[int | float] | None]] = (

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 mpl.use("agg")
 mpl.rcParams["svg.hashsalt"] = "lrbench"  # the same picture gives the same file
+mpl.rcParams["text.parse_math"] = False  # names are plain text, also with a `$` in them
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE = {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
 WIDTH, HEIGHT = 8.0, 5.2

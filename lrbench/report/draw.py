@@ -1,5 +1,6 @@
 """Which figures a results folder gives, by file name; drawn from its tables alone and saved as PNG and SVG."""
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from lrbench.limits import writing
 from lrbench.report.figures import pareto_figure, spectra_figure, stages_figure
 from lrbench.report.frame import done_trials, load_table, timed_architectures, with_latency
 from lrbench.report.latency import SETTING, additivity, breakeven, describe, latency_ratios, layer_ratios
 from lrbench.report.latency_figures import additivity_figure, heat_figure, layer_figure, macs_latency_figure
+from lrbench.store import write_table
 
 Drawing = Callable[[], Figure]
 Drawings = Iterator[tuple[str, Drawing]]
@@ -75,7 +78,7 @@ def _by_setting(
     several = len(set(frame["environment"])) > 1
     for key, group in frame.groupby(SETTING, sort=False, dropna=False):
         setting = dict(zip(SETTING, key, strict=True))
-        file = f"{name}_{_slug(setting)}" + (f"_{setting['environment']}" if several else "")
+        file = f"{name}_{_slug(setting)}" + (f"_{_safe(setting['environment'])}" if several else "")
         title = f"{what}: {setting['model']}, {setting['image_size']} px, {describe(setting.items())}"
         yield file, partial(draw, group, title=title)
 
@@ -84,7 +87,12 @@ def _slug(setting: Mapping[str, Hashable]) -> str:
     """A setting in a file's name, usual values left out."""
     words = [setting["device"], f"b{setting['batch_size']}", f"t{setting['threads']}", setting["memory_format"]]
     words += [setting[key] for key, usual in (("dtype", "float32"), ("mode", "eager")) if setting[key] != usual]
-    return "_".join(map(str, [*words, *(["folded"] if setting["folded"] else [])]))
+    return _safe("_".join(map(str, [*words, *(["folded"] if setting["folded"] else [])])))
+
+
+def _safe(name: Hashable) -> str:
+    """A name as a part of a file's: a stranger's table must not lead elsewhere."""
+    return re.sub(r"[^\w.-]", "-", str(name))
 
 
 def _latency_figure(group: pd.DataFrame, *, title: str) -> Figure:
@@ -107,12 +115,13 @@ def draw_figures(folder: Path) -> list[Path]:
     target = folder / "figures"
     tables, drawn = figure_tables(folder), []
     for name, draw in drawings(folder, tables):
-        target.mkdir(exist_ok=True)
         figure = draw()
-        for suffix in (".svg", ".png"):
-            part = target / f".{name}{suffix}"
-            figure.savefig(part, dpi=100, metadata={"Date": None} if suffix == ".svg" else None)
-            part.replace(target / f"{name}{suffix}")
+        with writing(target):
+            target.mkdir(exist_ok=True)
+            for suffix in (".svg", ".png"):
+                part = target / f".{name}{suffix}"
+                figure.savefig(part, dpi=100, metadata={"Date": None} if suffix == ".svg" else None)
+                part.replace(target / f"{name}{suffix}")
         drawn.append(target / f"{name}.png")
     _write_tables(target, tables.items())
     return drawn
@@ -121,6 +130,4 @@ def draw_figures(folder: Path) -> list[Path]:
 def _write_tables(target: Path, tables: Iterable[tuple[str, pd.DataFrame]]) -> None:
     for name, table in tables:
         if len(table):
-            part = target / f".{name}.csv"
-            table.to_csv(part, index=False)
-            part.replace(target / f"{name}.csv")
+            write_table(table, target / f"{name}.csv")

@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, PercentFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from lrbench.report.canvas import canvas, colours_of, markers_of, say_empty
 from lrbench.report.frame import pareto
@@ -157,6 +157,9 @@ def spectra_figure(spectra: pd.DataFrame) -> Figure:
             trained = not pd.isna(trial)
             axis.plot(line["index"], line["relative"], color=shades[str(layer)], lw=1.3, ls="--" if trained else "-")
         axis.set(title=scheme, xlabel="index of the singular value", xscale="log", yscale="log", ylim=(least, 1.5))
+        for ticks in (axis.xaxis, axis.yaxis):
+            ticks.set_major_formatter("{x:g}")
+            ticks.set_minor_formatter(NullFormatter())
     for axis in axes[len(schemes) :]:
         axis.set_visible(False)
     handles = [mpl.lines.Line2D([], [], color=shades[name], label=name) for name in layers]

@@ -8,17 +8,10 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from lrbench.errors import InputError
-from lrbench.records import SCHEMA
+from lrbench.records import SCHEMA, wrong_schema
+from lrbench.report.checks import checked, text_columns
 from lrbench.report.latency import latency_ratios
-from lrbench.tables import COLUMNS
-
-TEXTS = frozenset(
-    [
-        *("trial", "baseline", "architecture", "environment", "commit", "reason", "layer_set", "layer", "scheme"),
-        *("series", "layers", "shape", "right"),
-    ]
-)
-"""Columns that are text even when every cell looks like a number."""
+from lrbench.tables import COLUMNS, unguarded
 
 
 def load_table(folder: Path, name: str) -> pd.DataFrame:
@@ -33,22 +26,22 @@ def load_table(folder: Path, name: str) -> pd.DataFrame:
         )
     try:
         content = path.read_bytes()
-        frame = pd.read_csv(BytesIO(content), keep_default_na=False, na_values=[""], dtype=_texts(name))
+        frame = pd.read_csv(BytesIO(content), keep_default_na=False, na_values=[""], dtype=text_columns(name))
     except (ValueError, OSError) as error:
         raise InputError(f"{path} cannot be read as a table: {error}") from error
     if not content.endswith(b"\n"):
         raise InputError(f"{path} is cut short: its last line has no end; the next sweep into {folder} writes it anew")
-    versions = sorted(set(frame.get("schema", [])) - {SCHEMA}, key=str)
+    versions = [version for version in frame.get("schema", []) if version != SCHEMA]
     if versions:
-        raise InputError(f"{path} has schema {versions[0]}, this lrbench reads {SCHEMA}")
+        raise InputError(f"{path} cannot be read: {wrong_schema(versions[0])}")
     missing = [column for column in ("schema", *COLUMNS[name]) if column not in frame.columns]
     if missing:
-        raise InputError(f"{path} lacks the columns {', '.join(missing)}")
-    return frame
-
-
-def _texts(name: str) -> dict[str, type[str]]:
-    return {column: str for column in COLUMNS[name] if column in TEXTS}
+        raise InputError(
+            f"{path} lacks the columns {', '.join(missing)}: an older lrbench wrote it, or a hand. The sweep's own "
+            "command writes the tables anew, from records.jsonl"
+        )
+    plain = frame.assign(**{column: unguarded(frame[column]) for column in text_columns(name)})
+    return checked(plain, name, path=path)
 
 
 def done_trials(trials: pd.DataFrame) -> pd.DataFrame:

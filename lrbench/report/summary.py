@@ -1,5 +1,6 @@
 """The numbers that a results folder is summed up in: a row of texts for each trial."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,17 @@ def breakeven_rows(folder: Path) -> Iterator[tuple[str, tuple[str, ...], list[tu
 
 
 def markdown(trials: pd.DataFrame) -> str:
-    """The rows as a Markdown table."""
+    """The rows as a Markdown table; names in it are plain text, whatever they hold."""
     heads = [column.removeprefix("#") for column in COLUMNS]
     marks = ["---:" if column.startswith("#") else "---" for column in COLUMNS]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, marks, *rows_of(trials)))
+    rows = [[_plain(cell) for cell in cells] for cells in rows_of(trials)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, marks, *rows))
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown neither marks up, links, runs as HTML nor takes for the end of a cell."""
+    marked = re.sub(r"([\\`*\[\]|])", r"\\\1", " ".join(text.splitlines()))
+    return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _trained_ranks(layers: pd.DataFrame) -> dict[Any, str]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lrbench.choices import Recipe
 from lrbench.learn.batches import Batching, calibration_batches, test_batches
+from lrbench.learn.checkpoints import Checkpoint
 from lrbench.learn.datasets import Dataset
 from lrbench.learn.train import batching, train_
 from lrbench.learn.weights import keep_weights, recall_weights
@@ -57,18 +58,25 @@ class Bench:
         return self.spec.baseline if stage == "baseline" else self.spec.finetune
 
 
+def weights_path(weights: Path, key: str) -> Path:
+    """Where the weights of a training are kept."""
+    return weights / f"{key}.safetensors"
+
+
 def trained(
     model: nn.Module, key: str, *, bench: Bench, stage: Stage, seed: int, notify: Notify
 ) -> tuple[tuple[Epoch, ...], bool]:
-    """Train a model in place, or load the weights that an earlier training of the same key left.
+    """Train a model in place, or load the weights (or the checkpoint) that an earlier training of the same key left.
 
     Returns: the epochs, and whether the weights were reused.
     """
-    recipe, path = bench.recipe(stage), bench.weights / f"{key}.safetensors"
+    recipe, path = bench.recipe(stage), weights_path(bench.weights, key)
     if recipe.epochs == 0:
         return (), False
     if path.exists():
         return recall_weights(model, path), True
+    notify(stage, 0, recipe.epochs)
+    checkpoint = Checkpoint(path=bench.weights / f"{key}.checkpoint", every_s=60 * bench.spec.run.checkpoint_minutes)
     epochs = tuple(
         train_(
             model,
@@ -78,9 +86,11 @@ def trained(
             stage=stage,
             seed=seed,
             on_step=lambda done, total: notify(stage, done, total),
+            checkpoint=checkpoint,
         )
     )
     keep_weights(model, path, epochs=epochs)
+    checkpoint.path.unlink(missing_ok=True)
     return epochs, False
 
 

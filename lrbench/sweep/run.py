@@ -1,23 +1,24 @@
 """Run what is missing of a sweep's accuracy trials; each record is yielded once made. Timing is another stage."""
 
-import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from lrbench.learn.datasets import load_dataset
-from lrbench.measure.environment import now, read_commit
-from lrbench.records import Failure, Measurement, Record, Spectra, Trial
-from lrbench.sweep.dense import Bench, Dense, train_dense
-from lrbench.sweep.plan import build_skeleton
-from lrbench.sweep.spec import SweepSpec
-from lrbench.sweep.trial import dense_spectra, run_trial, trained_spectra
-from lrbench.timed import Environment
+import torch
 
-Notify = Callable[[str, str, int, int], None]
-"""Called with (what, stage, done, total) as work goes on."""
+from lrbench.learn.datasets import load_dataset
+from lrbench.measure.environment import read_commit
+from lrbench.records import Failure, Measurement, Record, Spectra, Trial
+from lrbench.sweep.dense import weights_path
+from lrbench.sweep.jobs import Desk, Job, measure_trial, train_baseline
+from lrbench.sweep.needs import check_memory
+from lrbench.sweep.plan import build_skeleton
+from lrbench.sweep.pool import BACKENDS, Crew
+from lrbench.sweep.spec import SweepSpec
+from lrbench.sweep.timing import Notify
+from lrbench.timed import Environment
 
 
 def missing_trials(trials: Sequence[Trial], records: Sequence[Record], *, retry_failed: bool) -> tuple[Trial, ...]:
@@ -35,8 +36,9 @@ def run_sweep(
     environment: Environment,
     cache: Path,
     notify: Notify,
+    crew: Crew,
 ) -> Iterator[Record]:
-    """Run the accuracy trials; a trial that raises becomes a Failure and the sweep goes on.
+    """Run the accuracy trials; one that raises, takes too long or kills its process is a Failure, and the rest go on.
 
     Args:
         spec: the sweep.
@@ -45,69 +47,66 @@ def run_sweep(
         environment: of this machine.
         cache: directory for decoded images and trained weights.
         notify: told of progress.
+        crew: how many run at a time, and how long each may take; a baseline takes as long as it wants.
 
-    Raises: InputError when model or data cannot be used.
+    Raises: InputError when model, data or disk cannot be used.
     """
     if environment not in held:
         yield environment
     if not todo:
         return
     data = load_dataset(spec.data, cache=cache / "images", report=lambda *done: notify("images", *done))
-    bench = Bench(spec=spec, data=data, weights=cache / "weights", environment=environment.key, commit=read_commit())
-    known = {
-        (record.baseline, record.scheme, layer.layer)
-        for record in held
-        if isinstance(record, Spectra) and record.trial is None
-        for layer in record.layers
-    }
-    for baseline, group in groupby(sorted(todo, key=lambda trial: trial.baseline_seed), lambda trial: trial.baseline):
-        trials = list(group)
-        seed, started = trials[0].baseline_seed, time.perf_counter()
-        skeleton = build_skeleton(spec, classes=data.classes, seed=seed)
-        try:
-            follow = partial(notify, f"dense seed {seed}")
-            dense = train_dense(skeleton, baseline, bench=bench, seed=seed, notify=follow)
-        except Exception as error:  # whatever went wrong is kept as a record
-            for trial in trials:
-                yield _failure(trial, bench, error=error, stage="baseline", started=started)
-            continue
-        for trial in trials:
-            yield from _run_one(trial, dense, bench=bench, known=known, notify=notify)
-
-
-def _run_one(
-    trial: Trial, dense: Dense, *, bench: Bench, known: set[tuple[str, str, str]], notify: Notify
-) -> Iterator[Record]:
-    """The records of one trial: spectra of layers not yet `known` (which grows), and the outcome, which comes last."""
-    started, stage = time.perf_counter(), "truncate"
-
-    def follow(name: str, done: int, total: int) -> None:
-        nonlocal stage
-        stage = name
-        notify(trial.label, name, done, total)
-
-    try:
-        measurement, model = run_trial(trial, dense, bench=bench, notify=follow)
-        cut = tuple(layer.layer for layer in measurement.layers if layer.rank is not None)
-        fresh = tuple(layer for layer in cut if (dense.key, trial.scheme, layer) not in known)
-        if fresh:
-            yield dense_spectra(dense, trial.scheme, fresh)
-            known.update((dense.key, trial.scheme, layer) for layer in fresh)
-        if cut and trial.scheme == "writeback":
-            yield trained_spectra(trial, model, cut)
-        yield measurement
-    except Exception as error:  # whatever went wrong is kept as a record
-        yield _failure(trial, bench, error=error, stage=stage, started=started)
-
-
-def _failure(trial: Trial, bench: Bench, *, error: Exception, stage: str, started: float) -> Failure:
-    return Failure(
-        trial=trial,
-        environment=bench.environment,
-        commit=bench.commit,
-        started=now(),
-        stage=stage,
-        reason=f"{type(error).__name__}: {error}",
-        traceback="".join(traceback.format_exception(error)),
-        seconds=time.perf_counter() - started,
+    job = Job(
+        spec=spec,
+        trials=(),
+        cache=cache,
+        environment=environment.key,
+        commit=read_commit(),
+        threads=crew.threads(torch.get_num_threads()),
     )
+    ordered = sorted(todo, key=lambda trial: trial.baseline_seed)
+    groups = [tuple(group) for _, group in groupby(ordered, lambda trial: trial.baseline)]
+    untrained = [one for one in groups if spec.baseline.epochs and not _kept(cache, one[0])]
+    ledger = Ledger(held)
+    lost: set[str] = set()
+    skeleton = build_skeleton(spec, classes=data.classes, seed=ordered[0].baseline_seed)
+    check_memory(spec, skeleton.model, images=len(data.train), jobs=crew.jobs or 1)
+    desk = Desk(notify, data if crew.backend == "here" else None)
+    del data  # children hold their own
+    with BACKENDS[crew.backend](crew, desk) as execute:
+        for records in execute(train_baseline, [replace(job, trials=group) for group in untrained], None):
+            lost |= {record.trial.key for record in records if isinstance(record, Failure)}
+            yield from ledger.new(records)
+        jobs = [replace(job, trials=(trial,)) for trial in ordered if trial.key not in lost]
+        for records in execute(measure_trial, jobs, crew.timeout_s):
+            yield from ledger.new(records)
+
+
+def _kept(cache: Path, trial: Trial) -> bool:
+    return weights_path(cache / "weights", trial.baseline).exists()
+
+
+class Ledger:
+    """What a log holds of attempts and spectra, so that each is numbered and none is written twice."""
+
+    def __init__(self, held: Iterable[Record]) -> None:
+        """Count what is there."""
+        self._attempts: Counter[str] = Counter()
+        self._spectra: set[tuple[str, str | None, str, str]] = set()
+        for _ in self.new(held):
+            pass
+
+    def new(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The records of a job as they are to be written: spectra only of layers not there yet."""
+        for record in records:
+            if isinstance(record, Measurement | Failure):
+                self._attempts[record.trial.key] += 1
+                yield replace(record, attempt=self._attempts[record.trial.key])
+            elif isinstance(record, Spectra):
+                place = (record.baseline, record.trial, record.scheme)
+                fresh = tuple(layer for layer in record.layers if (*place, layer.layer) not in self._spectra)
+                self._spectra.update((*place, layer.layer) for layer in fresh)
+                if fresh:
+                    yield replace(record, layers=fresh)
+            else:
+                yield record

@@ -1,7 +1,8 @@
 """A sweep spec: a TOML file and command-line overrides, validated into frozen records."""
 
+import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lrbench.choices import (
     LayerSetChoice,
     LayerTableChoice,
     ModelChoice,
+    RunChoice,
     SweepChoice,
 )
 from lrbench.errors import InputError, nearest
@@ -54,6 +56,7 @@ class SweepSpec(Choice):
     layer_sets: dict[str, LayerSetChoice] = Field({"all": LayerSetChoice()}, min_length=1)
     latency: LatencyChoice = LatencyChoice()
     layer_table: LayerTableChoice = LayerTableChoice()
+    run: RunChoice = RunChoice()
 
     @model_validator(mode="after")
     def _known_layer_sets(self) -> "SweepSpec":
@@ -131,5 +134,28 @@ def _override(document: dict[str, Any], text: str) -> None:
 def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
+
+
+def flat_keys(spec: SweepSpec) -> tuple[tuple[str, str], ...]:
+    """Every key of a spec that has a say in results, with its value as JSON."""
+
+    def walk(values: Mapping[str, Any], place: str) -> Iterable[tuple[str, str]]:
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                yield from walk(value, f"{place}{name}.")
+            else:
+                yield f"{place}{name}", json.dumps(value)
+
+    return tuple(walk(spec.model_dump(mode="json", exclude={"run"}), ""))
+
+
+def differences(old: Iterable[tuple[str, str]], new: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """What changed from one spec to another, a line a key: `finetune.epochs: 2 -> 1`."""
+    before, after = dict(old), dict(new)
+    return tuple(
+        f"{key}: {before.get(key, 'unset')} -> {after.get(key, 'unset')}"
+        for key in (*before, *(key for key in after if key not in before))
+        if before.get(key) != after.get(key)
+    )

@@ -1,11 +1,12 @@
 """The stages of a sweep in their order: accuracy first, then timing alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from lrbench.records import Measurement, Planned, Record, Trial
 from lrbench.sweep.outline import outline
 from lrbench.sweep.plan import Skeleton, architecture_of
+from lrbench.sweep.pool import ALONE, Crew
 from lrbench.sweep.run import run_sweep
 from lrbench.sweep.spec import SweepSpec
 from lrbench.sweep.timing import Notify, architectures_of, bytes_of, missing_timings, run_timings
@@ -23,7 +24,8 @@ def run_stages(  # noqa: PLR0913 - what a sweep is made of
     environment: Environment,
     cache: Path,
     notify: Notify,
-) -> Iterator[Record]:
+    crew: Crew = ALONE,
+) -> Generator[Record, None, None]:
     """Run the trials to do, then time the architectures of all trials that are not yet timed on this machine.
 
     Args:
@@ -36,10 +38,11 @@ def run_stages(  # noqa: PLR0913 - what a sweep is made of
         environment: of this machine.
         cache: directory for decoded images and trained weights.
         notify: told of progress.
+        crew: how trials are run; timing is always alone.
 
     Raises: InputError when model or data cannot be used.
     """
-    yield from run_sweep(spec, todo, held=held, environment=environment, cache=cache, notify=notify)
+    yield from run_sweep(spec, todo, held=held, environment=environment, cache=cache, notify=notify, crew=crew)
     if not timed:
         return
     timings = missing_timings(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import TypeVar
 
+import torch
 from torch import nn
 
 from lrbench.learn.batches import Batching, test_batches
@@ -90,6 +91,8 @@ def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tu
         evaluate_s=evaluate_s + recalibrate_s + again_s,
         finetune_s=finetune_s,
         peak_memory_bytes=peak_memory_bytes(),
+        deterministic={batching(spec.baseline, spec.data).device.type, how.device.type} == {"cpu"},
+        threads=torch.get_num_threads(),
     )
     return measurement, model
 

@@ -247,7 +247,7 @@ def no_json(folder: Path) -> None:
     [
         (cut_mid_row, 2, "trials.csv is cut short"),
         (cut_rows, 1, "missing"),
-        (newer_schema, 2, "has schema 2, this lrbench reads 1"),
+        (newer_schema, 2, "schema must be 1, got 2: a newer lrbench wrote this"),
         (empty, 2, "it has no trials.csv"),
         (no_json, 2, "cannot be read as a record of pytest-benchmark"),
     ],

@@ -1,0 +1,140 @@
+"""Kill a small sweep with SIGKILL at random moments, resume it each time, and compare its tables with a calm run's.
+
+    python bench/study_faults.py results/faults
+
+Writes `kills.csv`, a row for each kill, and says whether each sweep ended with the tables of the uninterrupted one in
+every column but those of time and memory. Every second sweep runs its trials in two child processes. Each sweep is the
+command itself in a process of its own, forked once torch is loaded, so that kills fall into the work. Takes minutes.
+"""
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from time import perf_counter
+
+import pandas as pd
+import torch
+
+import lrbench.report.draw
+import lrbench.sweep.stage  # noqa: F401 - what the command would load, loaded once
+from lrbench.cli import app
+from lrbench.measure.environment import read_commit
+
+NET = """
+from torch import nn
+
+
+def build(num_classes=10):
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.Dropout(0.1),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, num_classes),
+    )
+"""
+SPEC = """
+model.name = "nets:build"
+data = {image_size = 8, augment = "crop-flip"}
+baseline = {epochs = 3}
+finetune = {epochs = 2}
+sweep = {schemes = ["channel", "writeback"], ranks = ["rank=2", "energy=0.5"]}
+latency.devices = []
+run.checkpoint_minutes = 0
+"""
+NOISE = ["started", "reused_weights", "truncate_s", "evaluate_s", "finetune_s", "peak_memory_bytes", "seconds"]
+TABLES = {
+    "trials": ["trial"],
+    "layers": ["trial", "layer"],
+    "epochs": ["trial", "stage", "epoch"],
+    "spectra": ["baseline", "trial", "scheme", "layer", "index"],
+}
+
+
+def read_tables(folder: Path) -> list[pd.DataFrame]:
+    """The tables of a sweep without columns of time and memory, in an order of their own."""
+    frames = [(pd.read_csv(folder / f"{name}.csv", dtype={"trial": str}), keys) for name, keys in TABLES.items()]
+    return [frame.drop(columns=NOISE, errors="ignore").sort_values(keys, ignore_index=True) for frame, keys in frames]
+
+
+def is_same(folder: Path, reference: Path) -> bool:
+    return all(one.equals(two) for one, two in zip(read_tables(folder), read_tables(reference), strict=True))
+
+
+def sweep(place: Path, name: str, *words: str) -> None:
+    """The command, silent, with a folder and a cache of its own."""
+    os.chdir(place)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    app(["sweep", "small.toml", "--out", name, "--cache", f"{name}-cache", *words])
+
+
+def start(place: Path, name: str, *words: str) -> BaseProcess:
+    process = get_context("fork").Process(target=sweep, args=(place, name, *words))
+    process.start()
+    return process
+
+
+def state(place: Path, name: str) -> dict[str, object]:
+    """What a kill left."""
+    log = place / name / "records.jsonl"
+    content = log.read_bytes() if log.exists() else b""
+    return {
+        "finished_trials": content.count(b'"kind":"trial"'),
+        "torn": bool(content) and not content.endswith(b"\n"),
+        "checkpoints": len(list((place / f"{name}-cache").rglob("*.checkpoint"))),
+    }
+
+
+def study(place: Path, kills: int) -> pd.DataFrame:
+    """Sweep after sweep, until there were enough kills."""
+    (place / "nets.py").write_text(NET)
+    (place / "small.toml").write_text(SPEC)
+    moments, rows, number, begun = random.Random(0), [], 0, perf_counter()
+    calm = start(place, "calm")
+    calm.join()
+    if calm.exitcode != 0:
+        raise SystemExit("the uninterrupted sweep failed")
+    whole_s = perf_counter() - begun
+    while len(rows) < kills:
+        number, first, code = number + 1, len(rows), None
+        name, words = f"sweep{number}", ("--jobs", "2") if number % 2 == 0 else ()
+        while code is None:
+            process, after_s = start(place, name, *words), moments.uniform(0, whole_s)
+            process.join(after_s if len(rows) < kills else None)
+            code = process.exitcode
+            if code is None:
+                process.kill()
+                process.join()
+                found = {"sweep": number, "child_processes": len(words), "after_s": after_s, **state(place, name)}
+                rows.append({"kill": len(rows) + 1, **found})
+        same = code == 0 and is_same(place / name, place / "calm")
+        rows[first:] = [{**row, "tables_equal": same} for row in rows[first:]]
+        print(f"{name}, {len(rows) - first} kills: tables equal: {same}", flush=True)
+    return pd.DataFrame(rows).assign(commit=read_commit(), uninterrupted_s=whole_s)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kills", type=int, default=50)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as place:
+        rows = study(Path(place), chosen.kills)
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(chosen.folder / "kills.csv", index=False)
+    equal = rows["tables_equal"].all()
+    print(
+        f"{len(rows)} kills in {rows['sweep'].nunique()} sweeps, {(rows['finished_trials'] > 0).sum()} of them with "
+        f"finished trials, {(rows['checkpoints'] > 0).sum()} with a checkpoint; final tables equal: {equal}"
+    )
+    sys.exit(not equal)
+
+
+if __name__ == "__main__":
+    main()

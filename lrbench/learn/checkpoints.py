@@ -1,0 +1,76 @@
+"""A training kept on disk between its epochs, so that a kill costs minutes, not hours; tensors and plain values."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from pydantic import TypeAdapter
+
+from lrbench.limits import writing
+from lrbench.records import Epoch
+
+_epochs: TypeAdapter[tuple[Epoch, ...]] = TypeAdapter(tuple[Epoch, ...])
+
+
+class Stateful(Protocol):
+    """A part of a training: model, optimizer, schedule, scaler."""
+
+    def state_dict(self) -> Any:
+        """Tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state_dict: Any, /) -> Any:
+        """Take a state back (in place)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Where a training is kept while it runs, and how many seconds lie between two of them at least."""
+
+    path: Path
+    every_s: float
+
+
+def keep_checkpoint(path: Path, parts: Mapping[str, Stateful], *, epochs: Iterable[Epoch]) -> None:
+    """Write all of a training, through a temporary name, flushed: its parts, torch's generators, its epochs so far.
+
+    Raises: InputError when the disk refuses it.
+    """
+    state = {
+        "parts": {name: part.state_dict() for name, part in parts.items()},
+        "generator": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "epochs": _epochs.dump_json(tuple(epochs)).decode(),
+    }
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with writing(path, RuntimeError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+
+
+def resume_(path: Path, parts: Mapping[str, Stateful]) -> tuple[Epoch, ...]:
+    """Take a training up where it was kept (in place, with torch's generators); nothing happens when it was not.
+
+    Returns: the epochs that lie behind it.
+
+    Raises: ValueError when the file is no checkpoint of such a training.
+    """
+    if not path.exists():
+        return ()
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(state["parts"][name])
+        torch.set_rng_state(state["generator"])
+        if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(state["cuda"])
+        return _epochs.validate_json(state["epochs"])
+    except Exception as error:  # unpickler, zip reader and each part raise their own
+        raise ValueError(f"{path} is no checkpoint to continue from, remove it to train anew: {error}") from error

@@ -1,0 +1,72 @@
+"""What the machine allows: writing, free disk, free memory. Each refusal names the place, and how much is there."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from lrbench.errors import InputError
+
+
+@contextmanager
+def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Turn what the file system refuses while `path` is written into an InputError that names it.
+
+    `errors` are those of a library that stand for the same, beside OSError.
+    """
+    refusals: tuple[type[Exception], ...] = (OSError, *errors)
+    try:
+        yield
+    except refusals as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"{path} cannot be written: {reason}. What is finished is kept; once mended, the same command continues"
+        ) from error
+
+
+def require_writable(folder: Path) -> None:
+    """Make a directory if need be, and a file in it that vanishes at once.
+
+    Raises: InputError when it cannot be written.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+
+
+def require_disk(folder: Path, size_bytes: int, *, what: str, free: Callable[[Path], int] | None = None) -> None:
+    """Raises: InputError when the file system of an existing directory has less space left than is needed."""
+    left = shutil.disk_usage(folder).free if free is None else free(folder)
+    if left < size_bytes:
+        raise InputError(
+            f"{folder} has {in_words(left)} of disk left, and {what} need about {in_words(size_bytes)}: free some, or "
+            "choose another directory"
+        )
+
+
+def require_memory(size_bytes: int, *, what: str, left: int | None = None) -> None:
+    """Raises: InputError when this machine (or container) has less memory left than is needed."""
+    left = memory_left() if left is None else left
+    if left < size_bytes:
+        raise InputError(f"{in_words(left)} of memory are left, and {what} need at least {in_words(size_bytes)}")
+
+
+def memory_left() -> int:
+    """Bytes that may still be taken, by the machine and by its container (cgroup 2)."""
+    left = psutil.virtual_memory().available
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
+        left = min(left, int(limit.read_text()) - int(used.read_text()))
+    return left
+
+
+def in_words(size_bytes: float) -> str:
+    """`1.5 GB`: decimal units, two figures and more."""
+    for unit in ("bytes", "kB", "MB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.3g} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:,.1f} GB"
