@@ -92,6 +92,8 @@ def failure(planned: Trial, reason: str = "DivergedError: loss became nan") -> F
     )
 
 
+EVIL = "</script><script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)>'\"&{{ 7 * 7 }}"
+
 SETTING = Setting(device="cpu", batch_size=1, threads=1, memory_format="contiguous")
 
 
@@ -167,6 +169,21 @@ def sweep() -> list[Record]:
         made.append(measurement(planned, macs=30 + 8 * number, correct=70 + (7 * number) % 20, arch=key))
         names[key] = 0.4 + 0.07 * number
     return [*made, failure(trial("f", rank_rule="rank=99")), spectra(), spectra("t0"), session(names, noise=0.02)]
+
+
+def hostile() -> list[Record]:
+    """A sweep in which every text that a user or a crash can choose is hostile."""
+    log = [
+        replace(record, trial=replace(record.trial, layer_set=EVIL, rank_rule=EVIL, data=EVIL, model=EVIL))
+        if isinstance(record, Measurement | Failure)
+        else record
+        for record in sweep()
+    ]
+    layers = (layer(EVIL), layer("fc", rank=None, reason=EVIL))
+    return [
+        *(replace(one, layers=layers) if isinstance(one, Measurement) else one for one in log),
+        failure(trial("g", scheme=EVIL), EVIL),
+    ]
 
 
 def folder_of(path: Path, records: list[Record]) -> Path:

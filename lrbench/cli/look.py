@@ -1,5 +1,10 @@
 """Commands that read a results folder; none of them needs torch."""
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from lrbench.cli.shared import Folder, app, draw, exit_codes, say
 
 
@@ -23,3 +28,27 @@ def table_(folder: Folder) -> None:
         from lrbench.report.summary import all_trials, markdown
 
         say(markdown(all_trials(folder)))
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="results folders; several are overlaid", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="HTML file", show_default="report.html in the folder, comparison.html in the first of several"
+        ),
+    ] = None,
+) -> None:
+    """Write one HTML file that opens offline: summary in words, charts, trials, noise, and how to run it again.
+
+    Several folders (two machines, two commits, two methods) are laid over one another, each by its own dense model.
+
+    Example: `lrbench report results/digits`, `lrbench report results/before results/after --out change.html`
+    """
+    with exit_codes():
+        from lrbench.report.page import write_report
+
+        name = "report.html" if len(folders) == 1 else "comparison.html"
+        target = write_report(folders, out or folders[0] / name)
+        say(f"{target} ({target.stat().st_size / 1e6:.1f} MB): open it in a browser")

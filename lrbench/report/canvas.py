@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+
+from lrbench.report.palette import assign_colours
 
 mpl.use("agg")
 mpl.rcParams["svg.hashsalt"] = "lrbench"  # the same picture gives the same file
@@ -25,10 +28,7 @@ def canvas(columns: int = 1, rows: int = 1, *, height: float = HEIGHT) -> tuple[
 
 def colours_of(names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
     """A colour-blind-safe colour for each name, the same for the same names."""
-    known = ["channel", "spatial", "channel output", "writeback", "channel sequential", "linear", "tucker2", "weight"]
-    order = known + sorted(set(names) - set(known))
-    palette = sns.color_palette("colorblind", max(10, len(order)))
-    return {name: palette[i] for i, name in enumerate(order)}
+    return {name: to_rgb(colour) for name, colour in assign_colours(names).items()}
 
 
 def markers_of(names: Sequence[str]) -> dict[str, str]:

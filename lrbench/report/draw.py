@@ -13,6 +13,9 @@ from lrbench.report.figures import pareto_figure, spectra_figure, stages_figure
 from lrbench.report.frame import done_trials, load_table, timed_architectures, with_latency
 from lrbench.report.latency import SETTING, additivity, breakeven, describe, latency_ratios, layer_ratios
 from lrbench.report.latency_figures import additivity_figure, heat_figure, layer_figure, macs_latency_figure
+from lrbench.report.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
+from lrbench.report.standing import standings
+from lrbench.report.study_figures import curves_figure, error_figure, hypervolume_figure, scores_figure
 from lrbench.store import write_table
 
 Drawing = Callable[[], Figure]
@@ -21,13 +24,18 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def figure_tables(folder: Path) -> Tables:
-    """The tables behind the figures of latency, by file name.
+    """The tables behind the figures, by file name.
 
     Raises: InputError when the folder holds no readable tables.
     """
     models = latency_ratios(load_table(folder, "latency"))
     layers = layer_ratios(load_table(folder, "layer_latency"))
+    done = done_trials(load_table(folder, "trials"))
     return {
+        "standings": standings(done, models),
+        "score_correlations": score_correlations(done, load_table(folder, "layers")),
+        "hypervolumes": hypervolumes(done),
+        "truncation_errors": truncation_errors(load_table(folder, "spectra")),
         "latency_ratios": models,
         "layer_latency_ratios": layers,
         "layer_breakeven": breakeven(layers),
@@ -49,6 +57,7 @@ def drawings(folder: Path, tables: Tables) -> Drawings:
         yield from _accuracy(trials, load_table(folder, "spectra"))
         timed = with_latency(done_trials(trials), tables["latency_ratios"])
         yield from _by_setting(timed, "accuracy_latency", _latency_figure)
+        yield from _study(tables, learning_curves(load_table(folder, "epochs"), done_trials(trials)))
     models = timed_architectures(folder)
     cut = set(models.loc[models["scheme"] != "dense", "architecture"])
     if cut:
@@ -69,6 +78,14 @@ def _accuracy(trials: pd.DataFrame, spectra: pd.DataFrame) -> Drawings:
         yield f"accuracy_{cost}", partial(pareto_figure, points, cost=cost, label=label, unit="", title=title)
     yield "accuracy_stages", partial(stages_figure, points)
     yield "spectra", partial(spectra_figure, spectra)
+
+
+def _study(tables: Tables, curves: pd.DataFrame) -> Drawings:
+    frames = {name: tables[name] for name in ("truncation_errors", "score_correlations", "hypervolumes")}
+    draws = (error_figure, scores_figure, hypervolume_figure, curves_figure)
+    for (name, frame), draw in zip((*frames.items(), ("learning_curves", curves)), draws, strict=True):
+        if not frame.empty:
+            yield name, partial(draw, frame)
 
 
 def _by_setting(
@@ -106,7 +123,7 @@ def _latency_figure(group: pd.DataFrame, *, title: str) -> Figure:
 
 
 def draw_figures(folder: Path) -> list[Path]:
-    """Draw every figure into `figures/` of a results folder, and write the tables behind those of latency.
+    """Draw every figure into `figures/` of a results folder, and write the tables behind them.
 
     Returns: the PNG files.
 

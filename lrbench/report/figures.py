@@ -6,15 +6,19 @@ import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from lrbench.report.canvas import canvas, colours_of, markers_of, say_empty
-from lrbench.report.frame import pareto
+from lrbench.report.standing import DOMINATED, FRONT, RIVALS, TIED, with_standing
+
+STANDINGS = {FRONT: ("black", 1.6, 1.0), TIED: ("0.45", 1.0, 0.75), DOMINATED: ("white", 0.5, 0.35)}
+"""Edge colour, edge width and opacity of a point."""
 
 
 def pareto_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, title: str) -> Figure:
-    """Finetuned accuracy against a cost: every trial, the dense control, and the Pareto front of them all.
+    """Finetuned accuracy against a cost: every trial as it stands, the dense control, and the Pareto front of them all.
 
     Args:
         points: finished trials with the interval of their accuracy; `cost_low` and `cost_high`, when there, are drawn.
@@ -33,22 +37,24 @@ def pareto_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, tit
     dense = points[points["scheme"] == "dense"]
     trials = points[points["scheme"] != "dense"]
     colours, markers = colours_of(list(trials["method"])), markers_of(list(trials["layer_set"]))
-    front = pareto(points, cost=cost, value="accuracy_finetuned")
-    axis.step(front[cost], front["accuracy_finetuned"], where="post", color="0.55", lw=1.4, zorder=1)
-    on_front = set(front["trial"])
-    for (method, layer_set), group in trials.groupby(["method", "layer_set"]):
-        colour = colours[str(method)]
+    stood = with_standing(points, cost=cost)
+    for _, front in stood[stood["on_front"]].sort_values([cost, "accuracy_finetuned"]).groupby(RIVALS):
+        axis.step(front[cost], front["accuracy_finetuned"], where="post", color="0.55", lw=1.4, zorder=1)
+    for x in dense[cost].iloc[:1]:
+        axis.axvline(x, color="0.2", ls="--", lw=1.0, zorder=1)
+    for (method, layer_set, standing), group in stood[stood["scheme"] != "dense"].groupby(
+        ["method", "layer_set", "standing"]
+    ):
+        edge, width, alpha = STANDINGS[str(standing)]
+        colour = to_rgba(colours[str(method)], alpha)
         fit = group["fit"] if "fit" in group else [True] * len(group)
-        edge = [
-            "black" if trial in on_front else "white" if good else colour
-            for trial, good in zip(group["trial"], fit, strict=True)
-        ]
         axis.scatter(
             group[cost],
             group["accuracy_finetuned"],
             facecolors=[colour if good else "white" for good in fit],
             marker=markers[str(layer_set)],
-            edgecolors=edge,
+            edgecolors=[edge if good or standing == FRONT else colour for good in fit],
+            linewidths=width,
             s=64,
             zorder=3,
         )
@@ -86,7 +92,12 @@ def _key(axis: Axes, *, methods: Sequence[str], layer_sets: Sequence[str]) -> No
     ]
     handles += [
         line([], [], color="black", marker="*", ls="", ms=12, label="dense control"),
+        line([], [], color="0.2", ls="--", lw=1.0, label="cost of dense"),
         line([], [], color="0.55", lw=1.4, label="Pareto front"),
+        *(
+            line([], [], marker="o", ls="", ms=8, mfc=to_rgba("0.6", alpha), mec=edge, mew=width, label=name)
+            for name, (edge, width, alpha) in STANDINGS.items()
+        ),
     ]
     axis.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
 

@@ -9,16 +9,13 @@ import pandas as pd
 
 from lrbench.report.frame import done_trials, load_table, pareto, timed_architectures
 from lrbench.report.latency import INTERVAL, SETTING, breakeven, describe, latency_ratios, layer_ratios
+from lrbench.report.standing import RIVALS
 
 COLUMNS = (
     *("data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
     *("#latency ratio, 99 %", "#truncated", "#re-estimated", "#finetuned", "#rank after training"),
 )
 """Headings; those that start with `#` stand over numbers."""
-
-
-RIVALS = ["model", "data", "image_size", "baseline_epochs", "finetune_epochs"]
-"""What trials must share to be compared."""
 
 
 def all_trials(folder: Path) -> pd.DataFrame:

@@ -12,6 +12,8 @@ from PIL import Image
 from lrbench.report.draw import draw_figures, figure_tables
 from lrbench.report.figures import pareto_figure
 from lrbench.report.frame import done_trials
+from lrbench.report.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
+from lrbench.report.study_figures import curves_figure, error_figure, hypervolume_figure, scores_figure
 from lrbench.tables import build_tables
 
 DENSE = samples.trial("d", scheme="dense", layer_set="none", rank_rule="none")
@@ -26,14 +28,14 @@ LOGS = {
     "unfit": [samples.measurement(samples.trial()), samples.session({"a0": 0.5}, control_within=1e-9)],
 }
 FIGURES = {
-    "many": 6,
-    "one": 4,
-    "dense only": 5,
+    "many": 10,
+    "one": 6,
+    "dense only": 6,
     "none": 0,
     "failed": 4,
-    "two machines": 8,
-    "layers": 9,
-    "unfit": 6,
+    "two machines": 12,
+    "layers": 13,
+    "unfit": 8,
 }
 
 
@@ -58,18 +60,34 @@ def test_every_finished_trial_and_the_front_are_on_the_chart() -> None:
     drawn = sum(len(found.get_offsets()) for found in dots)
     assert drawn == len(points) == 9
     labels = {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
-    assert labels == {"channel", "spatial", "layers: early", "layers: late", "dense control", "Pareto front"}
+    assert labels == {
+        *("channel", "spatial", "layers: early", "layers: late", "dense control", "Pareto front"),
+        *("cost of dense", "front", "tied", "dominated"),
+    }
 
 
-def test_plots_need_no_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "says"), [("plots", "10 figures in"), ("report", "report.html")])
+def test_plots_and_reports_need_no_torch(command: str, says: str, tmp_path: Path) -> None:
     samples.folder_of(tmp_path, samples.sweep())
     (tmp_path / "records.jsonl").unlink()  # the tables alone must do
     code = (
         "import sys; from typer.testing import CliRunner; from lrbench.cli import app; "
-        f"result = CliRunner().invoke(app, ['plots', {str(tmp_path)!r}]); print(result.output); "
+        f"result = CliRunner().invoke(app, [{command!r}, {str(tmp_path)!r}]); print(result.output); "
         "heavy = {'torch', 'torchvision', 'fvcore'} & set(sys.modules); "
         "sys.exit(result.exit_code or len(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 figures in" in done.stdout
+    assert says in done.stdout.replace("\n", "")
+
+
+def test_figures_of_a_study_say_when_there_is_nothing_to_draw() -> None:
+    made = {name: table.infer_objects() for name, table in build_tables([]).items()}
+    done = done_trials(made["trials"])
+    for figure in (
+        error_figure(truncation_errors(made["spectra"])),
+        curves_figure(learning_curves(made["epochs"], done)),
+        scores_figure(score_correlations(done, made["layers"])),
+        hypervolume_figure(hypervolumes(done)),
+    ):
+        assert len(figure.axes[0].texts) == 1

@@ -1,0 +1,187 @@
+"""The page: valid, self-contained, true to the tables, and deaf to what names try."""
+
+import base64
+import hashlib
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import samples
+
+from lrbench.errors import InputError
+from lrbench.report.details import LAYERS
+from lrbench.report.overlay import label_folders
+from lrbench.report.page import embed, write_report
+
+
+class Page(HTMLParser):
+    """Elements with their attributes and texts, in the order of the page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None], list[str]]] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs), []))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.elements.append(("", {}, []))  # what follows is no text of the element that ended
+
+    def handle_data(self, data: str) -> None:
+        if self.elements:
+            self.elements[-1][2].append(data)
+
+    def texts(self, tag: str) -> list[str]:
+        return ["".join(words) for name, _, words in self.elements if name == tag]
+
+    def data(self) -> Any:
+        (found,) = ["".join(words) for _, attributes, words in self.elements if attributes.get("id") == "data"]
+        return json.loads(found)
+
+
+def page_of(target: Path, *logs: list[samples.Record]) -> Page:
+    folders = [samples.folder_of(target / f"run{i}", log) for i, log in enumerate(logs)]
+    return Page(write_report(folders, target / "page.html"))
+
+
+def test_the_data_are_those_of_the_tables(tmp_path: Path) -> None:
+    data = page_of(tmp_path, samples.sweep()).data()
+    trials, layers, epochs = (pd.read_csv(tmp_path / f"run0/{name}.csv") for name in ("trials", "layers", "epochs"))
+    done = trials[trials["state"] == "done"].reset_index(drop=True)
+    held = pd.DataFrame(data["trials"], columns=data["columns"]["trial"])
+    assert len(done) == len(held) == len(data["hovers"]) == len(data["titles"]) == 9
+    shared = [name for name in held.columns if name != "folder"]
+    assert set(trials.columns) - set(shared) == {"schema", "state", "reason"}
+    pd.testing.assert_frame_equal(held[shared].astype(done[shared].dtypes), done[shared])
+    for number, trial in enumerate(done["trial"]):
+        for name, table in (("layers", layers), ("epochs", epochs)):
+            rows = pd.DataFrame(data[name][number], columns=data["columns"][name])
+            mine = table.loc[table["trial"] == trial, rows.columns].reset_index(drop=True)
+            pd.testing.assert_frame_equal(rows.astype(mine.dtypes), mine)
+    for chart, cost in zip(data["charts"], ("macs", "params"), strict=False):
+        points = [trace for trace in chart["data"] if "ids" in trace]
+        drawn = {i: (x, y) for trace in points for i, x, y in zip(trace["ids"], trace["x"], trace["y"], strict=True)}
+        assert drawn == {str(i): (done[cost][i], done["accuracy_finetuned"][i]) for i in range(9)}
+
+
+def test_every_trial_is_a_row_and_every_failure_has_its_reason(tmp_path: Path) -> None:
+    page = page_of(tmp_path, samples.sweep())
+    numbers = [attributes["data-number"] for tag, attributes, _ in page.elements if tag == "tr" and attributes]
+    assert numbers == [str(i) for i in range(9)]
+    assert "finetune: DivergedError: loss became nan" in page.texts("td")
+    assert "not in layer set early" in page.texts("td")
+
+
+def test_the_summary_names_the_fastest_within_a_point_and_its_ties(tmp_path: Path) -> None:
+    log = [
+        samples.measurement(
+            samples.trial("d", scheme="dense", layer_set="none", rank_rule="none"), macs=100, arch="dense"
+        ),
+        *(
+            samples.measurement(samples.trial(name, rank_rule=f"rank={name[1:]}"), correct=correct, macs=50, arch=name)
+            for name, correct in (("a1", 60), ("a2", 80), ("a3", 79), ("a4", 80))
+        ),
+        samples.session({"a1": 0.2, "a2": 0.5, "a3": 0.501, "a4": 0.9}, rounds=100, noise=0.02),
+    ]
+    words = " ".join(page_of(tmp_path, log).texts("li"))
+    assert "Of 4 factorized trials 3 measured within 1 point of it, 0 of them surely (95 % interval)." in words
+    assert "fastest within 1 point is channel, layers early, rank=2, seed 0" in words
+    assert "Tied with it in latency: channel, layers early, rank=3, seed 0." in words
+    assert "a speed-up of 1.98 (" in words
+
+
+def test_names_run_no_script_and_load_nothing(tmp_path: Path) -> None:
+    page = page_of(tmp_path, samples.hostile(), samples.sweep())
+    scripts = [words for tag, _, words in page.elements if tag == "script"]
+    assert len(scripts) == 3, "the data, plotly, the page's own"
+    tags = {tag for tag, _, _ in page.elements}
+    assert not tags & {"img", "iframe", "object", "embed", "link", "svg", "base"}
+    for tag, attributes, _ in page.elements:
+        assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
+        assert "src" not in attributes
+        assert attributes.get("href", "#").startswith("#")
+    assert samples.EVIL in page.texts("td"), "shown as it is"
+    data = page.data()
+    assert samples.EVIL in [row[data["columns"]["trial"].index("layer_set")] for row in data["trials"]]
+    plotly_reads = [*data["hovers"], *(t.get("name", "") for chart in data["charts"] for t in chart["data"])]
+    assert not [text for text in plotly_reads if "<img" in text or "<script" in text]
+
+
+def test_the_browser_is_told_to_run_the_pages_scripts_only(tmp_path: Path) -> None:
+    page = page_of(tmp_path, samples.sweep())
+    (policy,) = [a["content"] for _, a, _ in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
+    (allowed,) = [part for part in policy.split("; ") if part.startswith("script-src")]
+    scripts = ["".join(words) for tag, a, words in page.elements if tag == "script" and a.get("type") is None]
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    assert allowed == "script-src " + " ".join(f"'sha256-{digest}'" for digest in digests)
+
+
+def test_embedded_json_reads_back_and_cannot_end_its_element() -> None:
+    held = {"a": [samples.EVIL, "<!--", "\u2028", 1.5, None, True]}
+    text = embed(held)
+    assert "<" not in text
+    assert json.loads(text) == held
+
+
+def test_the_same_tables_give_the_same_page(tmp_path: Path) -> None:
+    folder = samples.folder_of(tmp_path / "run", samples.sweep())
+    a, b = (write_report([folder], tmp_path / name).read_bytes() for name in ("a.html", "b.html"))
+    assert a == b
+
+
+def test_folders_overlay_by_name_and_environments_are_named(tmp_path: Path) -> None:
+    names = {f"a{i}": 0.3 + 0.05 * i for i in range(8)}
+    other = [one for one in samples.sweep() if not isinstance(one, samples.Session)]
+    page = page_of(tmp_path, samples.sweep(), [*other, samples.session(names, environment="e1")])
+    charts = page.data()["charts"]
+    assert len(charts) == 3
+    assert {trace["name"].split(",")[0] for trace in charts[0]["data"] if "ids" in trace} == {"run0", "run1"}
+    latency = {trace["name"].split(",")[0] for trace in charts[2]["data"] if "ids" in trace}
+    assert latency == {"run0 environment e0", "run1 environment e1"}
+    assert sum(len(trace["ids"]) for trace in charts[2]["data"] if "ids" in trace) == 9 + 9
+    assert "e0, e1" in " ".join(page.texts("span"))
+    assert [row[-1] for row in page.data()["trials"]] == ["run0"] * 9 + ["run1"] * 9
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        [],
+        [samples.failure(samples.trial())],
+        [samples.measurement(samples.trial())],
+        [samples.measurement(samples.trial()), samples.session({"a0": 0.5}, rounds=1)],
+        [samples.measurement(samples.trial("d", scheme="dense")), samples.session({})],
+        [samples.session({"a0": 0.5})],
+    ],
+    ids=["nothing", "a failure", "no control", "one round", "dense only", "timings only"],
+)
+def test_little_is_a_page_too(log: list[samples.Record], tmp_path: Path) -> None:
+    page = page_of(tmp_path, log)
+    assert page.texts("h2")[:3] == ["Summary", "Charts", "Trials"]
+    assert page.data()["columns"]["layers"] == list(LAYERS)
+
+
+def test_labels_are_the_shortest_ends_that_differ() -> None:
+    assert label_folders([Path("results/a"), Path("results/b")]) == ("a", "b")
+    assert label_folders([Path("old/digits"), Path("new/digits")]) == ("old/digits", "new/digits")
+    with pytest.raises(InputError, match="results/a is named twice"):
+        label_folders([Path("results/a"), Path("x/../results/a")])
+
+
+def test_the_command_writes_beside_the_tables_and_says_where(tmp_path: Path, lrbench) -> None:
+    first, second = (samples.folder_of(tmp_path / name, samples.sweep()) for name in ("one", "two"))
+    result = lrbench("report", first)
+    assert result.exit_code == 0, result.output
+    assert "report.html" in result.output
+    assert lrbench("report", first, second).exit_code == 0
+    assert sorted(path.name for path in first.glob("*.html")) == ["comparison.html", "report.html"]
+    wrong = lrbench("report", tmp_path)
+    assert (wrong.exit_code, "is no results folder" in wrong.output) == (2, True)
+    blocked = lrbench("report", first, "--out", first / "trials.csv" / "x.html")
+    assert (blocked.exit_code, "cannot be written" in blocked.output) == (2, True)

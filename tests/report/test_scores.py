@@ -1,0 +1,115 @@
+"""Correlations, hypervolumes and truncation errors against independent oracles."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import samples
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+
+from lrbench.records import Epoch
+from lrbench.report.frame import done_trials
+from lrbench.report.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
+from lrbench.tables import build_tables
+
+STUDY = Path(__file__).parents[2] / "results" / "truncation"
+
+
+def tables(log: list[samples.Record]) -> dict[str, pd.DataFrame]:
+    return {name: table.infer_objects() for name, table in build_tables(log).items()}
+
+
+def scored(values: list[tuple[float, int]]) -> pd.DataFrame:
+    """Correlations of trials whose cut layer lost this much of its weight, and which answered so many right."""
+    log = [
+        replace(
+            samples.measurement(samples.trial(f"t{i}"), correct=correct),
+            layers=(samples.layer(weight_error=error, energy=1 - error**2),),
+        )
+        for i, (error, correct) in enumerate(values)
+    ]
+    made = tables(log)
+    return score_correlations(done_trials(made["trials"]), made["layers"]).set_index("score")
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 100)), min_size=5, max_size=20))
+def test_rho_is_scipys(values: list[tuple[float, int]]) -> None:
+    errors, correct = zip(*values, strict=True)
+    found = scored(values)
+    if len(set(errors)) == 1 or len(set(correct)) == 1:
+        assert "weight_error" not in found.index
+        return
+    row = found.loc["weight_error"]
+    assert row["rho"] == pytest.approx(spearmanr(errors, correct).statistic, abs=1e-12)
+    assert -1 - 1e-9 <= row["rho_low"] <= row["rho_high"] <= 1 + 1e-9
+
+
+def test_what_orders_perfectly_has_no_spread_and_more_trials_narrow_the_interval() -> None:
+    found = scored([(0.1 * i, 90 - i) for i in range(8)])
+    assert found.loc["weight_error", ["rho", "rho_low", "rho_high"]].tolist() == pytest.approx([-1, -1, -1])
+    assert found.loc["energy", "rho"] == pytest.approx(1)
+    assert not {"mac_ratio", "accuracy_truncated", "accuracy_recalibrated"} & set(found.index), "constant or missing"
+    values = [(0.1 * i, (7 * i) % 10) for i in range(8)]
+    few, many = (scored(values * times).loc["weight_error"] for times in (1, 9))
+    assert few["rho"] == pytest.approx(many["rho"])
+    assert many["rho_high"] - many["rho_low"] < (few["rho_high"] - few["rho_low"]) / 2
+
+
+def test_what_was_not_finetuned_predicts_nothing() -> None:
+    log = [samples.measurement(samples.trial(f"t{i}", finetune_epochs=0), macs=i, correct=i) for i in range(9)]
+    made = tables(log)
+    assert score_correlations(done_trials(made["trials"]), made["layers"]).empty
+
+
+@given(st.lists(st.tuples(st.integers(1, 130), st.integers(0, 100)), min_size=1, max_size=15))
+def test_a_hypervolume_is_the_area_under_the_stairs(points: list[tuple[int, int]]) -> None:
+    log = [
+        samples.measurement(samples.trial(f"t{i}"), macs=macs, correct=correct)
+        for i, (macs, correct) in enumerate(points)
+    ]
+    found = hypervolumes(done_trials(tables(log)["trials"]))
+    best = [max([c for m, c in points if m <= step], default=0) for step in range(100)]  # at each hundredth of MACs
+    assert found["hypervolume"].tolist() == pytest.approx([sum(best) / 100**2] * 2)
+    assert set(found["cost"]) == {"macs", "params"}
+
+
+def test_the_dense_model_has_no_hypervolume() -> None:
+    assert hypervolumes(done_trials(tables(samples.sweep()[:1])["trials"])).empty
+
+
+@given(st.integers(2, 9), st.integers(2, 9), st.integers(0, 2**32 - 1))
+def test_a_truncation_error_is_the_norm_of_what_numpy_drops(height: int, width: int, seed: int) -> None:
+    matrix = np.random.default_rng(seed).normal(size=(height, width))
+    u, values, v = np.linalg.svd(matrix, full_matrices=False)
+    rows = {"baseline": "b", "trial": None, "scheme": "channel", "layer": "conv", "index": range(1, len(values) + 1)}
+    found = truncation_errors(pd.DataFrame({**rows, "singular_value": values}))
+    assert found["rank"].tolist() == [r for r in (1, 2, 4, 8) if r < len(values)]
+    for rank, error in zip(found["rank"], found["weight_error"], strict=True):
+        cut = (u[:, :rank] * values[:rank]) @ v[:rank]
+        assert error == pytest.approx(np.linalg.norm(matrix - cut) / np.linalg.norm(matrix))
+
+
+def test_a_truncation_error_is_what_a_real_study_measured_on_the_weights() -> None:
+    trials, layers = (pd.read_csv(STUDY / f"{name}.csv") for name in ("trials", "layers"))
+    errors = truncation_errors(pd.read_csv(STUDY / "spectra.csv", dtype={"trial": str}))
+    plain = (
+        layers[layers["truncation"] == "plain"].drop(columns="scheme").merge(trials[["trial", "baseline", "scheme"]])
+    )
+    both = plain.merge(errors, on=["baseline", "scheme", "layer", "rank"], suffixes=("", "_spectrum"))
+    assert len(both) >= 4
+    assert both["weight_error_spectrum"].to_numpy() == pytest.approx(both["weight_error"].to_numpy(), rel=1e-4)
+
+
+def test_the_epochs_of_a_shared_baseline_are_one_curve() -> None:
+    run = [Epoch(stage="baseline", epoch=i, loss=1, accuracy=0.5, learning_rate=0.1, seconds=1) for i in (1, 2)]
+    log = [samples.measurement(samples.trial(key)) for key in ("t0", "t1")]
+    made = tables([replace(one, epochs=(*run, *one.epochs)) for one in log])
+    curves = learning_curves(made["epochs"], done_trials(made["trials"]))
+    assert curves.groupby(["stage", "method"]).size().to_dict() == {
+        ("baseline", "dense"): 2,
+        ("finetune", "channel"): 2,
+    }
