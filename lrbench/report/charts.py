@@ -56,7 +56,7 @@ def _latency_charts(overlay: Overlay, points: pd.DataFrame, subject: str) -> Ite
         stood = _stood(group.assign(series=series), "ratio", ["folder", "environment"])
         yield Chart(
             title=f"Accuracy against latency: {subject}, {describe(zip(AXES, key, strict=True))}",
-            note=f"Two environments or more ({', '.join(machines)}), each over its own dense model." if several else "",
+            note=f"Several environments ({', '.join(machines)}), each over its own dense model." if several else "",
             figure=draw(stood, axis),
         )
 

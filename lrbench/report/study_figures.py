@@ -105,6 +105,7 @@ def hypervolume_figure(volumes: pd.DataFrame) -> Figure:
     for cost, marker in (("macs", "o"), ("params", "s")):
         group = named[named["cost"] == cost]
         axis.plot(group["hypervolume"], group["name"], marker, mfc="none", label=cost.replace("macs", "MACs"))
+    axis.margins(y=0.3)
     axis.invert_yaxis()
     axis.legend(loc="best", fontsize=9)
     return figure

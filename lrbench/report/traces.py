@@ -133,7 +133,7 @@ def _layout(points: pd.DataFrame, axis: Axis) -> Plotly:
     line = {"type": "line", "x0": dense, "x1": dense, "yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
     label = {"x": dense, "yref": "paper", "y": 0, "yanchor": "bottom", "xanchor": "left", "showarrow": False}
     return {
-        "xaxis": {"title": {"text": axis.label}, "tickformat": axis.ticks},
+        "xaxis": {"title": {"text": axis.label, "standoff": 4}, "tickformat": axis.ticks},
         "yaxis": {"title": {"text": "test accuracy after finetuning"}, "tickformat": "~%"},
         "shapes": [{**line, "line": {"color": "@muted", "width": 1, "dash": "dash"}}],
         "annotations": [{**label, "text": "cost of dense", "textangle": -90, "font": {"color": "@muted", "size": 11}}],

@@ -21,7 +21,7 @@ function layout(own) {
     ...own,
     paper_bgcolor: "@paper", plot_bgcolor: "@paper", font: { color: "@ink", size: 12 }, hovermode: "closest",
     hoverlabel: { bgcolor: "@soft", bordercolor: "@muted", font: { color: "@ink" }, align: "left", namelength: 0 },
-    margin: { l: 60, r: 12, t: 24, b: 48 }, legend: { orientation: "h", y: -0.22, font: { size: 11 } },
+    margin: { l: 60, r: 12, t: 24, b: 48 }, legend: { orientation: "h", y: -0.2, yanchor: "top", font: { size: 11 } },
     xaxis: { ...axis, ...own.xaxis }, yaxis: { ...axis, ...own.yaxis },
   });
 }
