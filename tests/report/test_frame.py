@@ -98,7 +98,10 @@ def test_a_folder_without_timings_has_a_table(tmp_path: Path) -> None:
         (lambda p: p.write_text(""), "cannot be read as a table"),
         (lambda p: p.write_bytes(b"\xff\xfe\x00"), "cannot be read as a table|lacks the columns"),
         (lambda p: p.write_text("schema,trial\n1,a\n"), "lacks the columns state, reason"),
-        (lambda p: p.write_text(p.read_text().replace("\n1,", "\n9,")), "schema must be 1, got 9: a newer lrbench wrote this"),
+        (
+            lambda p: p.write_text(p.read_text().replace("\n1,", "\n9,")),
+            "schema must be 1, got 9: a newer lrbench wrote this",
+        ),
     ],
 )
 def test_a_table_that_is_none_is_named(damage, message: str, tmp_path: Path) -> None:
