@@ -32,8 +32,8 @@ plots: $(READY) ## draw the figures of OUT again, from its tables
 plan: $(READY) ## show the trials of SPEC without running them
 	$(BIN)/lrbench plan $(SPEC) $(foreach pair,$(SET),--set $(pair))
 
-test: $(READY) ## run the tests
-	$(BIN)/pytest
+test: $(READY) ## run the tests, one process a core
+	$(BIN)/pytest --numprocesses auto -p no:benchmark
 
 check: $(READY) ## format, lint, types, floors and tests: what CI runs
 	$(BIN)/ruff format --check .

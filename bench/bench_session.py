@@ -1,6 +1,7 @@
 """What a timing session costs beside the calls that it times."""
 
 from collections.abc import Callable
+from statistics import median
 from time import perf_counter
 
 import pytest
@@ -20,22 +21,32 @@ def spin() -> None:
 
 
 def session(rounds: int) -> float:
-    """Run a session of models that only wait; give its seconds beyond the calls, as a share of the calls."""
-    blocks: list[Block] = [clocked(spin) for _ in range(MODELS)]
+    """Run a session of models that only wait; give its seconds beyond their calls, as a share of the calls."""
+    spent = []
+
+    def counted(block: Block) -> Block:
+        def run(calls: int) -> tuple[float, float]:
+            started = perf_counter()
+            found = block(calls)
+            spent.append(perf_counter() - started)
+            return found
+
+        return run
+
+    blocks = [counted(clocked(spin)) for _ in range(MODELS)]
     choice = LatencyChoice(rounds=rounds, warmup_s=0.0, precision=1e-9, limit_s=1e9, block_s=CALL_S / 2)
     started = perf_counter()
-    timed = time_side_by_side(blocks, choice)
-    whole = perf_counter() - started
-    inside = sum(timed.first_wall_s) + sum(timed.warmup_s) + sum(sum(one.wall_s) for one in timed.rounds)
-    return whole / inside - 1
+    time_side_by_side(blocks, choice)
+    return (perf_counter() - started) / sum(spent) - 1
 
 
 @pytest.mark.benchmark(group="bookkeeping of a timing session of 10 models, 1 ms a call")
 def bench_session(benchmark: BenchmarkFixture, describe: Callable[..., None]) -> None:
     shares = []
     benchmark.pedantic(lambda: shares.append(session(200)), rounds=5)
-    describe("session of ten models")
-    benchmark.extra_info["bookkeeping_share"] = sorted(shares)[len(shares) // 2]
+    describe("session of ten models")  # its warm-up calls, and those in fresh memory, come on top
+    benchmark.extra_info["bookkeeping_share"] = median(shares)
+    assert median(shares) < 0.05, "more than 5 % of the calls"
 
 
 @pytest.mark.benchmark(group="bookkeeping of a timing session of 10 models, 1 ms a call")
