@@ -23,13 +23,13 @@ from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_b
 from lrbench.measure.settings import settings
 from lrbench.statistics import Ratio, is_fit, ratio_of
 from lrbench.sweep.plan import prepare_sweep
+from lrbench.sweep.processes import in_fresh_process
 from lrbench.sweep.spec import make_spec
 from lrbench.sweep.stage import plan_architectures
 from lrbench.sweep.timing import (
     Job,
     build_untrained,
     control_ratio,
-    in_fresh_process,
     layout_log_ratios,
     renew_all,
     time_models,

@@ -12,8 +12,9 @@ from lrbench.measure.environment import read_environment, read_watch, usable_cpu
 from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
 from lrbench.measure.settings import settings
 from lrbench.statistics import Ratio, is_fit, log_ratios
+from lrbench.sweep.processes import alone
 from lrbench.sweep.spec import SweepSpec
-from lrbench.sweep.timing import alone, build_untrained, control_ratio, renew_all
+from lrbench.sweep.timing import build_untrained, control_ratio, renew_all
 from lrbench.timed import CONTROL, DENSE, Environment, Setting, Timed
 
 ROUNDS = 100

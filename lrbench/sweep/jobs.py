@@ -15,8 +15,8 @@ from lrbench.measure.environment import now
 from lrbench.records import Failure, Fault, Record, Trial
 from lrbench.sweep.dense import Bench, Dense, train_dense
 from lrbench.sweep.plan import build_skeleton
+from lrbench.sweep.processes import Notify
 from lrbench.sweep.spec import SweepSpec
-from lrbench.sweep.timing import Notify
 from lrbench.sweep.trial import dense_spectra, run_trial, trained_spectra
 
 

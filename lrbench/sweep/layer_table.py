@@ -18,8 +18,9 @@ from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_b
 from lrbench.measure.settings import settings
 from lrbench.records import Record
 from lrbench.sweep.plan import Skeleton, digest, layers_of
+from lrbench.sweep.processes import Notify, alone, in_fresh_process
 from lrbench.sweep.spec import SweepSpec
-from lrbench.sweep.timing import Notify, alone, build_untrained, in_fresh_process, renew_all, until_fit
+from lrbench.sweep.timing import build_untrained, renew_all, until_fit
 from lrbench.timed import LayerSession, Replacement, Setting
 
 

@@ -7,8 +7,9 @@ from typing import Any
 from lrbench.errors import InputError
 from lrbench.records import Measurement, Planned, Record
 from lrbench.sweep.plan import make_architecture
+from lrbench.sweep.processes import Notify
 from lrbench.sweep.spec import SweepSpec, make_spec
-from lrbench.sweep.timing import Notify, build_untrained, bytes_of, missing_timings, run_timings
+from lrbench.sweep.timing import build_untrained, bytes_of, missing_timings, run_timings
 from lrbench.timed import Architecture, Environment, Session
 
 

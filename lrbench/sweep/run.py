@@ -16,8 +16,8 @@ from lrbench.sweep.jobs import Desk, Job, measure_trial, train_baseline
 from lrbench.sweep.needs import check_memory
 from lrbench.sweep.plan import build_skeleton
 from lrbench.sweep.pool import BACKENDS, Crew
+from lrbench.sweep.processes import Notify
 from lrbench.sweep.spec import SweepSpec
-from lrbench.sweep.timing import Notify
 from lrbench.timed import Environment
 
 

@@ -7,9 +7,10 @@ from lrbench.records import Measurement, Planned, Record, Trial
 from lrbench.sweep.outline import outline
 from lrbench.sweep.plan import Skeleton, architecture_of
 from lrbench.sweep.pool import ALONE, Crew
+from lrbench.sweep.processes import Notify
 from lrbench.sweep.run import run_sweep
 from lrbench.sweep.spec import SweepSpec
-from lrbench.sweep.timing import Notify, architectures_of, bytes_of, missing_timings, run_timings
+from lrbench.sweep.timing import architectures_of, bytes_of, missing_timings, run_timings
 from lrbench.timed import Environment, Session
 
 

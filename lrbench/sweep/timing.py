@@ -3,19 +3,13 @@
 Weights and seeds do not matter, so models have random weights and nothing needs to be trained.
 """
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
-from pathlib import Path
 from typing import TypeVar
 
 import psutil
 import torch
-from filelock import FileLock, Timeout
-from pebble import ProcessPool
 from torch import nn
 
 from lrbench.choices import LatencyChoice
@@ -29,10 +23,10 @@ from lrbench.measure.settings import settings
 from lrbench.records import Measurement, Planned, Record
 from lrbench.statistics import Logs, Ratio, is_fit, layout_medians, log_ratios, ratio_of
 from lrbench.sweep.plan import architecture_of, digest
+from lrbench.sweep.processes import Notify, alone, in_fresh_process
 from lrbench.sweep.spec import SweepSpec
 from lrbench.timed import CONTROL, DENSE, Architecture, Session, Setting, Timed, layout_of
 
-Notify = Callable[[str, str, int, int], None]
 T = TypeVar("T")
 S = TypeVar("S", bound=Timed)
 
@@ -169,38 +163,11 @@ def layout_log_ratios(timed: Timed, model: int) -> Logs:
     return layout_medians(logs, [layout_of(number, one) for number, one in enumerate(timed.rounds)])
 
 
-@contextmanager
-def alone(notify: Notify) -> Iterator[None]:
-    """Hold the one lock that timings on this machine take; wait for it."""
-    lock = FileLock(Path(tempfile.gettempdir()) / "lrbench-timing.lock", mode=0o666)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        notify("latency", "waiting for another timing on this machine", 0, 1)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _in_process(choice: LatencyChoice, work: Callable[[Job], T], job: Job) -> T:
     """Work in a fresh process, which Ctrl-C ends too; in this one when there is to be one process only."""
     if choice.processes == 1:
         return work(job)
     return in_fresh_process(work, job)
-
-
-def in_fresh_process(work: Callable[..., T], *arguments: object) -> T:
-    """What a function returns (or raises) in a fresh process; an interrupt ends that process."""
-    with ProcessPool(max_workers=1, max_tasks=1, context=get_context("spawn")) as pool:
-        future = pool.schedule(work, args=arguments)
-        try:
-            result: T = future.result()
-        except BaseException:
-            pool.stop()  # type: ignore[no-untyped-call]
-            raise
-        return result
 
 
 def time_models(job: Job) -> Session:

@@ -11,8 +11,9 @@ from lrbench.errors import InputError
 from lrbench.lowrank.layers import Shape
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.sweep.layer_table import staircase
+from lrbench.sweep.processes import in_fresh_process
 from lrbench.sweep.retime import subjects
-from lrbench.sweep.timing import in_fresh_process, missing_timings, until_fit
+from lrbench.sweep.timing import missing_timings, until_fit
 from lrbench.timed import Architecture, Session
 
 CHOICE = LatencyChoice(devices=("cpu",), memory_formats=("contiguous",), processes=2, group=3)
