@@ -1,6 +1,5 @@
 """Accuracy of a model on batches of images."""
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -25,13 +24,13 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Accu
     with torch.inference_mode():
         for images, labels in batches:
             logits = model(images).float()
+            if not bool(logits.isfinite().all()):
+                raise ArithmeticError("a logit on the test images is not finite")
             loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
             right.append((logits.argmax(1) == labels).cpu().numpy())
     answers = np.concatenate([np.empty(0, dtype=bool), *right])
     if not len(answers):
         raise ValueError("accuracy needs at least one image, got none")
-    if not math.isfinite(loss):
-        raise ArithmeticError(f"loss on the test images is {loss}")
     return Accuracy(
         correct=int(answers.sum()),
         samples=len(answers),

@@ -25,9 +25,11 @@ def test_no_images_is_an_error() -> None:
         evaluate(nn.Identity(), [])
 
 
-def test_a_logit_that_is_not_finite_is_an_error() -> None:
-    with pytest.raises(ArithmeticError, match="loss on the test images is nan"):
-        evaluate(nn.Identity(), [(torch.full((1, 2), float("nan")), torch.tensor([0]))])
+@pytest.mark.parametrize("logit", [float("nan"), float("inf"), float("-inf")])
+def test_a_logit_that_is_not_finite_is_an_error(logit: float) -> None:
+    """Also -inf for a wrong class, which leaves the loss finite."""
+    with pytest.raises(ArithmeticError, match="a logit on the test images is not finite"):
+        evaluate(nn.Identity(), [(torch.tensor([[0.0, logit]]), torch.tensor([0]))])
 
 
 def test_the_environment_is_the_same_each_time_and_knows_this_machine() -> None:
