@@ -14,6 +14,9 @@ from lrbench.gate.folders import Folder, load_folder
 from lrbench.gate.timed import timing_ratios
 from lrbench.report.canvas import canvas, colours_of, say_empty
 
+SHOWN = 12
+"""Names in a legend at most."""
+
 Values = Iterator[tuple[str, float]]
 
 
@@ -82,7 +85,7 @@ def history_figure(history: pd.DataFrame, *, figure: str) -> Figure:
         history: of `read_history`.
         figure: its name, for the axis.
     """
-    drawn, (axis,) = canvas()
+    drawn, (axis,) = canvas(height=6.5)
     axis.set(xlabel="run (commit)", ylabel=figure, title=f"{figure} over recorded runs")
     if history.empty:
         say_empty(axis, f"no run has {figure}")
@@ -96,7 +99,9 @@ def history_figure(history: pd.DataFrame, *, figure: str) -> Figure:
     runs = history.drop_duplicates("run")
     labels = [f"{folder}\n{commit}" for folder, commit in zip(runs["folder"], runs["commit"], strict=True)]
     axis.set_xticks(runs["run"], labels, rotation=30, ha="right", fontsize=7)
-    handles = [mpl.lines.Line2D([], [], color=colours[name], marker="o", ms=4, label=name) for name in names[:12]]
+    handles = [mpl.lines.Line2D([], [], color=colours[name], marker="o", ms=4, label=name) for name in names[:SHOWN]]
+    if len(names) > SHOWN:
+        handles.append(mpl.lines.Line2D([], [], ls="", label=f"and {len(names) - SHOWN} more names"))
     handles.append(mpl.lines.Line2D([], [], color="black", marker="o", mfc="none", ms=10, ls="", label="step"))
     drawn.legend(handles=handles, loc="outside lower center", ncols=1, fontsize=7, frameon=False)
     return drawn
