@@ -55,8 +55,9 @@ def check(
         verdicts = () if accept and not baseline.exists() else check_folders(baseline, current, allowed)
         if accept:
             replace_baseline(baseline, current)
-            err.print(f"{current} is the baseline {baseline} now; what changed:", markup=False, highlight=False)
-        _tell(verdicts, chosen)
+            _note(f"{current} is the baseline {baseline} now" + ("; what changed:" if verdicts else ""))
+        if verdicts or not accept:
+            _tell(verdicts, chosen)
     if not accept:
         _end(verdicts, strict=strict)
 

@@ -44,7 +44,11 @@ class Stage(StrEnum):
 
 Only = Annotated[
     Stage | None,
-    typer.Option("--only", help="one stage alone; `latency` trains nothing and times what is planned", metavar="STAGE"),
+    typer.Option(
+        "--only",
+        help="`accuracy` or `latency` alone; `latency` trains nothing and times what is planned",
+        metavar="STAGE",
+    ),
 ]
 
 

@@ -14,6 +14,9 @@ from lrbench.gate.folders import Folder, load_folder
 from lrbench.gate.timed import timing_ratios
 from lrbench.report.canvas import canvas, colours_of, say_empty
 
+EXACT = frozenset(["params", "macs"])
+"""Figures without noise: every change is a step."""
+
 SHOWN = 12
 """Names in a legend at most."""
 
@@ -55,24 +58,30 @@ def read_history(folders: Sequence[Path], figure: str) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["run", "folder", "commit", "name", "value"])
     if frame.empty:
         return frame.assign(step=False)
-    marked = frame.groupby("name", sort=False)["value"].transform(lambda values: steps(values.to_numpy(float)))
+    find = changes if figure in EXACT else steps
+    marked = frame.groupby("name", sort=False)["value"].transform(lambda values: find(values.to_numpy(float)))
     return frame.assign(step=marked.astype(bool))
+
+
+def changes(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where a series is not what it was just before."""
+    return np.concatenate([np.zeros(min(1, len(values)), dtype=bool), np.diff(values) != 0])
 
 
 def steps(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Where a series begins a new level: change points by PELT (Killick et al. 2012, arXiv 1101.1438) on squared error.
 
     The noise is estimated from the median absolute difference of neighbours; a level costs 5 log(n) of its variance
-    (of series of 30 values that are noise alone, 1 in 100 then has a step) and holds two values at least. Without noise
-    every change is a step.
+    (of series of 30 values that are noise alone, 1 in 100 then has a step) and holds two values at least, so that four
+    runs are the least. Without noise every change is a step.
     """
     from ruptures import Pelt
 
-    marks = np.zeros(len(values), dtype=bool)
     noise = float(np.median(np.abs(np.diff(values)))) / 0.954 if len(values) > 1 else 0.0
     if noise == 0.0:
-        marks[1:] = np.diff(values) != 0
-    elif len(values) >= 4:
+        return changes(values)
+    marks = np.zeros(len(values), dtype=bool)
+    if len(values) >= 4:
         found = Pelt(model="l2", min_size=2, jump=1).fit(values / noise).predict(pen=5 * np.log(len(values)))
         marks[found[:-1]] = True
     return marks

@@ -15,7 +15,7 @@ from lrbench.gate.alternate import Lap, Laps, Pace, Version, list_workloads, tim
 from lrbench.gate.check import check_folders
 from lrbench.gate.regress import AGAIN, BASE, HEAD, against_base, against_references, judge_pairs, missing_workloads
 from lrbench.gate.tolerances import Tolerances
-from lrbench.gate.versions import checked_out, repository_root
+from lrbench.gate.versions import checked_out, commit_of, repository_root
 from lrbench.verdicts import Verdict
 
 Notify = Callable[[str], None]
@@ -53,9 +53,11 @@ def judge_workloads(
 
     with checked_out(root, revision) as base:
         if isinstance(base, str):
-            notify(f"no usable revision {revision!r} ({base}): judged against the references in {file.name}")
+            lacking = f"no usable revision {revision!r} ({base}): judged against the references in {file.name}"
+            notify(lacking)
             pairs, versions = against_references(bounds), head
         else:
+            notify(f"base is {revision}, commit {commit_of(base)}")
             pairs, versions = against_base(names), [*head, Version(name=BASE, root=base)]
         gone = () if isinstance(base, str) else _workloads_of(base, file, root)
 
@@ -66,6 +68,7 @@ def judge_workloads(
     _write_laps(laps, out)
     if isinstance(base, str):  # below its bound is as good as at it
         verdicts = [replace(one, verdict="ok") if one.verdict == "better" else one for one in verdicts]
+        verdicts.append(Verdict(name="base", tier="timed", figure="revision", verdict="inconclusive", reason=lacking))
     return (*verdicts, *missing_workloads(gone, names))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from lrbench.gate.alternate import Lap, Laps
 from lrbench.gate.timed import Comparison, judge_ratios
 from lrbench.gate.tolerances import TimeTolerance
-from lrbench.statistics import Logs, estimate, is_fit, layout_medians, log_ratios
+from lrbench.statistics import Logs, Ratio, estimate, is_fit, layout_medians, log_ratios
 from lrbench.verdicts import Verdict
 
 HEAD, AGAIN, BASE = "head", "head again", "base"
@@ -65,10 +65,11 @@ def judge_pairs(pairs: Sequence[Pair], run: Run, tolerance: TimeTolerance) -> tu
     Returns: a verdict for each pair, and all laps.
     """
     sessions = [run(_workloads(pairs))]
-    doubtful = [pair for pair in pairs if (one := _compare(pair, sessions)) and _is_doubtful(one, tolerance)]
+    first = {pair.name: _compare(pair, sessions, tolerance) for pair in pairs}
+    doubtful = [pair for pair in pairs if (one := first[pair.name]) and (not one.fit or _is_slower(one, tolerance))]
     if doubtful:
         sessions.append(run(_workloads(doubtful)))
-    found = [_compare(pair, sessions) for pair in pairs]
+    found = [_compare(pair, sessions, tolerance) for pair in pairs]
     judged = list(judge_ratios([one for one in found if one is not None], tolerance))
     judged += [_failed(pair, sessions) for pair, one in zip(pairs, found, strict=True) if one is None]
     processes = 1 + max((lap.process for lap in sessions[0].laps), default=-1)
@@ -80,30 +81,41 @@ def _workloads(pairs: Iterable[Pair]) -> list[str]:
     return list(dict.fromkeys(name for pair in pairs for name in pair.workloads))
 
 
-def _is_doubtful(found: Comparison, tolerance: TimeTolerance) -> bool:
-    return not found.fit or found.whole.chance_above(1 + tolerance.slack) < 1 - tolerance.confidence
+def _is_slower(found: Comparison, tolerance: TimeTolerance) -> bool:
+    return found.whole.chance_above(1 + tolerance.slack) < 1 - tolerance.confidence
 
 
-def _compare(pair: Pair, sessions: Sequence[Laps]) -> Comparison | None:
-    """The ratio of a pair over the sessions whose A/A controls hold, or all when none does; None if it failed."""
+def _compare(pair: Pair, sessions: Sequence[Laps], tolerance: TimeTolerance) -> Comparison | None:
+    """The ratio of a pair over the sessions whose A/A controls hold; None if it failed.
+
+    Over all of them, with the doubt that their controls leave, where none holds, or one alone holds and is slower.
+    """
     if any(workload in pair.workloads for session in sessions for workload, _ in session.errors):
         return None
     ran = [session for session in sessions if any(lap.workload == pair.one[0] for lap in session.laps)]
-    held = [session for session in ran if all(_holds(session, name) for name in pair.workloads)]
-    logs = [_logs(session.laps, pair.one, pair.other) - log(pair.expected) for session in held or ran]
+    controls = {id(one): [_control(one, name) for name in pair.workloads] for one in ran}
+    held = [one for one in ran if all(is_fit(control, within=CONTROL_WITHIN) for control in controls[id(one)])]
+    if held and (len(held) == len(ran) or not _is_slower(_joined(pair, held, doubt=0.0), tolerance)):
+        return _joined(pair, held, doubt=0.0)
+    strays = (abs(log(bound)) for some in controls.values() for one in some for bound in (one.low, one.high) if bound)
+    return _joined(pair, ran, doubt=max(strays))
+
+
+def _joined(pair: Pair, sessions: Sequence[Laps], *, doubt: float) -> Comparison:
+    logs = [_logs(session.laps, pair.one, pair.other) - log(pair.expected) for session in sessions]
     return Comparison(
         name=pair.name,
         whole=estimate([np.concatenate(logs)]),
         sessions=tuple(estimate([one]) for one in logs),
-        fit=bool(held),
+        fit=doubt == 0.0,
         unit=pair.unit,
+        doubt=doubt,
     )
 
 
-def _holds(session: Laps, workload: str) -> bool:
-    """Whether a workload of the head took the time of the same once more."""
-    control = estimate([_logs(session.laps, (workload, AGAIN), (workload, HEAD))]).ratio()
-    return is_fit(control, within=CONTROL_WITHIN)
+def _control(session: Laps, workload: str) -> Ratio:
+    """A workload of the head over the same once more."""
+    return estimate([_logs(session.laps, (workload, AGAIN), (workload, HEAD))]).ratio()
 
 
 def _logs(laps: Iterable[Lap], one: Side, other: Side) -> Logs:

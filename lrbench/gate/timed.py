@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import exp, inf, isfinite
 
 import pandas as pd
 
@@ -28,7 +29,8 @@ class Timing:
 class Comparison:
     """Two sides of one name: log(current / baseline) by all sessions, and by each session of the current side.
 
-    `unit` says in words what a ratio of 1 stands for.
+    `unit` says in words what a ratio of 1 stands for. `doubt` is how far, as a log ratio, an unfit A/A control strays
+    from 1: a ratio must lie that much further beyond the slack to be worse.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Comparison:
     sessions: tuple[Estimate, ...]
     fit: bool
     unit: str = "the baseline's time"
+    doubt: float = 0.0
 
 
 Timings = dict[str, dict[str, Timing]]
@@ -72,17 +75,18 @@ def judge_ratios(pairs: list[Comparison], tolerance: TimeTolerance) -> Iterator[
     two sessions each by itself. Better: the same way down. Never ok when unfit, or when too wide to exclude the slack.
     """
     limit, sure = 1 + tolerance.slack, 1 - tolerance.confidence
-    worse = holm([pair.whole.chance_above(limit) for pair in pairs])
+    limits = [limit * exp(pair.doubt) for pair in pairs]
+    worse = holm([pair.whole.chance_above(bound) for pair, bound in zip(pairs, limits, strict=True)])
     better = holm([_inverse(pair.whole).chance_above(limit) for pair in pairs])
-    for pair, slower, faster in zip(pairs, worse, better, strict=True):
+    for pair, bound, slower, faster in zip(pairs, limits, worse, better, strict=True):
         found = pair.whole.ratio(tolerance.confidence)
-        confirmed = sum(one.chance_above(limit) < sure for one in pair.sessions)
+        confirmed = sum(one.chance_above(bound) < sure for one in pair.sessions)
         word: Word = "ok"
         reason = f"{found.ratio:.3f} ({found.low:.3f}-{found.high:.3f}) of {pair.unit}"
-        if not pair.fit:
-            word, reason = "inconclusive", f"{reason}; unfit: a model did not take the time of its own copy"
-        elif slower < sure and confirmed >= 2:
+        if slower < sure and confirmed >= 2:
             word = "worse"
+        elif not pair.fit:
+            word, reason = "inconclusive", f"{reason}; unfit: a model did not take the time of its own copy"
         elif slower < sure:
             word, reason = "inconclusive", f"{reason}; {confirmed} of {len(pair.sessions)} sessions say so, two must"
         elif faster < sure:
@@ -96,7 +100,7 @@ def judge_ratios(pairs: list[Comparison], tolerance: TimeTolerance) -> Iterator[
             verdict=word,
             baseline=1.0,
             current=found.ratio,
-            bound=limit,
+            bound=bound if isfinite(bound) else limit,
             reason=reason,
         )
 
@@ -112,6 +116,7 @@ def _compare(name: str, old: Timing, new: Timing) -> Comparison:
         whole=replace(whole, error=0.0) if new == old else whole,  # one recording does not differ from itself
         sessions=tuple(difference(one, old.whole) for one in new.sessions),
         fit=old.fit and new.fit,
+        doubt=0.0 if old.fit and new.fit else inf,
     )
 
 

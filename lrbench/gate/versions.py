@@ -22,6 +22,12 @@ def checked_out(repository: Path, revision: str) -> Iterator[Path | str]:
             _refused(repository, "worktree", "remove", "--force", str(root))
 
 
+def commit_of(folder: Path) -> str:
+    """The commit that a checkout stands at."""
+    words = ["git", "rev-parse", "--short=12", "HEAD"]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def repository_root(folder: Path) -> Path:
     """The top of the git repository that a folder is in; the folder itself when it is in none."""
     try:

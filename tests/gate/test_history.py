@@ -29,7 +29,7 @@ def test_without_noise_every_change_is_a_step(values: list[int]) -> None:
 
 def test_a_chart_names_the_run_that_made_the_step(tmp_path: Path, lrbench) -> None:
     runs = []
-    for run, macs in enumerate((50, 50, 50, 60)):
+    for run, macs in enumerate((50, 50, 50, 60)):  # as few as two runs would do: MACs have no noise
         one = replace(samples.measurement(samples.trial(), macs=macs), commit=f"c{run}")
         runs.append(samples.folder_of(tmp_path / f"run{run}", [one]))
     result = lrbench("history", *runs, "--figure", "macs", "--out", tmp_path / "h.png")

@@ -103,11 +103,19 @@ def test_a_head_that_differs_from_its_own_copy_is_inconclusive(repository: Path,
     assert "unfit" in result.stdout
 
 
+def test_much_slower_is_worse_even_where_the_control_strays(repository: Path, regress) -> None:
+    (repository / "speed.py").write_text(
+        "import os, random\nSECONDS = 9.0 + random.Random(os.getpid()).uniform(0, 1.5)\n"
+    )
+    result = regress("--processes", "8")
+    assert (result.exit_code, set(words(result).values())) == (1, {"worse"})
+
+
 @pytest.mark.parametrize(("bound", "code"), [(0.5, 0), (0.4, 1)])
 def test_without_a_revision_the_references_judge(bound: float, code: int, repository: Path, regress) -> None:
     (repository / "bench/workloads.py").write_text(WORKLOADS.replace("0.5)}", f"{bound})}}"))
     result = regress("--against", "nowhere")
-    assert (result.exit_code, words(result)) == (code, {"cut": "worse" if code else "ok"})
+    assert (result.exit_code, words(result)) == (code, {"cut": "worse" if code else "ok", "base": "inconclusive"})
     assert "no usable revision 'nowhere'" in result.stderr
 
 
