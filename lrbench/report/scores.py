@@ -122,4 +122,5 @@ def learning_curves(epochs: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
     named = epochs.merge(done[["trial", "baseline", "method", "layer_set", "rank_rule", "seed"]], on="trial")
     shared = named["stage"] == "baseline"
     once = named[shared].drop_duplicates(["baseline", "epoch"]).assign(method="dense", layer_set="none")
-    return pd.concat([once.assign(curve=once["baseline"]), named[~shared].assign(curve=named["trial"])])
+    own = named[~shared]
+    return pd.concat([once.assign(curve=once["baseline"]), own.assign(curve=own["trial"])])

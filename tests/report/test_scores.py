@@ -113,3 +113,12 @@ def test_the_epochs_of_a_shared_baseline_are_one_curve() -> None:
         ("baseline", "dense"): 2,
         ("finetune", "channel"): 2,
     }
+
+
+def test_where_nothing_was_finetuned_the_curves_are_those_of_the_baseline() -> None:
+    read = {
+        name: pd.read_csv(STUDY / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in ("epochs", "trials")
+    }
+    curves = learning_curves(read["epochs"], done_trials(read["trials"]))
+    assert set(curves["method"]) == {"dense"}
+    assert curves.groupby("curve")["epoch"].nunique().tolist() == [12, 12, 12]
