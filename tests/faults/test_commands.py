@@ -43,6 +43,14 @@ layer_sets.convs.include = ["*"]
 latency.devices = []
 run.checkpoint_minutes = 0
 """
+HEARING = """
+import signal
+
+from lrbench.cli import app
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
+app()
+"""
 Start = Callable[..., subprocess.Popen]
 
 
@@ -65,7 +73,7 @@ def start(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
     def begin(*words: str, **variables: str) -> subprocess.Popen:
         known = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **variables}
-        command = [sys.executable, "-m", "lrbench.cli", "sweep", "slow.toml", *words]
+        command = [sys.executable, "-c", HEARING, "sweep", "slow.toml", *words]
         begun.append(
             subprocess.Popen(
                 command,
