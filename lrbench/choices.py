@@ -57,7 +57,11 @@ class Recipe(Choice):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     device: str = Field("auto", description="`auto` (cuda, then mps, then cpu) or a torch device")
     channels_last: bool = Field(True, description="train in channels_last memory format")
-    amp: bool = Field(True, description="mixed precision on CUDA; ignored elsewhere")
+    amp: bool | Literal["bfloat16"] = Field(
+        True,
+        description="mixed precision: `true`: float16 on CUDA, none elsewhere; `bfloat16`: on any device, fast where "
+        "the processor computes in it; evaluation is always float32",
+    )
 
 
 class Baseline(Recipe):

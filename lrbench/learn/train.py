@@ -107,7 +107,7 @@ def train_(  # noqa: PLR0913 - what a training is made of
     optimizer = make_optimizer(model, recipe)
     steps = training_steps(split, how)
     schedule = make_schedule(optimizer, recipe, steps=max(1, steps * recipe.epochs))
-    scaler = torch.amp.GradScaler(how.device.type, enabled=recipe.amp and how.device.type == "cuda")
+    scaler = torch.amp.GradScaler(how.device.type, enabled=recipe.amp is True and how.device.type == "cuda")
     course = Course(
         model=model, optimizer=optimizer, schedule=schedule, scaler=scaler, recipe=recipe, how=how, stage=stage
     )
@@ -133,10 +133,11 @@ def _train_epoch_(course: Course, split: Split, *, epoch: int, on_step: Callable
     """One pass over the training images (in place); `epoch` counts from 0."""
     device, recipe = course.how.device.type, course.recipe
     started, rate = time.perf_counter(), course.schedule.get_last_lr()[0]
+    mixed = torch.bfloat16 if recipe.amp == "bfloat16" else torch.float16 if course.scaler.is_enabled() else None
     loss_sum, correct, seen = 0.0, 0, 0
     for step, (images, labels) in enumerate(training_batches(split, course.how), start=1):
         course.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device, enabled=course.scaler.is_enabled()):
+        with torch.autocast(device, dtype=mixed, enabled=mixed is not None):
             output = course.model(images)
             logits = getattr(output, "logits", output)  # GoogLeNet and Inception return auxiliary ones beside
             loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)

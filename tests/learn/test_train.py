@@ -46,6 +46,15 @@ def test_training_lowers_the_loss(optimizer: str, schedule: str) -> None:
     assert epochs[-1].accuracy > 0.9
 
 
+def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights() -> None:
+    seen, model = [], net()
+    model[0].register_forward_hook(lambda module, images, output: seen.append(output.dtype))
+    epochs = run(model, Recipe(epochs=4, batch_size=8, amp="bfloat16"), SMALL)
+    assert set(seen) == {torch.bfloat16}
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert epochs[-1].accuracy > 0.9
+
+
 @pytest.mark.parametrize("augment", AUGMENTATIONS)
 def test_the_same_seed_gives_the_same_weights(augment: str) -> None:
     data = SMALL.model_copy(update={"augment": augment})
