@@ -128,6 +128,7 @@ class Cost:
 class Measurement:
     """A finished trial. Accuracies are those of the test split; seconds are wall time of each stage.
 
+    `search` is of the finetuned model on the search split, by which trials may be chosen; None when it is empty.
     `deterministic` says whether torch promises the same bits for the same machine, versions and `threads`: it does on
     the CPU. `attempt` counts from 1 the times that the trial was tried.
     """
@@ -146,6 +147,7 @@ class Measurement:
     truncated: Accuracy
     finetuned: Accuracy
     recalibrated: Accuracy | None = None
+    search: Accuracy | None = None
     reused_weights: bool
     truncate_s: float
     evaluate_s: float

@@ -29,6 +29,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("reused_weights", "truncate_s", "evaluate_s", "finetune_s", "peak_memory_bytes"),
         *("environment", "commit", "started"),
         *("failure", "attempt", "deterministic", "threads"),
+        *("accuracy_search", "correct_search", "samples_search", "loss_search"),
     ),
     "layers": (
         *("trial", "layer", "kind", "scheme", "truncation", "rank", "reason"),
@@ -131,6 +132,8 @@ def _trial_row(record: Measurement | Failure) -> Row:
         reason = f"{record.stage}: {record.reason}"
         return {**shared, "state": "failed", "reason": reason, "failure": record.failure, "attempt": record.attempt}
     accuracies = {"dense": record.dense, **_accuracies(record)}
+    if record.search is not None:
+        accuracies["search"] = record.search
     return {
         **shared,
         "state": "done",
@@ -142,6 +145,7 @@ def _trial_row(record: Measurement | Failure) -> Row:
         "dense_params": record.dense_cost.params,
         "dense_macs": record.dense_cost.macs,
         "samples": record.dense.samples,
+        "samples_search": record.search.samples if record.search else None,
         **{f"accuracy_{name}": value.accuracy for name, value in accuracies.items()},
         **{f"correct_{name}": value.correct for name, value in accuracies.items()},
         **{f"loss_{name}": value.loss for name, value in accuracies.items()},

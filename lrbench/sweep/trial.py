@@ -72,6 +72,7 @@ def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tu
     )
     notify("evaluate", 0, 1)
     finetuned, again_s = _timed(lambda: evaluate(model, test_batches(bench.data.test, how)))
+    search = evaluate(model, test_batches(bench.data.search, how)) if len(bench.data.search) else None
     measurement = Measurement(
         trial=trial,
         architecture=architecture_of(spec, cuts, classes=skeleton.classes),
@@ -86,6 +87,7 @@ def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tu
         truncated=truncated,
         finetuned=finetuned,
         recalibrated=recalibrated,
+        search=search,
         reused_weights=reused,
         truncate_s=truncate_s,
         evaluate_s=evaluate_s + recalibrate_s + again_s,
