@@ -91,7 +91,8 @@ class SweepChoice(Choice):
     schemes: tuple[str, ...] = Field(
         ("channel", "spatial"),
         min_length=1,
-        description="`channel`, `spatial`, `weight`, `tucker2`, `linear`, `writeback`",
+        description="`channel`, `spatial`, `weight`, `tucker2`, `linear`, `writeback`; `mixed`: for each layer the one "
+        "of the others that a budget rule likes best",
     )
     layer_sets: tuple[str, ...] = Field((), description="names of `[layer_sets.NAME]`; empty: all of them")
     truncations: tuple[Literal["plain", "output", "sequential"], ...] = Field(
@@ -104,7 +105,9 @@ class SweepChoice(Choice):
         ("fraction=0.25",),
         min_length=1,
         description="rank rules: `rank=8`, `fraction=0.25`, `energy=0.9`, `params=0.5`, `macs=0.5`, `evbmf`; "
-        "each may end in `multiple=16` (rounds up) and `max=full` (also where nothing is saved)",
+        "each may end in `multiple=16` (rounds up) and `max=full` (also where nothing is saved); budgets of the whole "
+        "model: `knapsack macs=0.5`, and `params=` or `latency=`, by `knapsack`, `uniform`, `global-energy`, `greedy`, "
+        "`minmax`",
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="one replication each")
 
@@ -164,6 +167,18 @@ class LayerTableChoice(Choice):
     points: int = Field(8, ge=3, description="ranks of a layer and scheme at most, evenly spread")
 
 
+class SensitivityChoice(Choice):
+    """`[sensitivity]`: the ranks at which each layer is truncated alone; budget rules choose among them."""
+
+    step: int = Field(8, ge=1, description="ranks are its multiples, up to the first that reaches break-even in MACs")
+    points: int = Field(12, ge=2, description="ranks of a layer and method at most, denser towards low ranks")
+    accuracy_points: int = Field(
+        0,
+        ge=0,
+        description="of these, at how many accuracy on the search split is measured too (rule `greedy` needs it)",
+    )
+
+
 class RunChoice(Choice):
     """`[run]`: how a sweep goes about its work; decides no result, so it is no part of a trial's key."""
 
@@ -182,6 +197,7 @@ SECTIONS: dict[str, type[Choice]] = {
     "layer_sets.NAME": LayerSetChoice,
     "latency": LatencyChoice,
     "layer_table": LayerTableChoice,
+    "sensitivity": SensitivityChoice,
     "run": RunChoice,
 }
 """Every section of a spec by its name."""

@@ -125,6 +125,20 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a budget rule expected of the model it chose.
+
+    `damage` is the sum of its layers' predicted damages, `latency_ratio` the sum of their timings over the dense
+    model's, None without a layer table of the machine.
+    """
+
+    params: int
+    macs: int
+    damage: float
+    latency_ratio: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measurement:
     """A finished trial. Accuracies are those of the test split; seconds are wall time of each stage.
 
@@ -156,6 +170,7 @@ class Measurement:
     attempt: int = 1
     deterministic: bool | None = None
     threads: int | None = None
+    predicted: Prediction | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +223,49 @@ class Spectra:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Probe:
+    """One layer of a dense baseline truncated alone, at one rank.
+
+    Attributes:
+        rank: of the layer; params (bias included) and MACs are its own.
+        energy, weight_error: as in `Layer`.
+        spectral_error: ||W - W_r|| / ||W|| in the spectral norm.
+        output_error: mean square of what its outputs lose, over their variance, on calibration images.
+        search: accuracy of the whole model on the search split after batch norm was re-estimated; None: not asked for.
+        divergence: mean Kullback-Leibler divergence from the dense model's predictions there, in nats.
+    """
+
+    rank: int
+    params: int
+    macs: int
+    energy: float
+    weight_error: float
+    spectral_error: float
+    output_error: float
+    search: Accuracy | None = None
+    divergence: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """How a layer of a dense baseline bears truncation by one method, rank by rank; `search` is the dense model's."""
+
+    kind: Literal["sensitivity"] = "sensitivity"
+    baseline: str
+    environment: str
+    commit: str
+    started: str
+    layer: str
+    scheme: str
+    truncation: str
+    images: int
+    dense_params: int
+    dense_macs: int
+    probes: tuple[Probe, ...]
+    search: Accuracy | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpecRecord:
     """The spec that a sweep ran by, each key with its value as JSON; written when it differs from the one before."""
 
@@ -216,7 +274,7 @@ class SpecRecord:
     keys: tuple[tuple[str, str], ...]
 
 
-Record = Measurement | Failure | Planned | Spectra | SpecRecord | Session | LayerSession | Environment
+Record = Measurement | Failure | Planned | Spectra | Sensitivity | SpecRecord | Session | LayerSession | Environment
 
 _adapter: TypeAdapter[Record] = TypeAdapter(
     Annotated[Record, Field(discriminator="kind")], config=ConfigDict(ser_json_inf_nan="strings")

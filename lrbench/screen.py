@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lrbench.records import Failure, Measurement, Record, Trial
+from lrbench.records import Failure, Measurement, Record, Sensitivity, Trial
 from lrbench.timed import LayerSession, Session
 
 PIPE_WIDTH = 200
@@ -65,6 +65,12 @@ def describe(record: Record) -> str:
         return (
             f"timed   {record.shape}, {len(record.replacements) - 2} factorizations: {record.setting.label}, process "
             f"{record.process + 1}, {len(record.rounds)} rounds, {record.ended}"
+        )
+    if isinstance(record, Sensitivity):
+        first, last = record.probes[0], record.probes[-1]
+        return (
+            f"probed  {record.layer}, {record.scheme} {record.truncation}: rank {first.rank} loses "
+            f"{first.output_error:.2%} of its outputs, rank {last.rank} {last.output_error:.2%}"
         )
     return ""
 

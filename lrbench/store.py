@@ -3,7 +3,8 @@
 import json
 import os
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,8 @@ from lrbench.tables import build_tables, guarded
 LOG = "records.jsonl"
 LOCK, WRITER = ".lock", ".writer"
 """The lock, which the system frees when its holder dies, and beside it who holds it."""
+TABLES_SHARE = 0.1
+"""Of a writer's time that rewriting tables may take."""
 
 
 class Store:
@@ -33,13 +36,14 @@ class Store:
         damaged elsewhere than in its last line.
     """
 
-    def __init__(self, folder: Path, *, create: bool = True) -> None:
-        """Name the folder, and whether it may be made; nothing is touched before `with`."""
+    def __init__(self, folder: Path, *, create: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+        """Name the folder, whether it may be made, and the clock (s); nothing is touched before `with`."""
         self.folder, self._create = folder, create
         self.records: list[Record] = []
         self.notices: tuple[str, ...] = ()
         self._lock = FileLock(folder / LOCK)
         self._size = 0
+        self._clock, self._due_s, self._stale = clock, 0.0, False
 
     def __enter__(self) -> Self:
         """Create the folder if need be, take the lock, read the log."""
@@ -63,8 +67,12 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the lock back."""
-        self._release()
+        """Bring the tables up to date, and give the lock back."""
+        try:
+            if self._stale:
+                self.write_tables()
+        finally:
+            self._release()
 
     def _release(self) -> None:
         with suppress(OSError):  # the folder may be gone
@@ -72,11 +80,14 @@ class Store:
         self._lock.release()
 
     def append(self, record: Record) -> None:
-        """Write one record to disk, flushed, then rewrite the tables."""
+        """Write one record to disk, flushed; see `extend`."""
         self.extend([record])
 
     def extend(self, records: Sequence[Record]) -> None:
-        """Write records to disk, flushed, then rewrite the tables.
+        """Write records to disk, flushed, then rewrite the tables, unless that was done a moment ago.
+
+        Tables of a long log take long to write: they follow it at most by `TABLES_SHARE` of the time, and to the last
+        record once the folder is closed.
 
         Raises: InputError when the disk refuses them, in which case none of them is in the log, or when the log is not
             as this writer left it.
@@ -101,12 +112,17 @@ class Store:
                 raise
             self._size = os.fstat(log.fileno()).st_size
         self.records += records
-        self.write_tables()
+        self._stale = True
+        if self._clock() >= self._due_s:
+            self.write_tables()
 
     def write_tables(self) -> None:
         """Rewrite every CSV table, each through a temporary name."""
+        started = self._clock()
         for name, table in build_tables(self.records).items():
             write_table(table, self.folder / f"{name}.csv")
+        ended = self._clock()
+        self._stale, self._due_s = False, ended + (ended - started) / TABLES_SHARE
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

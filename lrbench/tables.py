@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from lrbench.records import SCHEMA, Accuracy, Failure, Layer, Measurement, Planned, Record, Spectra
+from lrbench.records import SCHEMA, Accuracy, Failure, Layer, Measurement, Planned, Record, Sensitivity, Spectra
 from lrbench.timed import Environment, LayerSession, Session
 from lrbench.timed_rows import AXES, WATCH, Row, layer_session_rows, session_rows
 
@@ -30,6 +30,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("environment", "commit", "started"),
         *("failure", "attempt", "deterministic", "threads"),
         *("accuracy_search", "correct_search", "samples_search", "loss_search"),
+        *("predicted_macs", "predicted_params", "predicted_latency_ratio", "predicted_damage"),
     ),
     "layers": (
         *("trial", "layer", "kind", "scheme", "truncation", "rank", "reason"),
@@ -58,6 +59,22 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("control_within", "macs", "dense_macs", "breakeven_rank_macs", "backend", "dense_backend"),
         *("traffic_bytes", "dense_traffic_bytes", "peak_bytes", "dense_peak_bytes", "ended"),
     ),
+    "sensitivity": (
+        *(
+            "baseline",
+            "layer",
+            "scheme",
+            "truncation",
+            "rank",
+            "params",
+            "macs",
+            "dense_params",
+            "dense_macs",
+            "images",
+        ),
+        *("energy", "weight_error", "spectral_error", "output_error"),
+        *("accuracy", "correct", "samples", "loss", "divergence", "dense_accuracy", "environment", "commit"),
+    ),
     "environments": (
         *("environment", "machine", "processor", "cpu_capability", "cpus", "memory_bytes", "gpu", "system"),
         *("python", "torch", "torchvision", "fvcore", "cuda", "mkldnn", "blas"),
@@ -83,6 +100,7 @@ def build_tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
         "architectures": _architecture_rows(records),
         "latency": (row for number, record in enumerate(sessions) for row in session_rows(record, number)),
         "layer_latency": (row for number, record in enumerate(layers) for row in layer_session_rows(record, number)),
+        "sensitivity": (row for record in records if isinstance(record, Sensitivity) for row in _probe_rows(record)),
         "environments": (
             {"environment": record.key, **vars(record)} for record in records if isinstance(record, Environment)
         ),
@@ -146,6 +164,7 @@ def _trial_row(record: Measurement | Failure) -> Row:
         "dense_macs": record.dense_cost.macs,
         "samples": record.dense.samples,
         "samples_search": record.search.samples if record.search else None,
+        **{f"predicted_{name}": value for name, value in (vars(record.predicted).items() if record.predicted else ())},
         **{f"accuracy_{name}": value.accuracy for name, value in accuracies.items()},
         **{f"correct_{name}": value.correct for name, value in accuracies.items()},
         **{f"loss_{name}": value.loss for name, value in accuracies.items()},
@@ -176,6 +195,28 @@ def _layer_row(trial: str, layer: Layer) -> Row:
     limits = [r for r in (layer.breakeven_rank_params, layer.breakeven_rank_macs) if r is not None]
     share = layer.rank / min(limits) if layer.rank is not None and limits else None
     return {"trial": trial, **vars(layer), "breakeven_share": share}
+
+
+def _probe_rows(record: Sensitivity) -> Iterable[Row]:
+    names = (
+        "baseline",
+        "layer",
+        "scheme",
+        "truncation",
+        "dense_params",
+        "dense_macs",
+        "images",
+        "environment",
+        "commit",
+    )
+    for probe in record.probes:
+        judged = probe.search
+        yield {
+            **{name: getattr(record, name) for name in names},
+            **vars(probe),
+            **({**vars(judged), "accuracy": judged.accuracy} if judged else {}),
+            "dense_accuracy": record.search.accuracy if judged and record.search else None,
+        }
 
 
 def _spectra_rows(record: Spectra) -> Iterable[Row]:

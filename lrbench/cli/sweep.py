@@ -18,6 +18,7 @@ from lrbench.screen import Screen, table
 if TYPE_CHECKING:
     from lrbench.records import Trial
     from lrbench.store import Store
+    from lrbench.sweep.outline import Outline
     from lrbench.sweep.plan import Skeleton
     from lrbench.sweep.pool import Crew
     from lrbench.sweep.spec import SweepSpec
@@ -195,13 +196,19 @@ def _summarise(folder: Path) -> int:
 
 
 @app.command(epilog=DEFAULTS_HELP)
-def plan(spec: SpecPath, set_: Overrides = None) -> None:
+def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None:
     """Show the trials of a sweep with layers, ranks, params and MACs; train and write nothing.
+
+    Budget rules go by what the results folder knows of the layers (`lrbench sensitivity`, `lrbench layers`).
 
     Example: `lrbench plan bench/sweeps/digits.toml`
     """
+    folder = folder_for(spec, out_folder)
     with exit_codes():
-        from lrbench.sweep.outline import outline, outline_row, reasons
+        from lrbench.measure.environment import read_environment
+        from lrbench.store import LOG, read_records
+        from lrbench.sweep.budget import gather_evidence
+        from lrbench.sweep.outline import outline, outline_row, reasons, why_rows
         from lrbench.sweep.plan import layers_of, prepare_sweep
         from lrbench.sweep.spec import load_spec
 
@@ -211,8 +218,65 @@ def plan(spec: SpecPath, set_: Overrides = None) -> None:
             say(note)
         for name in chosen.chosen_layer_sets():
             say(f"layer set {name}: {' '.join(layer.name for layer in layers_of(chosen, name, skeleton.layers))}")
-        outlines = [outline(trial, chosen, skeleton) for trial in trials]
+        held = read_records(folder) if (folder / LOG).exists() else []
+        evidence = gather_evidence(chosen, held, environment=read_environment().key)
+        outlines = [outline(trial, chosen, skeleton, evidence=evidence) for trial in trials]
         columns = ("trial", "ranks of the set's layers (- dense)", "#params", "#ratio", "#MACs", "#ratio")
         out.print(table(f"{len(trials)} trials of {spec}", columns, [outline_row(o, skeleton.cost) for o in outlines]))
+        for one in outlines:
+            if one.prediction is not None:
+                why = ("layer", "method", "#rank", "#of its MACs", "#output error", "#damage", "why dense")
+                out.print(table(_expected(one), why, why_rows(one, evidence)))
         for line in reasons(outlines):
             say(line)
+
+
+def _expected(outline: "Outline") -> str:
+    """What a budget rule expects of a trial, in words."""
+    assert outline.prediction is not None
+    ratio = outline.prediction.latency_ratio
+    timed = "" if ratio is None else f", latency ratio {ratio:.3f}"
+    return f"{outline.trial.label}: predicted damage {outline.prediction.damage:.4f}{timed}"
+
+
+@app.command(epilog=DEFAULTS_HELP)
+def sensitivity(
+    spec: SpecPath,
+    out_folder: Out = None,
+    set_: Overrides = None,
+    cache: Cache = Path("cache"),
+    jobs: Jobs = None,
+) -> None:
+    """Truncate one layer at a time, by each method at each rank, and write what that loses: sensitivity.csv.
+
+    What the layer's outputs lose costs one pass over the calibration images for all ranks together; accuracy on the
+    search split is measured where `sensitivity.accuracy_points` asks for it. Budget rules choose ranks by this table.
+
+    Example: `lrbench sensitivity bench/sweeps/digits.toml --set sensitivity.accuracy_points=3`
+    """
+    folder = folder_for(spec, out_folder)
+    with exit_codes():
+        from lrbench.measure.environment import read_environment
+        from lrbench.store import Store
+        from lrbench.sweep.plan import prepare_sweep
+        from lrbench.sweep.pool import Crew
+        from lrbench.sweep.run import run_sensitivity
+        from lrbench.sweep.spec import load_spec
+
+        chosen = load_spec(spec, set_ or [])
+        trials, _ = prepare_sweep(chosen)
+        with Store(folder) as store, Screen(out, (), epochs={}) as screen:
+            for note in store.notices:
+                say(note)
+            for record in run_sensitivity(
+                chosen,
+                trials,
+                held=store.records,
+                environment=read_environment(),
+                cache=cache,
+                notify=screen.notify,
+                crew=Crew(jobs=jobs),
+            ):
+                store.append(record)
+                screen.finish(record)
+        draw(folder)

@@ -1,5 +1,6 @@
 """Commands that time: an existing folder on this machine, single layers, and the machine itself."""
 
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -54,9 +55,10 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
         from lrbench.measure.environment import read_environment
         from lrbench.report.summary import breakeven_rows
         from lrbench.store import Store
-        from lrbench.sweep.layer_table import plan_layers, run_layers
+        from lrbench.sweep.layer_table import plan_layers, run_layers, time_dense
         from lrbench.sweep.plan import prepare_sweep
         from lrbench.sweep.spec import load_spec
+        from lrbench.timed import LayerSession, Session
 
         chosen = load_spec(spec, set_ or [])
         _, skeleton = prepare_sweep(chosen)
@@ -69,7 +71,8 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
             if environment not in store.records:
                 store.append(environment)
             with Screen(out, (), epochs={}) as screen:
-                for session in run_layers(jobs, notify=screen.notify):
+                whole = time_dense(chosen, skeleton, store.records, environment=environment.key, notify=screen.notify)
+                for session in chain[Session | LayerSession](whole, run_layers(jobs, notify=screen.notify)):
                     store.append(session)
                     screen.finish(session)
         if jobs:

@@ -19,7 +19,7 @@ from lrbench.lowrank.svd import Decomposition, decompose_outputs, numerical_rank
 class Cut:
     """What happens to a layer: a rank, or None and the reason why it stays dense.
 
-    `gains_bias` says whether the replacement has a bias that the layer had not.
+    `truncation` is what the cut keeps. `gains_bias` says whether the replacement has a bias that the layer had not.
     """
 
     layer: Layer
@@ -27,6 +27,7 @@ class Cut:
     rank: int | None
     reason: str | None
     gains_bias: bool = False
+    truncation: str = "plain"
 
 
 def decompose_layer(model: nn.Module, name: str, scheme: str) -> Decomposition:
@@ -94,8 +95,13 @@ def choose_rank(
             return dense(f"rank {rank} reaches the break-even rank {breakeven:.2f} in {what}")
     if rank > largest:
         return dense(f"rank {rank} exceeds the largest rank {largest}")
+    return make_cut(layer, rank, scheme=scheme, truncation=truncation)
+
+
+def make_cut(layer: Layer, rank: int, *, scheme: str, truncation: str) -> Cut:
+    """A layer factorized at a rank; all but plain truncation moves what it drops into a bias."""
     gains_bias = truncation != "plain" and not layer.shape.bias
-    return Cut(layer=layer, scheme=scheme, rank=rank, reason=None, gains_bias=gains_bias)
+    return Cut(layer=layer, scheme=scheme, rank=rank, reason=None, gains_bias=gains_bias, truncation=truncation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +166,7 @@ def compress(
     small = deepcopy(model)
     for name, rank in ranks.items():
         dense = small.get_submodule(name)
-        replacement = _replace(dense, rank, scheme=SCHEMES[scheme], decomposition=cut(name), name=name)
+        replacement = replace_layer(dense, rank, scheme=SCHEMES[scheme], decomposition=cut(name), name=name)
         before, after = (sum(p.numel() for p in m.parameters() if p.dim() > 1) for m in (dense, replacement))
         if after >= before and isinstance(replacement, Factors):
             warnings.warn(f"layer {name}: rank {rank} has {after} weights, the dense layer {before}", stacklevel=2)
@@ -181,7 +187,9 @@ def _check_named(model: nn.Module, ranks: Mapping[str, int], scheme: str) -> Non
             raise ValueError(f"layer {name} cannot be factorized by scheme {scheme}: {reason}")
 
 
-def _replace(module: nn.Module, rank: int, *, scheme: Scheme, decomposition: Decomposition, name: str) -> nn.Module:
+def replace_layer(
+    module: nn.Module, rank: int, *, scheme: Scheme, decomposition: Decomposition, name: str
+) -> nn.Module:
     """The layers that stand for a module at a rank, their weights set."""
     if not 1 <= rank <= len(decomposition.kept):
         raise ValueError(f"layer {name}: rank must lie in 1..{len(decomposition.kept)}, got {rank}")

@@ -7,6 +7,7 @@ from math import ceil
 from types import MappingProxyType
 from typing import Literal, Protocol
 
+from lrbench.lowrank.budget import ALLOCATIONS, BudgetRule, parse_budget
 from lrbench.lowrank.evbmf import evbmf_rank
 
 
@@ -171,14 +172,19 @@ RULES: Mapping[str, tuple[type[Rank | Fraction | Energy | Params | Macs | Evbmf]
 )
 """By name, the rule and the type of its value (None: it takes none)."""
 
-_USAGE = ", ".join(name if number is None else f"{name}=VALUE" for name, (_, number) in RULES.items())
+_USAGE = ", ".join(
+    [name if number is None else f"{name}=VALUE" for name, (_, number) in RULES.items()]
+    + [f"{name} macs=SHARE" for name in ALLOCATIONS]
+)
 
 
-def parse_rule(text: str) -> RankRule:
-    """Read `rank=8`, `energy=0.9 multiple=16`, `macs=0.5 max=full`, `evbmf`.
+def parse_rule(text: str) -> RankRule | BudgetRule:
+    """Read `rank=8`, `energy=0.9 multiple=16`, `macs=0.5 max=full`, `evbmf`, or a budget: `knapsack macs=0.5`.
 
     Raises: ValueError naming what is wrong and what is allowed.
     """
+    if budget := parse_budget(text):
+        return budget
     words = re.sub(r"\s*=\s*", "=", text).split() or [""]
     base, *rest = (word.partition("=") for word in words)
     options = {name: value for name, _, value in rest}
@@ -211,8 +217,10 @@ def _number(name: str, value: str, number: type[int | float]) -> int | float:
         raise ValueError(f"{name} must be {kind}, got {value!r}") from None
 
 
-def format_rule(rule: RankRule) -> str:
+def format_rule(rule: RankRule | BudgetRule) -> str:
     """The text that `parse_rule` reads back as the rule."""
+    if isinstance(rule, BudgetRule):
+        return str(rule)
     name, number = next((name, number) for name, (kind, number) in RULES.items() if isinstance(rule.base, kind))
     words = [name if number is None else f"{name}={getattr(rule.base, 'value')!r}"]  # noqa: B009 - evbmf has none
     if rule.multiple > 1:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lrbench.lowrank.compress import compress
 from lrbench.lowrank.factors import weight_of
 from lrbench.lowrank.moments import output_rows
+from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.svd import Decomposition, project
 
 RIDGE = 0.01
@@ -35,20 +36,24 @@ class JointMoments:
 
 
 def compress_sequentially(
-    model: nn.Module, ranks: Mapping[str, int], *, scheme: str, batches: Callable[[], Iterable[Tensor]]
+    model: nn.Module, cuts: Mapping[str, tuple[str, int]], *, batches: Callable[[], Iterable[Tensor]]
 ) -> nn.Module:
     """A copy of a model with layers truncated in turn, each fitted to the dense outputs on what reaches it.
 
+    Layers whose scheme does not read outputs are truncated plainly; those after them repair what that loses.
+
     Args:
         model: left alone, in eval mode.
-        ranks: layer name -> rank, in the order of the forward pass.
-        scheme: one that reads outputs.
+        cuts: layer name -> scheme and rank, in the order of the forward pass.
         batches: gives the calibration images anew at each call, (N, C, H, W) on the model's device.
 
     Raises: ValueError as `compress` does, or when there are no images.
     """
     small = model
-    for name, rank in ranks.items():
+    for name, (scheme, rank) in cuts.items():
+        if not SCHEMES[scheme].reads_outputs:
+            small = compress(small, {name: rank}, scheme=scheme)
+            continue
         moments = _gather(model, small, name=name, batches=batches())
         found = {name: decompose_regression(weight_of(model.get_submodule(name)).flatten(1), moments)}
         small = compress(small, {name: rank}, scheme=scheme, decompose=found.__getitem__)

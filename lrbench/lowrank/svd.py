@@ -42,6 +42,11 @@ class Decomposition:
         total = float(self.kept[-1])
         return max(0.0, 1 - float(self.kept[rank - 1]) / total) ** 0.5 if total > 0 else 0.0
 
+    def spectral_error(self, rank: int) -> float:
+        """Relative spectral error ||W - W_r|| / ||W|| at a rank (in output truncation: of the outputs)."""
+        left = self.scores[rank:]
+        return float((left.max() / self.scores.max()).sqrt()) if len(left) and self.scores.max() > 0 else 0.0
+
 
 def decompose(matrix: Tensor) -> Decomposition:
     """Truncated SVD of a matrix (M, N) for every rank (Eckart & Young 1936).

@@ -19,21 +19,40 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Accu
 
     Raises: ArithmeticError when a logit is NaN or infinite; ValueError when there are no samples.
     """
+    return accuracy_of(*predict(model, batches))
+
+
+def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Logits (N, classes) and labels (N,) of all batches; the rest is as in `evaluate`."""
     model.eval()
-    right, loss = [], 0.0
+    found = []
     with torch.inference_mode():
         for images, labels in batches:
             logits = model(images).float()
             if not bool(logits.isfinite().all()):
                 raise ArithmeticError("a logit on the test images is not finite")
-            loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-            right.append((logits.argmax(1) == labels).cpu().numpy())
-    answers = np.concatenate([np.empty(0, dtype=bool), *right])
-    if not len(answers):
+            found.append((logits, labels))
+    if not found:
         raise ValueError("accuracy needs at least one image, got none")
+    return torch.cat([logits for logits, _ in found]), torch.cat([labels for _, labels in found])
+
+
+def accuracy_of(logits: Tensor, labels: Tensor) -> Accuracy:
+    """Right answers and mean cross-entropy of logits (N, classes) for labels (N,)."""
+    answers = (logits.argmax(1) == labels).cpu().numpy()
     return Accuracy(
         correct=int(answers.sum()),
         samples=len(answers),
-        loss=loss / len(answers),
+        loss=float(functional.cross_entropy(logits.double(), labels)),
         right=np.packbits(answers).tobytes().hex(),
     )
+
+
+def divergence_of(logits: Tensor, reference: Tensor) -> float:
+    """Mean Kullback-Leibler divergence of predictions from a reference's, both as logits (N, classes), in nats.
+
+    Kullback & Leibler 1951, Annals of Mathematical Statistics 22. It needs no labels, and is 0 only for equal
+    predictions.
+    """
+    mine, theirs = (functional.log_softmax(one.double(), dim=1) for one in (logits, reference))
+    return float(functional.kl_div(mine, theirs, log_target=True, reduction="batchmean"))

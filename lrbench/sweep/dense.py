@@ -17,9 +17,10 @@ from lrbench.learn.weights import keep_weights, recall_weights
 from lrbench.lowrank.compress import decompose_layer, decompose_layer_outputs
 from lrbench.lowrank.moments import Moments, gather_moments
 from lrbench.lowrank.svd import Decomposition
-from lrbench.measure.accuracy import evaluate
+from lrbench.measure.accuracy import evaluate, predict
 from lrbench.records import Accuracy, Epoch, Stage
-from lrbench.sweep.plan import Decompose, Skeleton
+from lrbench.sweep.cuts import Decompose
+from lrbench.sweep.plan import Skeleton
 from lrbench.sweep.spec import SweepSpec
 
 Notify = Callable[[str, int, int], None]
@@ -28,7 +29,10 @@ Notify = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Dense:
-    """A trained dense model in eval mode, its accuracy, and its decompositions, each made once when first asked for."""
+    """A trained dense model in eval mode, its accuracy, and what is made once when first asked for.
+
+    That is its decompositions, and its logits on the search split with their labels.
+    """
 
     key: str
     skeleton: Skeleton
@@ -36,6 +40,7 @@ class Dense:
     epochs: tuple[Epoch, ...]
     accuracy: Accuracy
     decompose: Decompose
+    search: Callable[[], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,4 +119,16 @@ def train_dense(skeleton: Skeleton, key: str, *, bench: Bench, seed: int, notify
             return decompose_layer_outputs(model, layer, moments=moments()[layer])
         return decompose_layer(model, layer, scheme)
 
-    return Dense(key=key, skeleton=skeleton, model=model, epochs=epochs, accuracy=accuracy, decompose=decompose)
+    @cache
+    def search() -> tuple[Tensor, Tensor]:
+        return predict(model, test_batches(bench.data.search, how))
+
+    return Dense(
+        key=key,
+        skeleton=skeleton,
+        model=model,
+        epochs=epochs,
+        accuracy=accuracy,
+        decompose=decompose,
+        search=search,
+    )

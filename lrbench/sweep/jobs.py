@@ -13,6 +13,7 @@ from lrbench.learn.datasets import Dataset, load_dataset
 from lrbench.learn.train import DivergedError
 from lrbench.measure.environment import now
 from lrbench.records import Failure, Fault, Record, Trial
+from lrbench.sweep.budget import NOTHING, Evidence
 from lrbench.sweep.dense import Bench, Dense, train_dense
 from lrbench.sweep.plan import build_skeleton
 from lrbench.sweep.processes import Notify
@@ -24,7 +25,8 @@ from lrbench.sweep.trial import dense_spectra, run_trial, trained_spectra
 class Job:
     """Trials with all that a process needs to run them; it crosses to another process whole.
 
-    `trials` is one trial to measure or, where their dense baseline is to be trained, all that start from it.
+    `trials` is one trial to measure or, where their dense baseline is to be trained, all that start from it; `evidence`
+    is what budget rules go by.
     """
 
     spec: SweepSpec
@@ -33,6 +35,7 @@ class Job:
     environment: str
     commit: str
     threads: int
+    evidence: Evidence = NOTHING
 
 
 class Desk:
@@ -97,11 +100,12 @@ def measure_trial(job: Job, desk: Desk) -> tuple[Record, ...]:
 
     try:
         dense = desk.dense(job)
-        measurement, model = run_trial(trial, dense, bench=desk.bench(job), notify=follow)
-        cut = tuple(layer.layer for layer in measurement.layers if layer.rank is not None)
-        spectra = [dense_spectra(dense, trial.scheme, cut)] if cut else []
-        if cut and trial.scheme == "writeback":
-            spectra.append(trained_spectra(trial, model, cut))
+        measurement, model = run_trial(trial, dense, bench=desk.bench(job), notify=follow, evidence=job.evidence)
+        cut = [layer for layer in measurement.layers if layer.rank is not None]
+        names = {one.scheme: tuple(layer.layer for layer in cut if layer.scheme == one.scheme) for one in cut}
+        spectra = [dense_spectra(dense, scheme, layers) for scheme, layers in names.items()]
+        if trial.scheme == "writeback" and names:
+            spectra.append(trained_spectra(trial, model, names["writeback"]))
     except InputError:
         raise
     except Exception as error:  # whatever went wrong is kept as a record

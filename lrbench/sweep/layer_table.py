@@ -17,11 +17,11 @@ from lrbench.measure.kernels import backends, peak_bytes, traffic_bytes
 from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
 from lrbench.measure.settings import settings
 from lrbench.records import Record
-from lrbench.sweep.plan import Skeleton, digest, layers_of
+from lrbench.sweep.plan import Skeleton, architecture_of, digest, layers_of
 from lrbench.sweep.processes import Notify, alone, in_fresh_process
-from lrbench.sweep.spec import SweepSpec
-from lrbench.sweep.timing import build_untrained, renew_all, until_fit
-from lrbench.timed import LayerSession, Replacement, Setting
+from lrbench.sweep.spec import MIXED, SweepSpec
+from lrbench.sweep.timing import build_untrained, bytes_of, missing_timings, renew_all, run_timings, until_fit
+from lrbench.timed import LayerSession, Replacement, Session, Setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ def _candidates(spec: SweepSpec, skeleton: Skeleton, layer: Layer) -> list[tuple
     return [
         (scheme, rank)
         for scheme in spec.sweep.schemes
-        if refusal(skeleton.model, layer, scheme=scheme) is None
+        if scheme != MIXED and refusal(skeleton.model, layer, scheme=scheme) is None
         for rank in staircase(layer.shape, scheme, spec.layer_table)
     ]
 
@@ -143,6 +143,21 @@ def run_layers(jobs: Sequence[LayerJob], *, notify: Notify) -> Iterator[LayerSes
 
         with alone(notify):
             yield from until_fit(choice, one)
+
+
+def time_dense(
+    spec: SweepSpec, skeleton: Skeleton, held: Iterable[Record], *, environment: str, notify: Notify
+) -> Iterator[Session]:
+    """Time the whole dense model where it was not, so that seconds of its layers are shares of something."""
+    dense = architecture_of(spec, (), classes=skeleton.classes)
+    timings = missing_timings(
+        spec.latency,
+        {dense.key: dense},
+        [record for record in held if isinstance(record, Session)],
+        environment=environment,
+        model_bytes=bytes_of(skeleton.model),
+    )
+    yield from run_timings(spec, timings, classes=skeleton.classes, environment=environment, notify=notify)
 
 
 def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:

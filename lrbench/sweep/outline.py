@@ -4,41 +4,52 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from lrbench.lowrank.budget import BudgetRule
 from lrbench.lowrank.compress import Cut
 from lrbench.lowrank.ranks import parse_rule
 from lrbench.lowrank.svd import Decomposition
-from lrbench.records import Cost, Trial
-from lrbench.sweep.plan import Skeleton, choose_cuts, predicted_cost
+from lrbench.records import Cost, Prediction, Trial
+from lrbench.sweep.budget import NOTHING, Evidence, damage_laws
+from lrbench.sweep.cuts import choose_cuts
+from lrbench.sweep.plan import Skeleton, layer_cost, predicted_cost
 from lrbench.sweep.spec import SweepSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outline:
-    """What is known of a trial before it runs: its cuts (None while they wait for trained weights), params, MACs."""
+    """What is known of a trial before it runs: its cuts, params and MACs, or in `waits` why they are not known yet."""
 
     trial: Trial
     cuts: tuple[Cut, ...] | None
     params: int | None
     macs: int | None
+    prediction: Prediction | None = None
+    waits: str = ""
 
 
 def _untrained(*_: str) -> Decomposition:
     raise AssertionError("a rule that needs weights was asked before training")
 
 
-def outline(trial: Trial, spec: SweepSpec, skeleton: Skeleton) -> Outline:
+def outline(trial: Trial, spec: SweepSpec, skeleton: Skeleton, *, evidence: Evidence = NOTHING) -> Outline:
     """Resolve a trial's layers and ranks, and its cost by the closed formulas."""
-    if trial.scheme != "dense" and parse_rule(trial.rank_rule).needs_weights:
-        return Outline(trial=trial, cuts=None, params=None, macs=None)
-    cuts = choose_cuts(trial, spec, model=skeleton.model, layers=skeleton.layers, decompose=_untrained)
+    rule = parse_rule(trial.rank_rule) if trial.scheme != "dense" else None
+    if rule and rule.needs_weights and not isinstance(rule, BudgetRule):
+        return Outline(trial=trial, cuts=None, params=None, macs=None, waits="known once the dense model is trained")
+    try:
+        cuts, prediction = choose_cuts(
+            trial, spec, model=skeleton.model, skeleton=skeleton, decompose=_untrained, evidence=evidence
+        )
+    except ValueError as error:  # a budget that cannot be spent, or not yet
+        return Outline(trial=trial, cuts=None, params=None, macs=None, waits=str(error))
     params, macs = predicted_cost(skeleton.cost, cuts)
-    return Outline(trial=trial, cuts=cuts, params=params, macs=macs)
+    return Outline(trial=trial, cuts=cuts, params=params, macs=macs, prediction=prediction)
 
 
 def outline_row(outline: Outline, dense: Cost) -> tuple[str, ...]:
     """A planned trial in words; ranks in the order of the set's layers, `7x4` for four layers of rank 7."""
     if outline.cuts is None or outline.params is None or outline.macs is None:
-        return (outline.trial.label, "known once the dense model is trained", "", "", "", "")
+        return (outline.trial.label, outline.waits, "", "", "", "")
     ranks = [str(cut.rank or "-") for cut in outline.cuts if cut.scheme != "dense"]
     runs = [(rank, len(list(same))) for rank, same in groupby(ranks)]
     return (
@@ -60,3 +71,31 @@ def reasons(outlines: Iterable[Outline]) -> Iterator[str]:
                 found.setdefault(cut.reason, []).append(cut.layer.name)
         for reason, names in found.items():
             yield f"stay dense in {outline.trial.label}: {' '.join(names)}: {reason}"
+
+
+def why_rows(outline: Outline, evidence: Evidence) -> Iterator[tuple[str, ...]]:
+    """What a budget rule chose for each layer that it was asked about, and by what."""
+    known = {
+        (one.layer, one.scheme, one.truncation, probe.rank): probe.output_error
+        for one in evidence.of(outline.trial.baseline).sensitivities
+        for probe in one.probes
+    }
+    asked = [
+        cut for cut in outline.cuts or () if cut.rank is not None or str(outline.trial.rank_rule) in str(cut.reason)
+    ]
+    laws = damage_laws([cut.layer for cut in asked], evidence.of(outline.trial.baseline).sensitivities)
+    for cut in asked:
+        if cut.rank is None:
+            yield (cut.layer.name, "dense", "", "1.000", "", "", cut.reason or "")
+            continue
+        truncation = "output" if cut.truncation == "sequential" else cut.truncation
+        error = known[cut.layer.name, cut.scheme, truncation, cut.rank]
+        yield (
+            cut.layer.name,
+            cut.scheme if cut.truncation == "plain" else f"{cut.scheme} {cut.truncation}",
+            str(cut.rank),
+            f"{layer_cost(cut)[1] / cut.layer.shape.macs:.3f}",
+            f"{error:.4f}",
+            f"{laws[cut.layer.name](error):.4f}",
+            "",
+        )

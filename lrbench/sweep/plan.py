@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,16 @@ from lrbench.learn.imports import source_digest
 from lrbench.learn.models import FILES, build_model
 from lrbench.learn.sources import identify
 from lrbench.learn.train import pick_device
-from lrbench.lowrank.compress import Cut, choose_rank, refusal
+from lrbench.lowrank.budget import parse_budget
+from lrbench.lowrank.compress import Cut
 from lrbench.lowrank.layers import Layer, find_layers, select
-from lrbench.lowrank.ranks import parse_rule
 from lrbench.lowrank.schemes import SCHEMES
-from lrbench.lowrank.svd import Decomposition
 from lrbench.measure.cost import measure_cost
 from lrbench.measure.latency import fold_batch_norm
 from lrbench.measure.settings import settings
 from lrbench.records import SCHEMA, Cost, Trial
-from lrbench.sweep.spec import SweepSpec
+from lrbench.sweep.spec import MIXED, SweepSpec
 from lrbench.timed import Architecture, Factorized
-
-Decompose = Callable[[str, str, str], Decomposition]
-"""(layer, scheme, truncation) -> the decomposition of its weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,15 +105,17 @@ def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
         baseline = baseline_key(spec, identity=identity, seed=base)
         grid = [
             (scheme, truncation, layer_set, rule)
-            for scheme, truncation in spec.methods()
+            for scheme, truncation in spec.grid_methods()
             for layer_set in spec.chosen_layer_sets()
             for rule in spec.sweep.ranks
+            if scheme != MIXED or parse_budget(rule)
         ]
         for scheme, truncation, layer_set, rule in [("dense", "plain", "none", "none"), *grid]:
             chosen = spec.layer_sets[layer_set].model_dump() if layer_set in spec.layer_sets else None
             facts = [baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed]
             calibrated = [truncation, spec.calibration.model_dump()] if spec.calibration.images else []
-            key = digest([*facts, *calibrated])
+            budgeted = [spec.sensitivity.model_dump(), spec.methods(scheme, truncation)] if parse_budget(rule) else []
+            key = digest([*facts, *calibrated, *budgeted])
             trials.append(
                 Trial(
                     key=key,
@@ -154,27 +151,6 @@ def prepare_sweep(spec: SweepSpec) -> tuple[tuple[Trial, ...], Skeleton]:
     if "folded" in spec.latency.batch_norms:
         fold_batch_norm(skeleton.model)
     return plan_trials(spec, identity=identity), skeleton
-
-
-def choose_cuts(
-    trial: Trial, spec: SweepSpec, *, model: nn.Module, layers: tuple[Layer, ...], decompose: Decompose
-) -> tuple[Cut, ...]:
-    """What happens to each layer of the model in a trial, with the reason where it stays dense."""
-    if trial.scheme == "dense":
-        return tuple(Cut(layer=layer, scheme="dense", rank=None, reason="dense control") for layer in layers)
-    chosen = layers_of(spec, trial.layer_set, layers)
-    rule = parse_rule(trial.rank_rule)
-
-    def cut(layer: Layer) -> Cut:
-        if layer not in chosen:
-            return Cut(layer=layer, scheme="dense", rank=None, reason=f"not in layer set {trial.layer_set}")
-        reason = refusal(model, layer, scheme=trial.scheme, truncation=trial.truncation)
-        if reason is not None:
-            return Cut(layer=layer, scheme=trial.scheme, rank=None, reason=reason)
-        known = decompose(layer.name, trial.scheme, trial.truncation) if rule.needs_weights else None
-        return choose_rank(layer, scheme=trial.scheme, rule=rule, decomposition=known, truncation=trial.truncation)
-
-    return tuple(cut(layer) for layer in layers)
 
 
 def architecture_of(spec: SweepSpec, cuts: tuple[Cut, ...], *, classes: int) -> Architecture:

@@ -2,21 +2,25 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 import torch
 
 from lrbench.learn.datasets import load_dataset
+from lrbench.lowrank.budget import parse_budget
 from lrbench.measure.environment import read_commit
 from lrbench.records import Failure, Measurement, Record, Spectra, Trial
+from lrbench.sweep.budget import NOTHING, check_known, gather_evidence
 from lrbench.sweep.dense import weights_path
 from lrbench.sweep.jobs import Desk, Job, measure_trial, train_baseline
 from lrbench.sweep.needs import check_memory
-from lrbench.sweep.plan import build_skeleton
-from lrbench.sweep.pool import BACKENDS, Crew
+from lrbench.sweep.plan import Skeleton, build_skeleton
+from lrbench.sweep.pool import BACKENDS, Crew, Execute, Records
 from lrbench.sweep.processes import Notify
+from lrbench.sweep.sensitivity import Question, describe_cost, plan_questions, probe_layers
 from lrbench.sweep.spec import SweepSpec
 from lrbench.timed import Environment
 
@@ -43,47 +47,105 @@ def run_sweep(
     Args:
         spec: the sweep.
         todo: the trials to run.
-        held: what the log already holds.
+        held: what the log already holds; it must grow by each record before the next is asked for.
         environment: of this machine.
         cache: directory for decoded images and trained weights.
         notify: told of progress.
         crew: how many run at a time, and how long each may take; a baseline takes as long as it wants.
 
-    Raises: InputError when model, data or disk cannot be used.
+    Raises: InputError when model, data or disk cannot be used, or a layer cannot be probed.
     """
     if environment not in held:
         yield environment
     if not todo:
         return
-    data = load_dataset(spec.data, cache=cache / "images", report=lambda *done: notify("images", *done))
-    job = Job(
-        spec=spec,
-        trials=(),
-        cache=cache,
-        environment=environment.key,
-        commit=read_commit(),
-        threads=crew.threads(torch.get_num_threads()),
-    )
-    ordered = sorted(todo, key=lambda trial: trial.baseline_seed)
-    groups = [tuple(group) for _, group in groupby(ordered, lambda trial: trial.baseline)]
-    untrained = [one for one in groups if spec.baseline.epochs and not _kept(cache, one[0])]
     ledger = Ledger(held)
     lost: set[str] = set()
+    with staffed(spec, todo, environment=environment.key, cache=cache, notify=notify, crew=crew) as staff:
+        for records in staff.train_baselines():
+            lost |= {record.trial.key for record in records if isinstance(record, Failure)}
+            yield from ledger.new(records)
+        able = [trial for group in staff.groups for trial in group if trial.key not in lost]
+        if any(parse_budget(trial.rank_rule) for trial in able):
+            yield from probe_layers(staff.questions(held), staff.execute)
+        evidence = gather_evidence(spec, held, environment=environment.key)
+        for rule in filter(None, (parse_budget(trial.rank_rule) for trial in able)):
+            check_known(rule, evidence)
+        jobs = [
+            replace(staff.job, trials=(trial,), evidence=evidence if parse_budget(trial.rank_rule) else NOTHING)
+            for trial in able
+        ]
+        for records in staff.execute(measure_trial, jobs, crew.timeout_s):
+            yield from ledger.new(records)
+
+
+def run_sensitivity(
+    spec: SweepSpec,
+    trials: Sequence[Trial],
+    *,
+    held: Sequence[Record],
+    environment: Environment,
+    cache: Path,
+    notify: Notify,
+    crew: Crew,
+) -> Iterator[Record]:
+    """Truncate each layer of the dense baselines alone; the rest is as in `run_sweep`."""
+    if environment not in held:
+        yield environment
+    ledger = Ledger(held)
+    with staffed(spec, trials, environment=environment.key, cache=cache, notify=notify, crew=crew) as staff:
+        for records in staff.train_baselines():
+            yield from ledger.new(records)
+            if records:
+                return
+        questions = staff.questions(held)
+        notify("sensitivity", describe_cost(questions), 0, 1)
+        yield from probe_layers(questions, staff.execute)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staff:
+    """Those who work, with all that their jobs have in common; `groups` are the trials of each baseline."""
+
+    job: Job
+    groups: tuple[tuple[Trial, ...], ...]
+    skeleton: Skeleton
+    execute: Execute
+
+    def train_baselines(self) -> Iterator[Records]:
+        """Train what is not kept; what failed is a record for each of its trials."""
+        epochs, weights = self.job.spec.baseline.epochs, self.job.cache / "weights"
+        untrained = [one for one in self.groups if epochs and not weights_path(weights, one[0].baseline).exists()]
+        return self.execute(train_baseline, [replace(self.job, trials=group) for group in untrained], None)
+
+    def questions(self, held: Iterable[Record]) -> tuple[Question, ...]:
+        """What is not yet known of the baselines' layers."""
+        jobs = (replace(self.job, trials=group[:1]) for group in self.groups)
+        return tuple(question for job in jobs for question in plan_questions(job, self.skeleton, held))
+
+
+@contextmanager
+def staffed(
+    spec: SweepSpec, trials: Sequence[Trial], *, environment: str, cache: Path, notify: Notify, crew: Crew
+) -> Iterator[Staff]:
+    """Load the data once, see whether memory suffices, and start the back-end."""
+    data = load_dataset(spec.data, cache=cache / "images", report=lambda *done: notify("images", *done))
+    ordered = sorted(trials, key=lambda trial: trial.baseline_seed)
     skeleton = build_skeleton(spec, classes=data.classes, seed=ordered[0].baseline_seed)
     check_memory(spec, skeleton.model, images=len(data.train), jobs=crew.jobs or 1)
     desk = Desk(notify, data if crew.backend == "here" else None)
     del data  # children hold their own
+    job = Job(
+        spec=spec,
+        trials=(),
+        cache=cache,
+        environment=environment,
+        commit=read_commit(),
+        threads=crew.threads(torch.get_num_threads()),
+    )
+    groups = tuple(tuple(group) for _, group in groupby(ordered, lambda trial: trial.baseline))
     with BACKENDS[crew.backend](crew, desk) as execute:
-        for records in execute(train_baseline, [replace(job, trials=group) for group in untrained], None):
-            lost |= {record.trial.key for record in records if isinstance(record, Failure)}
-            yield from ledger.new(records)
-        jobs = [replace(job, trials=(trial,)) for trial in ordered if trial.key not in lost]
-        for records in execute(measure_trial, jobs, crew.timeout_s):
-            yield from ledger.new(records)
-
-
-def _kept(cache: Path, trial: Trial) -> bool:
-    return weights_path(cache / "weights", trial.baseline).exists()
+        yield Staff(job=job, groups=groups, skeleton=skeleton, execute=execute)
 
 
 class Ledger:

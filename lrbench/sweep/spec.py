@@ -19,12 +19,17 @@ from lrbench.choices import (
     LayerTableChoice,
     ModelChoice,
     RunChoice,
+    SensitivityChoice,
     SweepChoice,
 )
 from lrbench.errors import InputError, nearest
+from lrbench.lowrank.budget import parse_budget
 from lrbench.lowrank.ranks import format_rule, parse_rule
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.reading import read_toml, validate
+
+MIXED = "mixed"
+"""In the place of a scheme: each layer has the one of the grid's other schemes that a budget rule likes best."""
 
 
 class Grid(SweepChoice):
@@ -34,8 +39,10 @@ class Grid(SweepChoice):
     @classmethod
     def _known_schemes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in SCHEMES:
-                raise ValueError(f"unknown scheme {name!r}: {nearest(name, SCHEMES)}")
+            if name not in (*SCHEMES, MIXED):
+                raise ValueError(f"unknown scheme {name!r}: {nearest(name, (*SCHEMES, MIXED))}")
+        if not set(names) - {MIXED, "writeback"} and MIXED in names:
+            raise ValueError(f"{MIXED} needs schemes to mix beside it")
         return tuple(dict.fromkeys(names))
 
     @field_validator("ranks")
@@ -56,6 +63,7 @@ class SweepSpec(Choice):
     layer_sets: dict[str, LayerSetChoice] = Field({"all": LayerSetChoice()}, min_length=1)
     latency: LatencyChoice = LatencyChoice()
     layer_table: LayerTableChoice = LayerTableChoice()
+    sensitivity: SensitivityChoice = SensitivityChoice()
     run: RunChoice = RunChoice()
 
     @model_validator(mode="after")
@@ -64,31 +72,51 @@ class SweepSpec(Choice):
             if name not in self.layer_sets:
                 raise ValueError(f"sweep.layer_sets: unknown layer set {name!r}: {nearest(name, self.layer_sets)}")
         if set(self.sweep.truncations) - {"plain"}:
-            if not any(SCHEMES[name].reads_outputs for name in self.sweep.schemes):
+            if not any(SCHEMES[name].reads_outputs for name in self.sweep.schemes if name != MIXED):
                 able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.reads_outputs)
                 raise ValueError(f"sweep.truncations: output and sequential need one of the schemes {able}")
             if self.calibration.images == 0:
                 raise ValueError("calibration.images: output and sequential truncation need at least 1, got 0")
         return self
 
-    def methods(self) -> tuple[tuple[str, str], ...]:
-        """Each scheme with each truncation that it has; only schemes that read outputs have more than `plain`."""
+    @model_validator(mode="after")
+    def _spendable_budgets(self) -> "SweepSpec":
+        rules = [rule for rule in map(parse_budget, self.sweep.ranks) if rule]
+        if MIXED in self.sweep.schemes and not rules:
+            raise ValueError(f"sweep.schemes: {MIXED} needs a budget rule among sweep.ranks: knapsack macs=0.5")
+        if self.sensitivity.accuracy_points == 0 and any(rule.allocation == "greedy" for rule in rules):
+            raise ValueError("sensitivity.accuracy_points: greedy looks at accuracies and needs at least 2, got 0")
+        if any(rule.cost == "latency" for rule in rules) and not self.latency.devices:
+            raise ValueError("latency.devices: a budget of latency needs one")
+        return self
+
+    def grid_methods(self) -> tuple[tuple[str, str], ...]:
+        """Each scheme of the grid with each truncation that it has; only schemes that read outputs have all of them."""
         return tuple(
             (scheme, truncation)
             for scheme in self.sweep.schemes
             for truncation in dict.fromkeys(self.sweep.truncations)
-            if truncation == "plain" or SCHEMES[scheme].reads_outputs
+            if truncation == "plain" or scheme == MIXED or SCHEMES[scheme].reads_outputs
         )
 
+    def methods(self, scheme: str, truncation: str) -> tuple[tuple[str, str], ...]:
+        """The methods that a layer may have in a trial: one, or where schemes are mixed, all that save something."""
+        if scheme != MIXED:
+            return ((scheme, truncation),)
+        mixed = (name for name in self.sweep.schemes if name not in (MIXED, "writeback"))
+        return tuple((name, truncation if SCHEMES[name].reads_outputs else "plain") for name in mixed)
+
     def left_out(self) -> tuple[str, ...]:
-        """What the grid cannot hold, in words: schemes that do not read outputs have plain truncation only."""
+        """What the grid cannot hold, in words."""
         truncations = [name for name in dict.fromkeys(self.sweep.truncations) if name != "plain"]
-        return tuple(
+        missing = [
             f"scheme {scheme} has no {truncation} truncation: left out"
             for scheme in self.sweep.schemes
             for truncation in truncations
-            if not SCHEMES[scheme].reads_outputs
-        )
+            if scheme != MIXED and not SCHEMES[scheme].reads_outputs
+        ]
+        rules = [rule for rule in self.sweep.ranks if MIXED in self.sweep.schemes and not parse_budget(rule)]
+        return (*missing, *(f"{rule} gives each layer a rank and no scheme: left out for {MIXED}" for rule in rules))
 
     def chosen_layer_sets(self) -> tuple[str, ...]:
         """The layer sets that the grid ranges over."""

@@ -1,7 +1,7 @@
 """One trial: choose ranks, truncate, measure, finetune, measure again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import TypeVar
 
@@ -14,12 +14,15 @@ from lrbench.lowrank.compress import Cut, compress, layer_rank, refusal, singula
 from lrbench.lowrank.moments import reestimate_batch_norm_
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.sequential import compress_sequentially
+from lrbench.lowrank.svd import Decomposition
 from lrbench.measure.accuracy import evaluate
 from lrbench.measure.cost import denormal_share, measure_cost
 from lrbench.measure.environment import now, peak_memory_bytes
 from lrbench.records import Accuracy, Layer, LayerSpectrum, Measurement, Spectra, Trial
+from lrbench.sweep.budget import NOTHING, Evidence
+from lrbench.sweep.cuts import choose_cuts
 from lrbench.sweep.dense import Bench, Dense, Notify, trained
-from lrbench.sweep.plan import architecture_of, choose_cuts, layer_cost
+from lrbench.sweep.plan import architecture_of, layer_cost
 
 T = TypeVar("T")
 
@@ -30,8 +33,10 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     return work(), time.perf_counter() - started
 
 
-def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tuple[Measurement, nn.Module]:
-    """Run one trial.
+def run_trial(
+    trial: Trial, dense: Dense, *, bench: Bench, notify: Notify, evidence: Evidence = NOTHING
+) -> tuple[Measurement, nn.Module]:
+    """Run one trial; `evidence` is what budget rules go by.
 
     Returns: its measurement, and the finetuned model.
 
@@ -41,23 +46,16 @@ def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tu
     how = batching(spec.finetune, spec.data)
     skeleton = dense.skeleton
     notify("truncate", 0, 1)
-    cuts = choose_cuts(trial, spec, model=dense.model, layers=skeleton.layers, decompose=dense.decompose)
-    ranks = {cut.layer.name: cut.rank for cut in cuts if cut.rank is not None}
+    cuts, predicted = choose_cuts(
+        trial, spec, model=dense.model, skeleton=skeleton, decompose=dense.decompose, evidence=evidence
+    )
+    ranks = {cut.layer.name: (cut.scheme, cut.rank) for cut in cuts if cut.rank is not None}
 
     def truncate() -> nn.Module:
-        if not ranks:
-            return deepcopy(dense.model)
-        if trial.truncation == "sequential":
+        if ranks and trial.truncation == "sequential":
             where = batching(spec.baseline, spec.data)  # the dense model's device, perhaps not that of finetuning
-            return compress_sequentially(
-                dense.model, ranks, scheme=trial.scheme, batches=lambda: bench.calibration(where)
-            )
-        return compress(
-            dense.model,
-            ranks,
-            scheme=trial.scheme,
-            decompose=lambda layer: dense.decompose(layer, trial.scheme, trial.truncation),
-        )
+            return compress_sequentially(dense.model, ranks, batches=lambda: bench.calibration(where))
+        return _truncate(dense, cuts)
 
     model, truncate_s = _timed(truncate)
     cost = measure_cost(model, (3, spec.data.image_size, spec.data.image_size))
@@ -81,7 +79,7 @@ def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tu
         started=started,
         cost=cost,
         dense_cost=skeleton.cost,
-        layers=tuple(_describe(cut, trial, dense=dense, model=model) for cut in cuts),
+        layers=tuple(_describe(cut, dense=dense, model=model) for cut in cuts),
         epochs=(*dense.epochs, *epochs),
         dense=dense.accuracy,
         truncated=truncated,
@@ -95,8 +93,26 @@ def run_trial(trial: Trial, dense: Dense, *, bench: Bench, notify: Notify) -> tu
         peak_memory_bytes=peak_memory_bytes(),
         deterministic={batching(spec.baseline, spec.data).device.type, how.device.type} == {"cpu"},
         threads=torch.get_num_threads(),
+        predicted=predicted,
     )
     return measurement, model
+
+
+def _truncate(dense: Dense, cuts: Iterable[Cut]) -> nn.Module:
+    """A copy of the dense model with its layers cut, one scheme after the other."""
+    model = deepcopy(dense.model)
+    schemes: dict[str, dict[str, Cut]] = {}
+    for cut in cuts:
+        if cut.rank is not None:
+            schemes.setdefault(cut.scheme, {})[cut.layer.name] = cut
+    for scheme, mine in schemes.items():
+
+        def decompose(name: str, mine: Mapping[str, Cut] = mine) -> Decomposition:
+            return dense.decompose(name, mine[name].scheme, mine[name].truncation)
+
+        ranks = {name: cut.rank for name, cut in mine.items() if cut.rank is not None}
+        model = compress(model, ranks, scheme=scheme, decompose=decompose)
+    return model
 
 
 def _recalibrate_(model: nn.Module, bench: Bench, how: Batching) -> Accuracy | None:
@@ -107,13 +123,12 @@ def _recalibrate_(model: nn.Module, bench: Bench, how: Batching) -> Accuracy | N
     return evaluate(model, test_batches(bench.data.test, how))
 
 
-def _describe(cut: Cut, trial: Trial, *, dense: Dense, model: nn.Module) -> Layer:
+def _describe(cut: Cut, *, dense: Dense, model: nn.Module) -> Layer:
     """The record of one layer, once the model is trained."""
     layer, shape, scheme = cut.layer, cut.layer.shape, SCHEMES.get(cut.scheme)
     module = model.get_submodule(layer.name)
     readable = scheme is not None and refusal(dense.model, layer, scheme=cut.scheme) is None
-    truncation = "plain" if cut.rank is None else trial.truncation
-    cut_from = dense.decompose(layer.name, cut.scheme, truncation) if cut.rank is not None else None
+    cut_from = dense.decompose(layer.name, cut.scheme, cut.truncation) if cut.rank is not None else None
     params, macs = layer_cost(cut)
     if cut.rank is not None:
         trained_rank = layer_rank(module, cut.scheme)
@@ -138,11 +153,13 @@ def _describe(cut: Cut, trial: Trial, *, dense: Dense, model: nn.Module) -> Laye
         macs=macs,
         dense_params=shape.weights + shape.biases,
         dense_macs=shape.macs,
-        weight_error=cut_from.weight_error(cut.rank) if cut_from and cut.rank and truncation != "sequential" else None,
+        weight_error=cut_from.weight_error(cut.rank)
+        if cut_from and cut.rank and cut.truncation != "sequential"
+        else None,
         energy=cut_from.energies()[cut.rank - 1] if cut_from and cut.rank else None,
         numerical_rank=trained_rank,
         denormal_share=denormal_share(module),
-        truncation=truncation,
+        truncation=cut.truncation,
     )
 
 

@@ -26,10 +26,10 @@ def pictures(seed: int, count: int = 40) -> torch.Tensor:
 @pytest.mark.parametrize("rank", [1, 3, 6])
 def test_behind_the_same_layers_no_other_cut_of_its_rank_is_nearer_to_the_dense_outputs(bias: bool, rank: int) -> None:
     model, images = net(bias=bias), pictures(1)
-    earlier = {str(index): 3 for index in (1, 3, 5)}
+    earlier = {str(index): ("channel", 3) for index in (1, 3, 5)}
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    behind = compress_sequentially(model, earlier, scheme="channel", batches=lambda: images.split(16))
-    ours = compress_sequentially(model, {**earlier, "7": rank}, scheme="channel", batches=lambda: images.split(16))
+    behind = compress_sequentially(model, earlier, batches=lambda: images.split(16))
+    ours = compress_sequentially(model, {**earlier, "7": ("channel", rank)}, batches=lambda: images.split(16))
     moments = gather_moments(model, ["7"], [images])["7"]
     output = compress(behind, {"7": rank}, decompose=lambda name: decompose_layer_outputs(model, name, moments=moments))
     plain = compress(behind, {"7": rank})
@@ -43,7 +43,7 @@ def test_behind_the_same_layers_no_other_cut_of_its_rank_is_nearer_to_the_dense_
 @pytest.mark.parametrize("bias", [True, False])
 def test_at_full_rank_it_changes_nothing(bias: bool) -> None:
     model, images = net(bias=bias), pictures(1)
-    full = compress_sequentially(model, {"1": 8, "3": 8}, scheme="channel", batches=lambda: [images])
+    full = compress_sequentially(model, {"1": ("channel", 8), "3": ("channel", 8)}, batches=lambda: [images])
     torch.testing.assert_close(full(images), model(images))
 
 
@@ -68,4 +68,4 @@ def test_the_regression_is_the_best_of_its_rank(rank: int) -> None:
 
 def test_no_images_are_an_error() -> None:
     with pytest.raises(ValueError, match="at least one calibration image"):
-        compress_sequentially(net(bias=True), {"1": 2}, scheme="channel", batches=list)
+        compress_sequentially(net(bias=True), {"1": ("channel", 2)}, batches=list)

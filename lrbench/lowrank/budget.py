@@ -1,0 +1,193 @@
+"""Budget rules: which (scheme, rank) each layer gets, so that the whole model keeps to a budget.
+
+To add one, write a function from options to choices and add one entry to `ALLOCATIONS`.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from math import inf
+from types import MappingProxyType
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
+
+COSTS = ("macs", "params", "latency")
+"""What a budget may count, each as a share of the dense model's."""
+
+
+class OverBudgetError(ValueError):
+    """No choice of options keeps to the budget; the least sum of costs is the argument."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One way to keep a layer: dense (no rank), or factorized.
+
+    Attributes:
+        scheme: how it is factorized; `dense` when it is not.
+        truncation: what the cut keeps.
+        rank: None when dense.
+        params: of the layer, bias included.
+        macs: of the layer.
+        cost: what it changes in what the budget counts, as a share of the whole dense model's; below 0 it saves.
+        score: what it loses, in what the allocation looks at; 0 when dense.
+        damage: predicted damage to the whole model; damages of layers add up.
+        added_s: seconds that it adds to a call of the model, None when that is not known.
+    """
+
+    scheme: str = "dense"
+    truncation: str = "plain"
+    rank: int | None = None
+    params: int
+    macs: int
+    cost: float = 0.0
+    score: float = 0.0
+    damage: float = 0.0
+    added_s: float | None = 0.0
+
+
+Layers = Sequence[Sequence[Option]]
+"""The options of each layer; the dense one is among them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """A way to spend a budget: what it looks at in an option (see `sweep/budget.py`), and how it chooses by that."""
+
+    paper: str
+    score: str
+    choose: Callable[[Layers, float], tuple[Option, ...]]
+
+
+TOLERANCE = 1e-6
+"""By which HiGHS may miss a constraint; the budget is drawn in by as much."""
+
+
+def least_sum(layers: Layers, budget: float) -> tuple[Option, ...]:
+    """One option a layer with the least sum of scores within the budget: a multiple-choice knapsack, solved exactly.
+
+    Raises: OverBudgetError when even the cheapest options exceed the budget.
+    """
+    _check_reachable(layers, budget - TOLERANCE)
+    options = list(chain.from_iterable(layers))
+    owner = np.repeat(np.arange(len(layers)), [len(some) for some in layers])
+    each = csr_array((np.ones(len(options)), (owner, np.arange(len(options)))), shape=(len(layers), len(options)))
+    costs = np.array([[option.cost for option in options]])
+    found = milp(
+        np.array([option.score for option in options]),
+        integrality=np.ones(len(options)),
+        bounds=Bounds(0, 1),
+        constraints=[LinearConstraint(each, 1, 1), LinearConstraint(costs, -inf, budget - TOLERANCE)],
+        options={"mip_rel_gap": 0},
+    )
+    assert found.x is not None, found.message
+    return tuple(option for option, taken in zip(options, found.x, strict=True) if taken > 0.5)
+
+
+def least_level(layers: Layers, budget: float) -> tuple[Option, ...]:
+    """The lowest level such that the cheapest option of each layer whose score keeps to it is within the budget.
+
+    What is left of the budget then goes to the layers that are worst off, as far as it buys them a better option.
+
+    Raises: OverBudgetError when even the cheapest options exceed the budget.
+    """
+    _check_reachable(layers, budget)
+
+    def at(level: float) -> tuple[Option, ...]:
+        able = ([option for option in some if option.score <= level] for some in layers)
+        return tuple(min(some, key=lambda option: (option.cost, option.score)) for some in able)
+
+    levels = sorted({option.score for option in chain.from_iterable(layers)})
+    least = bisect_left(levels, True, key=lambda level: _cost(at(level)) <= budget)
+    return _spend_rest(layers, at(levels[least]), budget)
+
+
+def _spend_rest(layers: Layers, chosen: tuple[Option, ...], budget: float) -> tuple[Option, ...]:
+    best, left = list(chosen), budget - _cost(chosen)
+    for i in sorted(range(len(best)), key=lambda i: -best[i].score):
+        better = [o for o in layers[i] if o.score < best[i].score and o.cost - best[i].cost <= left]
+        if better:
+            taken = min(better, key=lambda option: (option.score, option.cost))
+            left -= taken.cost - best[i].cost
+            best[i] = taken
+    return tuple(best)
+
+
+def _cost(chosen: Sequence[Option]) -> float:
+    return sum(option.cost for option in chosen)
+
+
+def _check_reachable(layers: Layers, budget: float) -> None:
+    least = sum(min(option.cost for option in some) for some in layers)
+    if least > budget:
+        raise OverBudgetError(least)
+
+
+ALLOCATIONS: Mapping[str, Allocation] = MappingProxyType(
+    {
+        "knapsack": Allocation(
+            paper="multiple-choice knapsack (Kellerer, Pferschy & Pisinger 2004, ch. 11), by HiGHS branch and bound",
+            score="damage",
+            choose=least_sum,
+        ),
+        "uniform": Allocation(paper="one share of its MACs for every layer", score="macs_saved", choose=least_level),
+        "global-energy": Allocation(
+            paper="one share of energy for every layer (PCA energy of Kim, Khan & Kyung 2019, arXiv 1811.12781)",
+            score="energy_lost",
+            choose=least_level,
+        ),
+        "greedy": Allocation(
+            paper="one accuracy, each layer truncated alone (AIMET's greedy selection of compression ratios)",
+            score="drop",
+            choose=least_level,
+        ),
+        "minmax": Allocation(
+            paper="the least largest relative spectral error (ALDS, Liebenwein et al. 2021, arXiv 2107.11442)",
+            score="spectral_error",
+            choose=least_level,
+        ),
+    }
+)
+"""By name, the ways to spend a budget."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetRule:
+    """`knapsack macs=0.5`: an allocation, what its budget counts, and the share of the dense model's to spend."""
+
+    allocation: str
+    cost: str
+    share: float
+
+    needs_weights = True
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError naming what is allowed."""
+        if self.cost not in COSTS:
+            raise ValueError(f"a budget counts one of {', '.join(COSTS)}, got {self.cost!r}")
+        if not 0 < self.share < 1:
+            raise ValueError(f"a budget must lie between 0 and 1, got {self.share}")
+
+    def __str__(self) -> str:
+        """The text that reads back as the rule."""
+        return f"{self.allocation} {self.cost}={self.share!r}"
+
+
+def parse_budget(text: str) -> BudgetRule | None:
+    """Read `knapsack macs=0.5`; None when the text names no allocation.
+
+    Raises: ValueError when it does, and the rest is not one budget.
+    """
+    name, *rest = text.split() or [""]
+    if name not in ALLOCATIONS:
+        return None
+    cost, _, share = rest[0].partition("=") if len(rest) == 1 else ("", "", "")
+    try:
+        number = float(share)
+    except ValueError:
+        usage = " or ".join(f"{name} {cost}=0.5" for cost in COSTS)
+        raise ValueError(f"{text!r}: after {name} comes one budget: {usage}") from None
+    return BudgetRule(allocation=name, cost=cost, share=number)

@@ -1,0 +1,86 @@
+"""Budget rules: their texts, and the choices they make, against every choice there is."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrbench.lowrank.budget import ALLOCATIONS, COSTS, BudgetRule, Option, OverBudgetError, least_level, least_sum
+from lrbench.lowrank.ranks import format_rule, parse_rule
+
+numbers = st.integers(1, 1000).map(lambda n: n / 1000)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> list[list[Option]]:
+    """Up to four layers with up to four options each, the dense one first; shares of a model add up to at most 1."""
+    layers = draw(st.integers(1, 4))
+    saved = st.integers(1, 1000).map(lambda n: -n / 1000 / layers)
+    options = st.builds(Option, params=st.just(1), macs=st.just(1), cost=saved, score=numbers, damage=numbers)
+    return [[Option(params=1, macs=1), *draw(st.lists(options, max_size=3))] for _ in range(layers)]
+
+
+def cost(chosen: tuple[Option, ...]) -> float:
+    return sum(option.cost for option in chosen)
+
+
+def loss(chosen: tuple[Option, ...]) -> float:
+    return sum(option.score for option in chosen)
+
+
+@given(layers=tables(), share=numbers)
+def test_the_knapsack_is_the_best_of_all_choices_within_the_budget(layers: list[list[Option]], share: float) -> None:
+    able = [chosen for chosen in product(*layers) if cost(chosen) <= share - 1 - 1e-6]
+    if not able:
+        with pytest.raises(OverBudgetError):
+            least_sum(layers, share - 1)
+        return
+    found = least_sum(layers, share - 1)
+    assert cost(found) <= share - 1 + 1e-12
+    assert loss(found) <= min(map(loss, able)) + 1e-9
+    assert all(option in some for option, some in zip(found, layers, strict=True))
+
+
+@given(layers=tables(), share=numbers)
+def test_the_worst_layer_of_a_level_is_the_best_of_all_choices(layers: list[list[Option]], share: float) -> None:
+    able = [chosen for chosen in product(*layers) if cost(chosen) <= share - 1]
+    if not able:
+        with pytest.raises(OverBudgetError):
+            least_level(layers, share - 1)
+        return
+    found = least_level(layers, share - 1)
+    assert cost(found) <= share - 1 + 1e-12
+    assert max(o.score for o in found) == min(max(o.score for o in chosen) for chosen in able)
+
+
+def test_what_a_level_leaves_over_goes_to_the_layer_that_is_worst_off() -> None:
+    def layer(*pairs: tuple[float, float]) -> list[Option]:
+        return [Option(params=1, macs=1), *(Option(params=1, macs=1, cost=c, score=s) for c, s in pairs)]
+
+    layers = [layer((-0.3, 0.5), (-0.2, 0.4)), layer((-0.3, 0.6), (-0.2, 0.3))]
+    assert [o.score for o in least_level(layers, -0.45)] == [0.5, 0.3]
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+@pytest.mark.parametrize("counted", COSTS)
+def test_the_text_of_a_budget_parses_back_to_it(allocation: str, counted: str) -> None:
+    rule = BudgetRule(allocation=allocation, cost=counted, share=0.375)
+    assert format_rule(rule) == f"{allocation} {counted}=0.375"
+    assert parse_rule(f" {allocation}  {counted}=0.375 ") == rule
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("knapsack", "after knapsack comes one budget: knapsack macs=0.5 or knapsack params=0.5 or"),
+        ("knapsack macs", "after knapsack comes one budget"),
+        ("knapsack macs=0.5 max=full", "after knapsack comes one budget"),
+        ("uniform time=0.5", "a budget counts one of macs, params, latency, got 'time'"),
+        ("greedy macs=1", "a budget must lie between 0 and 1, got 1.0"),
+        ("greedy macs=nan", "a budget must lie between 0 and 1, got nan"),
+    ],
+)
+def test_a_wrong_budget_says_what_is_allowed(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_rule(text)

@@ -1,0 +1,117 @@
+"""Budget rules from the table of layers to the ranks of a trial, by the real commands on a tiny model."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+BUDGET = [
+    *("--set", "sensitivity.step=1", "--set", "sensitivity.points=4", "--set", "sensitivity.accuracy_points=2"),
+    *("--set", "latency.devices=['cpu']", "--set", "sweep.schemes=['channel','spatial','mixed']"),
+]
+RULES = "'knapsack macs=0.7','uniform macs=0.7','global-energy macs=0.7','greedy macs=0.7','minmax macs=0.7'"
+
+
+@pytest.fixture
+def probed(workplace: Path, lrbench, undrawn: None) -> Path:
+    result = lrbench("sensitivity", "tiny.toml", *BUDGET, "--set", f"sweep.ranks=[{RULES}]")
+    assert result.exit_code == 0, result.output
+    assert "probed" in result.output
+    return workplace / "results/tiny"
+
+
+def test_each_layer_is_truncated_alone_by_each_method_once(probed: Path, lrbench) -> None:
+    table = pd.read_csv(probed / "sensitivity.csv")
+    assert set(zip(table["layer"], table["scheme"], strict=True)) == {
+        (layer, scheme) for layer in (0, 3) for scheme in ("channel", "spatial")
+    }
+    for _, group in table.groupby(["layer", "scheme"]):
+        assert group["output_error"].is_monotonic_decreasing
+        assert group["spectral_error"].is_monotonic_decreasing
+        assert group["accuracy"].notna().sum() == 2
+        assert (group["macs"] < group["dense_macs"]).all()
+    judged = table.dropna(subset="divergence")
+    assert (judged["divergence"] >= 0).all()
+    assert len(set(judged["dense_accuracy"])) == 1
+    before = (probed / "records.jsonl").read_bytes()
+    again = lrbench("sensitivity", "tiny.toml", *BUDGET, "--set", f"sweep.ranks=[{RULES}]")
+    assert (again.exit_code, (probed / "records.jsonl").read_bytes()) == (0, before)
+    more = lrbench(
+        "sensitivity", "tiny.toml", *BUDGET, "--set", "sensitivity.accuracy_points=3", "--set", f"sweep.ranks=[{RULES}]"
+    )
+    assert more.exit_code == 0
+    assert pd.read_csv(probed / "sensitivity.csv")["accuracy"].notna().sum() > table["accuracy"].notna().sum()
+
+
+def test_every_rule_keeps_to_its_budget_and_predicts_its_macs(probed: Path, lrbench) -> None:
+    planned = lrbench("plan", "tiny.toml", *BUDGET, "--set", f"sweep.ranks=[{RULES}]")
+    assert planned.exit_code == 0, planned.output
+    assert "predicted damage" in planned.output
+    result = lrbench("sweep", "tiny.toml", *BUDGET, "--set", f"sweep.ranks=[{RULES}]", "--only", "accuracy")
+    assert result.exit_code == 0, result.output
+    trials = pd.read_csv(probed / "trials.csv").query("scheme != 'dense'")
+    assert len(trials) == 15
+    assert (trials["macs"] <= 0.7 * trials["dense_macs"]).all()
+    assert (trials["macs"] == trials["predicted_macs"]).all()
+    assert (trials["params"] == trials["predicted_params"]).all()
+    damage = trials.pivot_table(index="rank_rule", columns="scheme", values="predicted_damage")
+    assert (damage.loc["knapsack macs=0.7"] <= damage.min() + 1e-9).all(), (
+        "no rule beats the exact one by its own score"
+    )
+    assert (damage["mixed"] <= damage[["channel", "spatial"]].min(axis=1) + 1e-9)["knapsack macs=0.7"]
+    layers = pd.read_csv(probed / "layers.csv").merge(trials[["trial"]], on="trial").dropna(subset="rank")
+    assert set(layers["scheme"]) <= {"channel", "spatial"}
+
+
+def test_a_sweep_probes_what_its_budgets_need(workplace: Path, lrbench, undrawn: None) -> None:
+    words = ["--set", "sweep.ranks=['knapsack params=0.8']", "--set", "sweep.truncations=['plain','sequential']"]
+    result = lrbench("sweep", "tiny.toml", *BUDGET, *words, "--only", "accuracy")
+    assert result.exit_code == 0, result.output
+    trials = pd.read_csv(workplace / "results/tiny/trials.csv").query("scheme != 'dense'")
+    assert set(zip(trials["scheme"], trials["truncation"], strict=True)) == {
+        *(("channel", "plain"), ("channel", "sequential"), ("spatial", "plain")),
+        *(("mixed", "plain"), ("mixed", "sequential")),
+    }
+    assert (trials["params"] <= 0.8 * trials["dense_params"]).all()
+    assert (trials["params"] == trials["predicted_params"]).all()
+
+
+def test_a_budget_of_latency_goes_by_the_layer_table_of_this_machine(probed: Path, lrbench) -> None:
+    words = [*BUDGET, "--set", "sweep.ranks=['knapsack latency=0.999']"]
+    early = lrbench("sweep", "tiny.toml", *words, "--only", "accuracy")
+    assert early.exit_code == 2
+    assert "no layer was timed on this machine" in early.output
+    assert lrbench("layers", "tiny.toml", *words, "--set", "layer_table.step=1").exit_code == 0
+    planned = lrbench("plan", "tiny.toml", *words)
+    assert planned.exit_code == 0, planned.output
+    assert "latency ratio" in planned.output or "at least" in planned.output, "as fast as this machine has it"
+
+
+def test_a_budget_that_cannot_be_met_is_a_failed_trial_that_says_what_can(probed: Path, lrbench) -> None:
+    words = [*BUDGET, "--set", "sweep.ranks=['knapsack macs=0.01','knapsack macs=0.7']"]
+    planned = lrbench("plan", "tiny.toml", *words)
+    assert "of the dense model's macs remain" in planned.output
+    result = lrbench("sweep", "tiny.toml", *words, "--only", "accuracy")
+    assert result.exit_code == 1
+    trials = pd.read_csv(probed / "trials.csv")
+    failed = trials[trials["state"] == "failed"]
+    assert set(failed["rank_rule"]) == {"knapsack macs=0.01"}
+    assert failed["reason"].str.contains("of the dense model's macs remain").all()
+    assert (trials[trials["rank_rule"] == "knapsack macs=0.7"]["state"] == "done").all()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sweep.schemes=['mixed']"], "mixed needs schemes to mix beside it"),
+        (["sweep.schemes=['channel','mixed']"], "mixed needs a budget rule among sweep.ranks"),
+        (["sweep.ranks=['greedy macs=0.5']"], "greedy looks at accuracies and needs at least 2, got 0"),
+        (["sweep.ranks=['knapsack latency=0.5']", "latency.devices=[]"], "a budget of latency needs one"),
+    ],
+)
+def test_a_spec_whose_budgets_make_no_sense_is_refused(
+    words: list[str], message: str, workplace: Path, lrbench
+) -> None:
+    result = lrbench("plan", "tiny.toml", *(part for word in words for part in ("--set", word)))
+    assert result.exit_code == 2
+    assert message in result.output
