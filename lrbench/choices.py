@@ -71,11 +71,29 @@ class Baseline(Recipe):
 
 
 class Finetune(Recipe):
-    """`[finetune]`: the budget that every trial gets after truncation, the dense control included."""
+    """`[finetune]`: the budget that every trial gets after truncation, the dense control included.
+
+    Keys that came later are left out of a dump at their defaults, so that keys of trials and kept weights stay.
+    """
 
     epochs: int = Field(2, ge=0, description="passes over the training images; 0 trains nothing")
     lr: float = Field(0.01, gt=0, description="learning rate, the largest of the schedule")
     schedule: Literal["constant", "cosine", "one-cycle"] = Field("cosine", description="learning rate over the steps")
+    distill: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        exclude_if=lambda value: value == 0.0,
+        description="share of the loss that goes by the dense model's predictions, not by labels (Hinton et al. 2015)",
+    )
+    temperature: float = Field(
+        4.0, gt=0, exclude_if=lambda value: value == 4.0, description="by which distillation softens predictions"
+    )
+    batch_norm: Literal["train", "frozen"] = Field(
+        "train",
+        exclude_if=lambda value: value == "train",
+        description="whether batch norm goes on adapting, or keeps the statistics that it starts with",
+    )
 
 
 class CalibrationChoice(Choice):

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
-from lrbench.choices import DataChoice, Recipe
+from lrbench.choices import DataChoice, Finetune, Recipe
 from lrbench.errors import InputError
 from lrbench.learn.batches import Batching, training_batches, training_steps
 from lrbench.learn.checkpoints import Checkpoint, Stateful, keep_checkpoint, resume_
@@ -64,6 +65,35 @@ def make_schedule(optimizer: Optimizer, recipe: Recipe, *, steps: int) -> LRSche
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(images, logits, labels) -> the loss of a batch."""
+
+
+def make_loss(recipe: Recipe, teacher: nn.Module | None) -> Loss:
+    """Cross-entropy of the labels; in distillation partly the divergence from a teacher's softened predictions.
+
+    Hinton, Vinyals & Dean 2015, arXiv 1503.02531: (1 - a) CE + a T^2 KL(teacher / T || model / T).
+    """
+
+    def labels_alone(_: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+
+    if not isinstance(recipe, Finetune) or recipe.distill == 0:
+        return labels_alone
+    if teacher is None:
+        raise ValueError("distillation needs a teacher")
+    share, temperature = recipe.distill, recipe.temperature
+
+    def distilled(images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        with torch.no_grad():
+            taught = functional.log_softmax(teacher(images).float() / temperature, dim=1)
+        mine = functional.log_softmax(logits.float() / temperature, dim=1)
+        divergence = functional.kl_div(mine, taught, log_target=True, reduction="batchmean")
+        return (1 - share) * labels_alone(images, logits, labels) + share * temperature**2 * divergence
+
+    return distilled
+
+
 @dataclass(frozen=True, kw_only=True)
 class Course:
     """All that a training changes as it goes, and how it goes."""
@@ -75,6 +105,7 @@ class Course:
     recipe: Recipe
     how: Batching
     stage: Stage
+    loss: Loss
 
 
 def train_(  # noqa: PLR0913 - what a training is made of
@@ -87,6 +118,7 @@ def train_(  # noqa: PLR0913 - what a training is made of
     seed: int,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
     checkpoint: Checkpoint | None = None,
+    teacher: nn.Module | None = None,
 ) -> Iterator[Epoch]:
     """Train a model in place, epoch by epoch; seeds torch's global generator.
 
@@ -98,6 +130,7 @@ def train_(  # noqa: PLR0913 - what a training is made of
         stage: `baseline` or `finetune`, written into the records.
         seed: of order, augmentation and dropout.
         on_step: called with (steps done, steps in all).
+        teacher: the dense model that a recipe may distill from, in eval mode on the same device.
         checkpoint: where the training is kept between epochs, and continued from when it is there.
 
     Raises: DivergedError when the loss is no longer finite.
@@ -109,8 +142,19 @@ def train_(  # noqa: PLR0913 - what a training is made of
     schedule = make_schedule(optimizer, recipe, steps=max(1, steps * recipe.epochs))
     scaler = torch.amp.GradScaler(how.device.type, enabled=recipe.amp is True and how.device.type == "cuda")
     course = Course(
-        model=model, optimizer=optimizer, schedule=schedule, scaler=scaler, recipe=recipe, how=how, stage=stage
+        model=model,
+        optimizer=optimizer,
+        schedule=schedule,
+        scaler=scaler,
+        recipe=recipe,
+        how=how,
+        stage=stage,
+        loss=make_loss(recipe, teacher),
     )
+    if isinstance(recipe, Finetune) and recipe.batch_norm == "frozen":
+        for module in model.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
     parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
     epochs = list(resume_(checkpoint.path, parts)) if checkpoint else []
     yield from epochs
@@ -140,7 +184,7 @@ def _train_epoch_(course: Course, split: Split, *, epoch: int, on_step: Callable
         with torch.autocast(device, dtype=mixed, enabled=mixed is not None):
             output = course.model(images)
             logits = getattr(output, "logits", output)  # GoogLeNet and Inception return auxiliary ones beside
-            loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+            loss = course.loss(images, logits, labels)
         course.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         course.scaler.step(course.optimizer)
         course.scaler.update()

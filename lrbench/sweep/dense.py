@@ -13,7 +13,7 @@ from lrbench.learn.batches import Batching, calibration_batches, test_batches
 from lrbench.learn.checkpoints import Checkpoint
 from lrbench.learn.datasets import Dataset
 from lrbench.learn.train import batching, train_
-from lrbench.learn.weights import keep_weights, recall_weights
+from lrbench.learn.weights import fits, keep_weights, recall_weights
 from lrbench.lowrank.compress import decompose_layer, decompose_layer_outputs
 from lrbench.lowrank.moments import Moments, gather_moments
 from lrbench.lowrank.svd import Decomposition
@@ -69,16 +69,25 @@ def weights_path(weights: Path, key: str) -> Path:
 
 
 def trained(
-    model: nn.Module, key: str, *, bench: Bench, stage: Stage, seed: int, notify: Notify
+    model: nn.Module,
+    key: str,
+    *,
+    bench: Bench,
+    stage: Stage,
+    seed: int,
+    notify: Notify,
+    teacher: nn.Module | None = None,
 ) -> tuple[tuple[Epoch, ...], bool]:
     """Train a model in place, or load the weights (or the checkpoint) that an earlier training of the same key left.
+
+    Kept weights of another shape are left alone: budgets of latency choose other ranks where other times were measured.
 
     Returns: the epochs, and whether the weights were reused.
     """
     recipe, path = bench.recipe(stage), weights_path(bench.weights, key)
     if recipe.epochs == 0:
         return (), False
-    if path.exists():
+    if path.exists() and fits(model, path):
         return recall_weights(model, path), True
     notify(stage, 0, recipe.epochs)
     checkpoint = Checkpoint(path=bench.weights / f"{key}.checkpoint", every_s=60 * bench.spec.run.checkpoint_minutes)
@@ -92,6 +101,7 @@ def trained(
             seed=seed,
             on_step=lambda done, total: notify(stage, done, total),
             checkpoint=checkpoint,
+            teacher=teacher,
         )
     )
     keep_weights(model, path, epochs=epochs)

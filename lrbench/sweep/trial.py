@@ -64,9 +64,12 @@ def run_trial(
     truncated, evaluate_s = (
         _timed(lambda: evaluate(model, test_batches(bench.data.test, how))) if ranks else (dense.accuracy, 0.0)
     )
+    teacher = dense.model.to(how.device) if spec.finetune.distill else None
     recalibrated, recalibrate_s = _timed(lambda: _recalibrate_(model, bench, how))
     (epochs, reused), finetune_s = _timed(
-        lambda: trained(model, trial.key, bench=bench, stage="finetune", seed=trial.seed, notify=notify)
+        lambda: trained(
+            model, trial.key, bench=bench, stage="finetune", seed=trial.seed, notify=notify, teacher=teacher
+        )
     )
     notify("evaluate", 0, 1)
     finetuned, again_s = _timed(lambda: evaluate(model, test_batches(bench.data.test, how)))

@@ -12,7 +12,7 @@ from lrbench.errors import InputError
 from lrbench.learn.batches import AUGMENTATIONS, training_batches, training_steps
 from lrbench.learn.batches import test_batches as whole_batches
 from lrbench.learn.datasets import Split
-from lrbench.learn.train import DivergedError, batching, pick_device, train_
+from lrbench.learn.train import DivergedError, batching, make_loss, pick_device, train_
 
 
 def shades(count: int = 33, size: int = 8) -> Split:
@@ -53,6 +53,48 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights() -> None:
     assert set(seen) == {torch.bfloat16}
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert epochs[-1].accuracy > 0.9
+
+
+def test_distillation_alone_draws_a_model_to_its_teacher() -> None:
+    """Labels have no weight: from random labels the student still learns what the teacher knows."""
+    teacher, student = net(), net()
+    run(teacher, Recipe(epochs=4, batch_size=8), SMALL)
+    wrong = dataclasses.replace(shades(), labels=np.zeros(33, dtype=np.int64))
+    recipe = Finetune(epochs=6, batch_size=8, lr=0.02, distill=1.0, temperature=2.0)
+    how = batching(recipe, SMALL)
+    list(train_(student, wrong, recipe=recipe, how=how, stage="finetune", seed=0, teacher=teacher))
+    images = next(whole_batches(shades(), how))[0]
+    assert torch.equal(student(images).argmax(1), teacher(images).argmax(1))
+
+
+def test_distillation_mixes_both_losses_by_its_weight() -> None:
+    images, labels = torch.rand(5, 3, 8, 8), torch.tensor([0, 1, 0, 1, 1])
+    model, teacher = net().eval(), nn.Sequential(*net()[:4], nn.Linear(144, 2)).eval()
+    logits = model(images)
+    alone, wholly, half = (
+        make_loss(Finetune(distill=share), teacher)(images, logits, labels) for share in (0.0, 1.0, 0.5)
+    )
+    torch.testing.assert_close(half, (alone + wholly) / 2)
+    same = make_loss(Finetune(distill=1.0), model)(images, logits, labels)
+    assert same.item() == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match="needs a teacher"):
+        make_loss(Finetune(distill=0.5), None)
+
+
+def test_frozen_batch_norm_keeps_its_statistics() -> None:
+    for how, same in (("frozen", True), ("train", False)):
+        model = net()
+        before = model[1].running_mean.clone()
+        run(model, Finetune(epochs=1, batch_size=8, batch_norm=how), SMALL)
+        assert torch.equal(model[1].running_mean, before) == same
+
+
+def test_keys_that_came_later_leave_older_recipes_as_they_were() -> None:
+    assert {"distill", "temperature", "batch_norm"}.isdisjoint(Finetune().model_dump())
+    assert (
+        Finetune(distill=0.5, batch_norm="frozen").model_dump().items()
+        >= {"distill": 0.5, "batch_norm": "frozen"}.items()
+    )
 
 
 @pytest.mark.parametrize("augment", AUGMENTATIONS)

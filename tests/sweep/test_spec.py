@@ -35,7 +35,7 @@ def test_overrides_win_and_may_name_what_the_file_does_not(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[finetune]\nepoch = 1", "unknown key finetune.epoch: did you mean 'epochs'? allowed: amp, batch_size"),
+        ("[finetune]\nepoch = 1", "unknown key finetune.epoch: did you mean 'epochs'? allowed: amp, batch_norm"),
         ("[fine]\nepochs = 1", "unknown key fine: did you mean 'finetune'? allowed: baseline, calibration"),
         ("[layer_sets.a]\nincludes = ['*']", "unknown key layer_sets.a.includes: did you mean 'include'?"),
         ("[finetune]\nepochs = '3'", 'finetune.epochs: Input should be a valid integer, got "3"'),
