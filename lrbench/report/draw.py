@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lrbench.limits import writing
+from lrbench.report.budgets import budget_outcomes, budgets_figure, is_budgeted
 from lrbench.report.figures import pareto_figure, spectra_figure, stages_figure
 from lrbench.report.frame import done_trials, load_table, timed_architectures, with_latency
 from lrbench.report.latency import SETTING, additivity, breakeven, describe, latency_ratios, layer_ratios
@@ -35,6 +36,7 @@ def figure_tables(folder: Path) -> Tables:
         "standings": standings(done, models),
         "score_correlations": score_correlations(done, load_table(folder, "layers")),
         "hypervolumes": hypervolumes(done),
+        "budgets": budget_outcomes(done),
         "truncation_errors": truncation_errors(load_table(folder, "spectra")),
         "latency_ratios": models,
         "layer_latency_ratios": layers,
@@ -76,13 +78,13 @@ def _accuracy(trials: pd.DataFrame, spectra: pd.DataFrame) -> Drawings:
     for cost, label in (("params", "params"), ("macs", "MACs of one image")):
         title = f"Accuracy against {label}: {subject}"
         yield f"accuracy_{cost}", partial(pareto_figure, points, cost=cost, label=label, unit="", title=title)
-    yield "accuracy_stages", partial(stages_figure, points)
+    yield "accuracy_stages", partial(stages_figure, points[~is_budgeted(points)])
     yield "spectra", partial(spectra_figure, spectra)
 
 
 def _study(tables: Tables, curves: pd.DataFrame) -> Drawings:
-    frames = {name: tables[name] for name in ("truncation_errors", "score_correlations", "hypervolumes")}
-    draws = (error_figure, scores_figure, hypervolume_figure, curves_figure)
+    frames = {name: tables[name] for name in ("truncation_errors", "score_correlations", "hypervolumes", "budgets")}
+    draws = (error_figure, scores_figure, hypervolume_figure, budgets_figure, curves_figure)
     for (name, frame), draw in zip((*frames.items(), ("learning_curves", curves)), draws, strict=True):
         if not frame.empty:
             yield name, partial(draw, frame)

@@ -1,0 +1,73 @@
+"""What each way of spending a budget is worth: accuracies of the models that budget rules chose."""
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from lrbench.report.canvas import canvas, colours_of, say_empty
+from lrbench.report.standing import RIVALS
+
+STAGES = ("truncated", "recalibrated", "finetuned")
+OUTCOMES = [*RIVALS, "budget", "allocation", "method", "layer_set", "seed", "trial", "architecture", "mac_ratio"]
+
+
+def is_budgeted(trials: pd.DataFrame) -> "pd.Series[bool]":
+    """Which trials' ranks were chosen by a budget rule."""
+    return trials["predicted_macs"].notna()
+
+
+def budget_outcomes(done: pd.DataFrame) -> pd.DataFrame:
+    """Trials whose ranks a budget rule chose, with `budget` (`macs=0.5`), `allocation` (`knapsack`), accuracies.
+
+    Args:
+        done: of `done_trials`.
+    """
+    found = done[is_budgeted(done)]
+    parts = found["rank_rule"].str.extract(r"^(?P<allocation>\S+) (?P<budget>\S+)$")
+    accuracies = [f"accuracy_{stage}" for stage in ("dense", *STAGES)]
+    columns = [*OUTCOMES, "param_ratio", "predicted_damage", "predicted_latency_ratio", *accuracies]
+    return found.assign(**{str(name): parts[name] for name in parts})[columns]
+
+
+def budgets_figure(outcomes: pd.DataFrame) -> Figure:
+    """Accuracy right after truncation, after re-estimation and after finetuning, by rule; a panel for each budget.
+
+    Args:
+        outcomes: of `budget_outcomes`.
+    """
+    budgets = sorted(set(outcomes["budget"]), key=_order)
+    named = outcomes.assign(way=outcomes["allocation"] + ", " + outcomes["method"])
+    ways = list(dict.fromkeys(named.sort_values(["method", "allocation"])["way"]))
+    rows = max(1, -(-len(budgets) // 2))
+    figure, axes = canvas(min(2, max(1, len(budgets))), rows, height=1.4 + rows * (1.0 + 0.24 * len(ways)))
+    if outcomes.empty:
+        say_empty(axes[0], "no trial by a budget rule")
+        return figure
+    colours = colours_of(list(named["method"]))
+    for axis, budget in zip(axes, budgets, strict=False):
+        group = named[named["budget"] == budget]
+        heights, shades = group["way"].map(ways.index), list(group["method"].map(colours))
+        low, high = (group[[f"accuracy_{stage}" for stage in STAGES]].agg(how, axis=1) for how in ("min", "max"))
+        axis.hlines(heights, low, high, colors=shades, lw=1.4, alpha=0.5)
+        for stage, (marker, fill) in zip(STAGES, (("o", "white"), ("D", "white"), ("o", None)), strict=True):
+            faces = shades if fill is None else fill
+            axis.scatter(group[f"accuracy_{stage}"], heights, c=faces, edgecolors=shades, marker=marker, s=30, zorder=3)
+        axis.axvline(group["accuracy_dense"].mean(), color="0.4", ls=":", lw=1.2)
+        axis.set(title=budget.replace("=", " at most "), xlabel="test accuracy (%)")
+        axis.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    axes[0].set_yticks(range(len(ways)), ways, fontsize=8)
+    axes[0].set_ylim(len(ways) - 0.5, -0.5)
+    for axis in axes[len(budgets) :]:
+        axis.set_visible(False)
+    line = mpl.lines.Line2D
+    marks = (("truncated", "o", "white"), ("batch norm re-estimated", "D", "white"), ("finetuned", "o", "0.3"))
+    handles = [line([], [], color="0.3", marker=mark, mfc=fill, ls="", label=name) for name, mark, fill in marks]
+    handles.append(line([], [], color="0.4", ls=":", label="dense"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
+    return figure
+
+
+def _order(budget: str) -> tuple[str, float]:
+    cost, _, share = budget.partition("=")
+    return cost, -float(share)

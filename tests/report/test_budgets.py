@@ -1,0 +1,40 @@
+"""What budget rules were worth: the frame of their outcomes, and its figure."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import samples
+
+from lrbench.records import Prediction
+from lrbench.report.budgets import budget_outcomes, budgets_figure
+from lrbench.report.draw import draw_figures
+from lrbench.report.frame import done_trials, load_table
+
+RULES = ("knapsack macs=0.5", "uniform macs=0.5", "knapsack macs=0.25", "greedy latency=0.7")
+
+
+def folder(tmp_path: Path) -> Path:
+    planned = [samples.trial(f"b{i}", rank_rule=rule, seed=i) for i, rule in enumerate(RULES)]
+    predicted = Prediction(params=1, macs=50, damage=0.5)
+    records = [replace(samples.measurement(trial, arch=trial.key), predicted=predicted) for trial in planned]
+    return samples.folder_of(tmp_path, [*samples.sweep(), *records])
+
+
+def test_the_outcomes_are_the_budget_trials_with_rule_and_budget_apart(tmp_path: Path) -> None:
+    found = budget_outcomes(done_trials(load_table(folder(tmp_path), "trials")))
+    assert (found["allocation"] + " " + found["budget"]).tolist() == list(RULES)
+    assert (found["predicted_damage"] == 0.5).all()
+
+
+def test_each_budget_has_a_panel_from_wide_to_tight(tmp_path: Path) -> None:
+    outcomes = budget_outcomes(done_trials(load_table(folder(tmp_path), "trials")))
+    titles = [axis.get_title() for axis in budgets_figure(outcomes).axes if axis.get_visible()]
+    assert titles == ["latency at most 0.7", "macs at most 0.5", "macs at most 0.25"]
+
+
+def test_the_figure_is_drawn_where_there_are_such_trials(tmp_path: Path) -> None:
+    assert "budgets.png" in [path.name for path in draw_figures(folder(tmp_path / "some"))]
+    assert "budgets.png" not in [
+        path.name for path in draw_figures(samples.folder_of(tmp_path / "none", samples.sweep()))
+    ]
+    assert len(budgets_figure(budget_outcomes(done_trials(load_table(tmp_path / "none", "trials")))).axes) == 1
