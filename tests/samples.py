@@ -3,7 +3,20 @@
 from dataclasses import replace
 from pathlib import Path
 
-from lrbench.records import Accuracy, Cost, Epoch, Failure, Layer, LayerSpectrum, Measurement, Record, Spectra, Trial
+from lrbench.records import (
+    Accuracy,
+    Cost,
+    Epoch,
+    Failure,
+    Layer,
+    LayerSpectrum,
+    Measurement,
+    Probe,
+    Record,
+    Sensitivity,
+    Spectra,
+    Trial,
+)
 from lrbench.store import Store
 from lrbench.timed import Architecture, Factorized, LayerSession, Replacement, Round, Session, Setting
 
@@ -53,6 +66,28 @@ def layer(name: str = "conv1", **changes: object) -> Layer:
         weight_error=0.5,
         energy=0.75,
         numerical_rank=8,
+    )
+    return replace(made, **changes)
+
+
+def sensitivity(name: str, errors: dict[int, float], **changes: object) -> Sensitivity:
+    """What a layer of the baseline loses at each rank."""
+    probes = tuple(
+        Probe(rank=r, params=r, macs=r, energy=1 - e, weight_error=e, spectral_error=e, output_error=e)
+        for r, e in errors.items()
+    )
+    made = Sensitivity(
+        baseline="b0",
+        environment="e0",
+        commit="c0",
+        started="2026-01-01T00:00:00+00:00",
+        layer=name,
+        scheme="channel",
+        truncation="plain",
+        images=8,
+        dense_params=100,
+        dense_macs=100,
+        probes=probes,
     )
     return replace(made, **changes)
 

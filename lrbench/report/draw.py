@@ -34,7 +34,7 @@ def figure_tables(folder: Path) -> Tables:
     done = done_trials(load_table(folder, "trials"))
     return {
         "standings": standings(done, models),
-        "score_correlations": score_correlations(done, load_table(folder, "layers")),
+        "score_correlations": score_correlations(done, load_table(folder, "layers"), load_table(folder, "sensitivity")),
         "hypervolumes": hypervolumes(done),
         "budgets": budget_outcomes(done),
         "truncation_errors": truncation_errors(load_table(folder, "spectra")),

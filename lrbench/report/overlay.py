@@ -73,7 +73,7 @@ def _frames(folder: Path) -> dict[str, pd.DataFrame]:
         **tables,
         "done": with_standing(with_control(done), cost="macs"),
         "ratios": latency_ratios(load_table(folder, "latency")),
-        "correlations": score_correlations(done, tables["layers"]),
+        "correlations": score_correlations(done, tables["layers"], load_table(folder, "sensitivity")),
         "hypervolumes": hypervolumes(done),
     }
 

@@ -1,6 +1,7 @@
 """What trials tell together: how well cheap scores predict, what a method dominates, what each cut costs a layer."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import moocore
 import numpy as np
@@ -16,6 +17,7 @@ SCORES: Mapping[str, str] = {
     "mac_ratio": "MAC ratio",
     "energy": "energy kept, mean of the layers cut",
     "weight_error": "weight error, mean of the layers cut",
+    "output_error": "output error, mean of the layers cut",
     "accuracy_truncated": "accuracy after truncation",
     "accuracy_recalibrated": "accuracy after re-estimation",
 }
@@ -27,19 +29,22 @@ FEWEST = 5
 RESAMPLES = 2000
 
 
-def score_correlations(done: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
+def score_correlations(done: pd.DataFrame, layers: pd.DataFrame, sensitivity: pd.DataFrame) -> pd.DataFrame:
     """How well each cheap score of a trial orders the finetuned accuracies: Spearman's rho.
 
     Args:
         done: of `done_trials`.
         layers: rows of `layers.csv`.
+        sensitivity: rows of `sensitivity.csv`.
 
     Returns: one row for each group of rivals that was finetuned and each score that differs among its factorized
         trials: `trials`, `rho`, and its 95 % interval `rho_low`, `rho_high`, by a percentile bootstrap over trials.
     """
-    cut = layers[layers["rank"].notna()]
+    cut = layers[layers["rank"].notna()].merge(done[["trial", "baseline"]], on="trial")
+    known = cut.assign(output_error=_output_errors(cut, sensitivity))
+    means = known.groupby("trial")[["energy", "weight_error", "output_error"]].agg(lambda one: one.mean(skipna=False))
     scored = done[(done["scheme"] != "dense") & (done["finetune_epochs"] > 0)].merge(
-        cut.groupby("trial", as_index=False)[["energy", "weight_error"]].mean(), on="trial", how="left"
+        means.reset_index(), on="trial", how="left"
     )
     rows = []
     for key, group in scored.groupby(RIVALS, sort=False):
@@ -52,6 +57,21 @@ def score_correlations(done: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame
             found = {"score": column, "trials": len(known), "rho": float(_spearman(score, accuracy))}
             rows.append({**dict(zip(RIVALS, key, strict=True)), **found, "rho_low": low, "rho_high": high})
     return pd.DataFrame(rows, columns=[*RIVALS, "score", "trials", "rho", "rho_low", "rho_high"])
+
+
+def _output_errors(cut: pd.DataFrame, sensitivity: pd.DataFrame) -> list[float]:
+    """What each cut layer's outputs lose when cut alone: interpolated between the ranks probed; rank 0 loses all."""
+    place = ["baseline", "layer", "scheme", "truncation"]
+    curves = {key: group.sort_values("rank") for key, group in sensitivity.groupby(place)}
+
+    def error(row: Mapping[Any, Any]) -> float:
+        truncation = "output" if row["truncation"] == "sequential" else row["truncation"]
+        curve = curves.get((row["baseline"], row["layer"], row["scheme"], truncation))
+        if curve is None:
+            return float("nan")
+        return float(np.interp(row["rank"], [0, *curve["rank"]], [1.0, *curve["output_error"]]))
+
+    return [error(row) for row in cut.to_dict("records")]
 
 
 def _spearman(x: Floats, y: Floats) -> Floats:

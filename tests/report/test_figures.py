@@ -87,7 +87,7 @@ def test_figures_of_a_study_say_when_there_is_nothing_to_draw() -> None:
     for figure in (
         error_figure(truncation_errors(made["spectra"])),
         curves_figure(learning_curves(made["epochs"], done)),
-        scores_figure(score_correlations(done, made["layers"])),
+        scores_figure(score_correlations(done, made["layers"], made["sensitivity"])),
         hypervolume_figure(hypervolumes(done)),
     ):
         assert len(figure.axes[0].texts) == 1

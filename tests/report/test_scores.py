@@ -13,7 +13,13 @@ from scipy.stats import spearmanr
 
 from lrbench.records import Epoch
 from lrbench.report.frame import done_trials
-from lrbench.report.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
+from lrbench.report.scores import (
+    _output_errors,
+    hypervolumes,
+    learning_curves,
+    score_correlations,
+    truncation_errors,
+)
 from lrbench.tables import build_tables
 
 STUDY = Path(__file__).parents[2] / "results" / "truncation"
@@ -33,7 +39,7 @@ def scored(values: list[tuple[float, int]]) -> pd.DataFrame:
         for i, (error, correct) in enumerate(values)
     ]
     made = tables(log)
-    return score_correlations(done_trials(made["trials"]), made["layers"]).set_index("score")
+    return score_correlations(done_trials(made["trials"]), made["layers"], made["sensitivity"]).set_index("score")
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 100)), min_size=5, max_size=20))
@@ -59,10 +65,26 @@ def test_what_orders_perfectly_has_no_spread_and_more_trials_narrow_the_interval
     assert many["rho_high"] - many["rho_low"] < (few["rho_high"] - few["rho_low"]) / 2
 
 
+def test_output_errors_are_those_of_single_layers_between_the_ranks_probed() -> None:
+    log: list[samples.Record] = [
+        replace(
+            samples.measurement(samples.trial(f"t{i}"), correct=correct),
+            layers=(samples.layer(rank=rank), samples.layer("conv2", rank=8)),
+        )
+        for i, (rank, correct) in enumerate([(2, 10), (4, 30), (6, 50), (7, 60), (8, 70), (20, 70)])
+    ]
+    errors = {"conv1": {4: 0.6, 8: 0.2}, "conv2": {8: 0.5}}
+    found = tables([*log, *(samples.sensitivity(layer, known) for layer, known in errors.items())])
+    done, cut = done_trials(found["trials"]), found["layers"].merge(found["trials"][["trial", "baseline"]], on="trial")
+    assert _output_errors(cut, found["sensitivity"])[::2] == pytest.approx([0.8, 0.6, 0.4, 0.3, 0.2, 0.2])
+    rows = score_correlations(done, found["layers"], found["sensitivity"]).set_index("score")
+    assert rows.loc["output_error", "rho"] == pytest.approx(-1)
+
+
 def test_what_was_not_finetuned_predicts_nothing() -> None:
     log = [samples.measurement(samples.trial(f"t{i}", finetune_epochs=0), macs=i, correct=i) for i in range(9)]
     made = tables(log)
-    assert score_correlations(done_trials(made["trials"]), made["layers"]).empty
+    assert score_correlations(done_trials(made["trials"]), made["layers"], made["sensitivity"]).empty
 
 
 @given(st.lists(st.tuples(st.integers(1, 130), st.integers(0, 100)), min_size=1, max_size=15))
