@@ -39,7 +39,14 @@ def call(name: str, *args: Any, key: str, **named: Any) -> Any:
 
     Raises: InputError when it cannot be imported, or raises whatever it raises.
     """
-    found = import_callable(name, key=key)
+    return call_guarded(import_callable(name, key=key), *args, name=name, key=key, **named)
+
+
+def call_guarded(found: Callable[..., Any], *args: Any, name: str, key: str, **named: Any) -> Any:
+    """Call the user's callable, which the spec key `key` names `name`.
+
+    Raises: InputError when it raises whatever it raises.
+    """
     try:
         return found(*args, **named)
     except Exception as error:

@@ -1,7 +1,7 @@
 """Models: torchvision builders by name, the user's own callable, their weights, and the head that fits the data."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lrbench.choices import ModelChoice
 from lrbench.errors import InputError, nearest
-from lrbench.learn.imports import call, import_callable
+from lrbench.learn.imports import call_guarded, import_callable
 
 FILES = (".safetensors", ".pt", ".pth")
 
@@ -61,15 +61,28 @@ def _torchvision_model(choice: ModelChoice, classes: int) -> nn.Module:
 
 
 def _own_model(choice: ModelChoice, classes: int) -> nn.Module:
-    """Call the user's builder, with `num_classes` when it takes that."""
-    build = import_callable(choice.name, key="model.name")
-    named = {"num_classes": classes} if "num_classes" in inspect.signature(build).parameters else {}
+    """The model of the user's builder, imported by its name."""
     if choice.weights != "none" and not choice.weights.endswith(FILES):
         raise InputError(f"model.weights of {choice.name!r} must be none or a {'/'.join(FILES)} file")
-    model = call(choice.name, key="model.name", **named)
+    return _call_builder(import_callable(choice.name, key="model.name"), choice, classes)
+
+
+def _call_builder(build: Callable[..., Any], choice: ModelChoice, classes: int) -> nn.Module:
+    """Call the user's builder, with `num_classes` when it takes that."""
+    named = {"num_classes": classes} if "num_classes" in inspect.signature(build).parameters else {}
+    model = call_guarded(build, name=choice.name, key="model.name", **named)
     if not isinstance(model, nn.Module):
         raise InputError(f"model.name={choice.name!r} must return a torch.nn.Module, got {type(model).__name__}")
     return model
+
+
+def build_own(build: Callable[..., Any], choice: ModelChoice, *, classes: int, image_size: int) -> nn.Module:
+    """As `build_model` without weights, by a builder at hand; nothing is imported by its name.
+
+    Raises: InputError as `build_model` does.
+    """
+    model = _call_builder(build, choice, classes).eval()
+    return _fit_head(model, choice=choice, classes=classes, image_size=image_size)[0]
 
 
 def _read_state(path: str) -> Mapping[str, Tensor]:

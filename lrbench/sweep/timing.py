@@ -28,6 +28,7 @@ from lrbench.sweep.spec import SweepSpec
 from lrbench.timed import CONTROL, DENSE, Architecture, Session, Setting, Timed, layout_of
 
 T = TypeVar("T")
+J = TypeVar("J")
 S = TypeVar("S", bound=Timed)
 
 ATTEMPTS = 2
@@ -135,7 +136,7 @@ def run_timings(
 
         def one(process: int, attempt: int, *, job: Job = job, number: int = number) -> Session:
             notify("latency", f"timing {number} of {len(timings)}, process {process + 1}, {job.setting.label}", 0, 1)
-            return _in_process(spec.latency, time_models, replace(job, process=process, attempt=attempt))
+            return in_process(spec.latency, time_models, replace(job, process=process, attempt=attempt))
 
         with alone(notify):
             yield from until_fit(spec.latency, one)
@@ -163,7 +164,7 @@ def layout_log_ratios(timed: Timed, model: int) -> Logs:
     return layout_medians(logs, [layout_of(number, one) for number, one in enumerate(timed.rounds)])
 
 
-def _in_process(choice: LatencyChoice, work: Callable[[Job], T], job: Job) -> T:
+def in_process(choice: LatencyChoice, work: Callable[[J], T], job: J) -> T:
     """Work in a fresh process, which Ctrl-C ends too; in this one when there is to be one process only."""
     if choice.processes == 1:
         return work(job)

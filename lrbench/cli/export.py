@@ -1,0 +1,104 @@
+"""The command that takes a trial out of lrbench, as files for other runtimes."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lrbench.cli.shared import Folder, app, err, exit_codes, out, say
+from lrbench.screen import Screen, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Format(StrEnum):
+    """What an export may hold."""
+
+    SAFETENSORS = "safetensors"
+    PT2 = "pt2"
+    ONNX = "onnx"
+
+
+CHECKS = ("file", "#MB", "#largest difference", "#right answers", "#of the trial", "")
+TIMING = ("runtime", "#batch", "#threads", "#ms", "#dense ms", "#ratio, 99 %", "#A/A control, 99 %", "")
+
+
+@app.command()
+def export(  # noqa: PLR0913 - the options of a command
+    folder: Folder,
+    trial: Annotated[str, typer.Argument(help="key of a trial (`trials.csv`), or its beginning", show_default=False)],
+    to: Annotated[Path, typer.Option("--to", help="folder to write", show_default=False)],
+    formats: Annotated[
+        list[Format] | None,
+        typer.Option("--format", help="an artefact, repeatable; the weights always come", show_default="all"),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="`data.root=photos`, or a key of latency: `latency.threads=[2]`"
+        ),
+    ] = None,
+    cache: Annotated[
+        Path, typer.Option(envvar="LRBENCH_CACHE", help="directory of decoded images and trained weights")
+    ] = Path("cache"),
+    model: Annotated[
+        list[str] | None, typer.Option("--model", metavar="MODULE:CALLABLE", help="own model code that may be run")
+    ] = None,
+    within: Annotated[
+        float, typer.Option(min=0, help="difference from the trial's logits that is always allowed")
+    ] = 1e-4,
+    fresh: Annotated[bool, typer.Option("--fresh", help="move what --to holds to NAME.old-N first")] = False,
+) -> None:
+    """Write a finetuned trial as safetensors with a plan, torch.export and ONNX; check and time each.
+
+    Each artefact is run on the test images beside the trial's model, and timed beside the dense model in its runtime.
+    Exit code 1 when one does not give what the trial gave; then nothing is kept. `lrbench.load` reads the folder.
+
+    Example: `lrbench export results/digits 3f2a --to exported`
+    """
+    with exit_codes():
+        from lrbench.export.find import find_source
+        from lrbench.export.job import Wish, chosen_names, export_trial
+        from lrbench.store import read_records, set_aside
+
+        source = find_source(
+            read_records(folder), trial, weights=cache / "weights", overrides=set_ or [], models=model or []
+        )
+        if fresh and (moved := set_aside(to)):
+            say(f"{to} was moved to {moved}")
+        named = any(text.startswith("data.name=") for text in set_ or [])
+        wish = Wish(names=chosen_names(formats or []), within=within, named_data=named)
+        with Screen(out, (), epochs={}) as screen:
+            made = export_trial(source, to, wish, cache=cache, notify=screen.notify)
+        say(f"{source.measurement.trial.label}, on {made.images}")
+        out.print(table("Each artefact beside the trial's model", CHECKS, _checks(made.checks)))
+    if made.timing is None:
+        failed = ", ".join(made.checks.loc[~made.checks["ok"], "artefact"])
+        err.print(
+            f"not exported: {failed} does not give what the trial gave; nothing was kept", style="red", markup=False
+        )
+        raise typer.Exit(1)
+    out.print(table("Each artefact beside the dense model in its own runtime", TIMING, _timing(made.timing)))
+    say(f"{to} holds the export; lrbench.load({str(to)!r}) gives the model")
+
+
+def _checks(checks: "pd.DataFrame") -> Iterator[tuple[str, ...]]:
+    for row in checks.to_dict("records"):
+        answers = "" if row["correct"] is None else f"{row['correct']:,} of {row['samples']:,}"
+        size, difference = f"{row['size_bytes'] / 1e6:.2f}", f"{row['difference']:.1e} of {row['allowed']:.1e}"
+        yield row["file"], size, difference, answers, f"{row['trial_correct']:,}", "ok" if row["ok"] else "differs"
+
+
+def _timing(timing: "pd.DataFrame") -> Iterator[tuple[str, ...]]:
+    for row in timing.to_dict("records"):
+        yield (
+            row["runtime"],
+            f"{row['batch_size']}",
+            f"{row['threads']}",
+            *(f"{1000 * row[name]:.2f}" for name in ("latency_s", "dense_latency_s")),
+            *(f"{row[n]:.3f} ({row[f'{n}_low']:.3f}-{row[f'{n}_high']:.3f})" for n in ("ratio", "control")),
+            "fit" if row["fit"] else "unfit",
+        )

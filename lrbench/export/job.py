@@ -1,0 +1,164 @@
+"""An export from beginning to end: write, load back, check, time; only what holds reaches its folder."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from torch import nn
+
+from lrbench.errors import InputError
+from lrbench.export.artefacts import ARTEFACTS, require_packages, write_artefacts
+from lrbench.export.check import check_artefacts, checks_table, images_of, right_answers, threads_of
+from lrbench.export.find import Source, build_dense, recall_model
+from lrbench.export.plan import WEIGHTS, Plan
+from lrbench.export.timing import Job, builder_of, rounds_table, time_artefacts, timing_table
+from lrbench.limits import writing
+from lrbench.measure.environment import read_environment
+from lrbench.measure.settings import settings
+from lrbench.store import write_table
+from lrbench.sweep.plan import make_architecture
+from lrbench.sweep.processes import Notify
+from lrbench.timed import Architecture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is to be exported: artefacts by name; `within`: the difference of a logit that is always allowed.
+
+    `named_data`: the user named the data set in this command, so that code of their own may be run for it.
+    """
+
+    names: tuple[str, ...]
+    within: float
+    named_data: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What came of it; `timing` is None when a check failed, and then nothing was kept."""
+
+    checks: pd.DataFrame
+    timing: pd.DataFrame | None
+    images: str
+
+
+def export_trial(source: Source, out: Path, wish: Wish, *, cache: Path, notify: Notify) -> Export:
+    """Write, check and time artefacts of a trial; nothing is left behind unless every check holds.
+
+    Args:
+        source: the trial.
+        out: folder that is not there yet, or empty.
+        wish: what is wanted.
+        cache: directory of decoded images.
+        notify: told of progress.
+
+    Raises: InputError when something is missing, or a runtime cannot take the model.
+    """
+    require_packages(wish.names)
+    require_free(out)
+    with _unfinished(out) as (folder, dense):
+        notify("export", "writing", 0, 1)
+        model = recall_model(source)
+        write_artefacts(model, _plan(source), folder, names=wish.names)
+        notify("export", "checking", 0, 1)
+        checks, images = _check(model, source, wish, folder=folder, cache=cache)
+        write_table(checks, folder / "checks.csv")
+        if not checks["ok"].all():
+            return Export(checks=checks, timing=None, images=images)
+        timing = _time(source, wish, folder=folder, dense=dense, notify=notify)
+        with writing(out):
+            if out.exists():
+                out.rmdir()
+            folder.rename(out)
+    return Export(checks=checks, timing=timing, images=images)
+
+
+def require_free(out: Path) -> None:
+    """Raises: InputError when a folder holds something, or is none."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(
+            f"--to {out} is there already: give a new or empty folder, or --fresh to move it to NAME.old-N"
+        )
+
+
+@contextmanager
+def _unfinished(out: Path) -> Iterator[tuple[Path, Path]]:
+    """Two folders beside `out`, for the export and for the dense model it is timed against; both vanish at the end."""
+    work = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.part")
+    made = work / "export", work / "dense"
+    try:
+        with writing(out):
+            for folder in made:
+                folder.mkdir(parents=True)
+        yield made
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _plan(source: Source, shape: Architecture | None = None) -> Plan:
+    """The plan of a trial, or of the dense model beside it in its architecture."""
+    measurement, data = source.measurement, source.spec.data
+    size = measurement.architecture.image_size
+    return Plan(
+        input=f"images (batch, 3, {size}, {size}), float32, RGB scaled to 0..1, less mean, over std",
+        trial=measurement.trial.key,
+        label=measurement.trial.label,
+        architecture=shape or measurement.architecture,
+        mean=data.mean,
+        std=data.std,
+        correct=measurement.finetuned.correct,
+        samples=measurement.finetuned.samples,
+        weights_sha256="",
+    )
+
+
+def _check(model: nn.Module, source: Source, wish: Wish, *, folder: Path, cache: Path) -> tuple[pd.DataFrame, str]:
+    """The table of checks, and what images they saw."""
+    measurement = source.measurement
+    build = builder_of(measurement.architecture.model)
+    with threads_of(measurement) as threads:
+        batches, images = images_of(source, cache=cache, named=wish.named_data)
+        checks = check_artefacts(
+            model,
+            {name: ARTEFACTS[name].load(folder, threads, build) for name in wish.names},
+            batches,
+            correct=right_answers(measurement, environment=read_environment().key),
+            within=wish.within,
+        )
+    return checks_table(checks, measurement=measurement, folder=folder), images
+
+
+def _time(source: Source, wish: Wish, *, folder: Path, dense: Path, notify: Notify) -> pd.DataFrame:
+    """Time the artefacts in `folder` beside those of the dense model, written to `dense`; give the table."""
+    shape, choice = source.measurement.architecture, source.spec.latency
+    undivided = make_architecture(source.spec, (), classes=shape.classes)
+    write_artefacts(build_dense(source), _plan(source, undivided), dense, names=wish.names)
+    jobs = [
+        Job(
+            artefact=name,
+            folder=folder,
+            dense=dense,
+            model=shape.model,
+            image_size=shape.image_size,
+            choice=choice,
+            setting=setting,
+        )
+        for setting in settings(choice)
+        for name in wish.names
+    ]
+    timings = time_artefacts(jobs, notify=notify)
+    table = timing_table(timings, choice=choice)
+    write_table(table, folder / "timing.csv")
+    write_table(rounds_table(timings), folder / "rounds.csv")
+    return table
+
+
+def chosen_names(formats: Sequence[str]) -> tuple[str, ...]:
+    """The artefacts that some formats mean, in the order of the table: all when none is given, the weights always."""
+    return tuple(
+        name for name, artefact in ARTEFACTS.items() if not formats or name in formats or artefact.file == WEIGHTS
+    )

@@ -1,0 +1,47 @@
+"""An export back as a model: built by name or by the caller's own builder, never by code that a file names."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model
+from torch import nn
+
+from lrbench.choices import ModelChoice
+from lrbench.errors import InputError
+from lrbench.export.plan import WEIGHTS, read_plan
+from lrbench.learn.models import build_model, build_own
+from lrbench.sweep.timing import shaped
+
+
+def load(folder: str | Path, build: Callable[..., nn.Module] | None = None) -> nn.Module:
+    """The model of an export, on the CPU and in eval mode.
+
+    It takes images (N, 3, H, W) float32, normalised as `plan.json` says, and gives logits (N, classes).
+
+    Args:
+        folder: what `lrbench export` wrote.
+        build: the builder of a model of your own, called with `num_classes` when it takes that; torchvision's models
+            need none.
+
+    Raises: InputError when a file is missing or was changed, or when the model is not the one that was exported.
+    """
+    folder = Path(folder)
+    shape = read_plan(folder).architecture
+    if ":" in shape.model and build is None:
+        raise InputError(
+            f"model {shape.model!r} is code of your own: give its builder, load({str(folder)!r}, build=...)"
+        )
+    choice = ModelChoice(name=shape.model)
+    with torch.random.fork_rng(devices=[]):
+        if build is None:
+            dense, _ = build_model(choice, classes=shape.classes, image_size=shape.image_size)
+        else:
+            dense = build_own(build, choice, classes=shape.classes, image_size=shape.image_size)
+        model = shaped(dense, shape)
+    try:
+        load_model(model, folder / WEIGHTS)
+    except (RuntimeError, SafetensorError) as error:
+        raise InputError(f"{folder / WEIGHTS} does not fit model {shape.model!r}: {error}") from error
+    return model.eval()

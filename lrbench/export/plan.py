@@ -1,0 +1,93 @@
+"""What an export says of itself: `plan.json` beside the weights. Needs no torch."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from lrbench.choices import Triple
+from lrbench.errors import InputError
+from lrbench.limits import writing
+from lrbench.timed import Architecture
+
+SCHEMA = 1
+PLAN = "plan.json"
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the weights are of, and what they were worth.
+
+    Attributes:
+        input: what the model takes, in words.
+        trial: its key.
+        label: its name for people.
+        architecture: the model's builder, image size, classes, and each factorized layer with scheme and rank.
+        mean: of each channel.
+        std: of each channel.
+        correct: right answers of the trial on its test split.
+        samples: images of that split.
+        weights_sha256: of the file with the weights.
+    """
+
+    input: str
+    trial: str
+    label: str
+    architecture: Architecture
+    mean: Triple
+    std: Triple
+    correct: int
+    samples: int
+    weights_sha256: str
+
+
+_adapter = TypeAdapter(Plan)
+
+
+def write_plan(plan: Plan, folder: Path) -> None:
+    """Write a plan with the digest of all that it says."""
+    fields = _adapter.dump_python(plan, mode="json")
+    document = {"schema": SCHEMA, "digest": _digest(fields), **fields}
+    with writing(folder / PLAN):
+        (folder / PLAN).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan of an export; that it and the weights are as they were written is checked.
+
+    Raises: InputError when there is none, or one of another schema, or when either file was changed.
+    """
+    path, weights = folder / PLAN, folder / WEIGHTS
+    try:
+        document: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+        found = sha256_of(weights)
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}; {folder} is no export") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path} is no plan: {error}") from error
+    version, digest = document.pop("schema", None), document.pop("digest", None)
+    if version != SCHEMA:
+        raise InputError(f"{path}: schema must be {SCHEMA}, got {version}")
+    if digest != _digest(document):
+        raise InputError(f"{path} was changed after the export: its digest is not that of its content")
+    try:
+        plan = _adapter.validate_python(document)
+    except ValidationError as error:
+        raise InputError(f"{path} is no plan: {error}") from error
+    if found != plan.weights_sha256:
+        raise InputError(f"{weights} was changed after the export: its digest is not that of {PLAN}")
+    return plan
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(fields: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,147 @@
+"""Artefacts timed from their files: each beside the dense model in the same runtime, and a second dense one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pandas as pd
+import torch
+
+from lrbench.choices import LatencyChoice
+from lrbench.export.artefacts import ARTEFACTS, Build
+from lrbench.learn.imports import import_callable
+from lrbench.measure.environment import read_environment
+from lrbench.measure.latency import clocked, quiet, time_side_by_side
+from lrbench.statistics import is_fit, ratio_of
+from lrbench.sweep.processes import Notify, alone
+from lrbench.sweep.timing import control_ratio, in_process, layout_log_ratios, until_fit
+from lrbench.timed import CONTROL, DENSE, Setting, Timed
+
+SCHEMA = 1
+
+EXPORTED = 2
+"""Where a session has the exported model, after the dense one and the second dense one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one process of a timing needs to know; it crosses to a fresh process whole.
+
+    `folder` and `dense` hold the artefacts of the trial and of the dense model, images are (3, image_size, image_size).
+    """
+
+    artefact: str
+    folder: Path
+    dense: Path
+    model: str
+    image_size: int
+    choice: LatencyChoice
+    setting: Setting
+    process: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The sessions of one artefact in one setting, a process each, of the last attempt."""
+
+    artefact: str
+    setting: Setting
+    sessions: tuple[Timed, ...]
+
+
+def builder_of(model: str) -> Build | None:
+    """The user's own builder, imported; None for a model of torchvision."""
+    return import_callable(model, key="model.name") if ":" in model else None
+
+
+def time_artefacts(jobs: Sequence[Job], *, notify: Notify) -> tuple[Timing, ...]:
+    """Time artefacts, each in as many processes as its choice wants, with nothing else of lrbench timing here."""
+    found: list[Timing] = []
+    with alone(notify):
+        for job in jobs:
+
+            def one(process: int, attempt: int, *, job: Job = job) -> Timed:
+                again = ", again: the A/A control was unfit" if attempt > 1 else ""
+                notify("latency", f"{job.artefact}, process {process + 1}, {job.setting.label}{again}", 0, 1)
+                return in_process(job.choice, time_artefact, replace(job, process=process))
+
+            sessions = tuple(until_fit(job.choice, one))[-job.choice.processes :]
+            found.append(Timing(artefact=job.artefact, setting=job.setting, sessions=sessions))
+    return tuple(found)
+
+
+def time_artefact(job: Job) -> Timed:
+    """One session: the dense artefact, the same file opened a second time, the trial's."""
+    threads, size = job.setting.threads, job.image_size
+    with quiet(threads):
+        load, build = ARTEFACTS[job.artefact].load, builder_of(job.model)
+        opened = [load(folder, threads, build) for folder in (job.dense, job.dense, job.folder)]
+        images = torch.rand(job.setting.batch_size, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+        def renew() -> None:
+            for one in opened:
+                one.renew()
+
+        blocks = [clocked(partial(one.run, images)) for one in opened]
+        return time_side_by_side(blocks, job.choice, renew=renew, seed=job.process)
+
+
+def timing_table(timings: Sequence[Timing], *, choice: LatencyChoice) -> pd.DataFrame:
+    """One row an artefact and setting: the trial's latency over the dense model's, with its 99 % interval."""
+    processor = read_environment().processor
+
+    def row(timing: Timing) -> dict[str, Any]:
+        sessions, setting = timing.sessions, timing.setting
+        ratio, control = ratio_of([layout_log_ratios(one, EXPORTED) for one in sessions]), control_ratio(sessions)
+        runtime = ARTEFACTS[timing.artefact].runtime
+        return {
+            "schema": SCHEMA,
+            "runtime": runtime,
+            "version": version(runtime if runtime == "onnxruntime" else "torch"),
+            "processor": processor,
+            "batch_size": setting.batch_size,
+            "threads": setting.threads,
+            "memory_format": setting.memory_format,
+            "latency_s": _median(sessions, EXPORTED),
+            "dense_latency_s": _median(sessions, DENSE),
+            "ratio": ratio.ratio,
+            "ratio_low": ratio.low,
+            "ratio_high": ratio.high,
+            "control": control.ratio,
+            "control_low": control.low,
+            "control_high": control.high,
+            "fit": is_fit(control, within=choice.control_within),
+            "rounds": sum(len(one.rounds) for one in sessions),
+            "processes": len(sessions),
+        }
+
+    return pd.DataFrame([row(timing) for timing in timings])
+
+
+def _median(sessions: Sequence[Timed], model: int) -> float:
+    return median(one.wall_s[model] for session in sessions for one in session.rounds)
+
+
+def rounds_table(timings: Sequence[Timing]) -> pd.DataFrame:
+    """One row a round, in seconds a call: what `timing_table` was computed from."""
+    return pd.DataFrame(
+        {
+            "schema": SCHEMA,
+            "runtime": ARTEFACTS[timing.artefact].runtime,
+            "batch_size": timing.setting.batch_size,
+            "threads": timing.setting.threads,
+            "process": process,
+            "round": number,
+            "layout": one.layout,
+            "latency_s": one.wall_s[EXPORTED],
+            "dense_latency_s": one.wall_s[DENSE],
+            "control_latency_s": one.wall_s[CONTROL],
+        }
+        for timing in timings
+        for process, session in enumerate(timing.sessions)
+        for number, one in enumerate(session.rounds)
+    )
