@@ -186,7 +186,8 @@ def _accuracies(record: Measurement) -> dict[str, Accuracy]:
 
 def _answer_rows(record: Measurement) -> Iterable[Row]:
     """Which images a trial answered rightly at each stage, where that was kept."""
-    for stage, found in _accuracies(record).items():
+    searched = {} if record.search is None else {"search": record.search}
+    for stage, found in (_accuracies(record) | searched).items():
         if found.right:
             yield {"trial": record.trial.key, "stage": stage, "right": found.right}
 
