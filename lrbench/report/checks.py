@@ -23,9 +23,16 @@ TEXTS = frozenset(
         *("variables", "right"),
     ]
 )
-"""Columns that are text even when every cell looks like a number. All others hold numbers that are not negative."""
+"""Columns that are text even when every cell looks like a number. All others hold numbers, below 0 only in `SIGNED`."""
 
-SHARES = frozenset(["accuracy", "accuracy_dense", "accuracy_truncated", "accuracy_recalibrated", "accuracy_finetuned"])
+SHARES = frozenset(
+    [
+        *("accuracy", "accuracy_dense", "accuracy_truncated", "accuracy_recalibrated", "accuracy_finetuned"),
+        *("accuracy_search", "dense_accuracy"),
+    ]
+)
+SIGNED = frozenset(["predicted_damage", "divergence"])
+"""Columns of numbers that may lie below 0, the second by rounding alone."""
 POSITIVE = frozenset(["latency_s", "ratio", "dense_latency_s", "dense_params", "dense_macs", "samples", "batch_size"])
 LARGEST = 2.0**62
 
@@ -46,6 +53,7 @@ FILLED = {
     ),
     "layer_latency": ("shape", "layers", "ratio", "dense_latency_s", "control", "session", "layout", "macs"),
     "answers": ("trial", "stage", "right"),
+    "sensitivity": ("baseline", "layer", "scheme", "truncation", "rank", "macs", "dense_macs"),
 }
 """By table, columns without an empty cell."""
 
@@ -94,7 +102,8 @@ def _check_number(frame: pd.DataFrame, column: str, *, path: Path) -> None:
         _refuse(frame, cells.notna(), column, f"a number below {LARGEST:.0g}", path=path)
     _refuse(frame, cells.notna() & ~np.isfinite(cells.astype(float)), column, "a finite number", path=path)
     highest = 1.0 if column in SHARES else LARGEST
-    _refuse(frame, (cells < 0) | (cells > highest), column, f"in 0..{highest:.0g}", path=path)
+    lowest = -LARGEST if column in SIGNED else 0.0
+    _refuse(frame, (cells < lowest) | (cells > highest), column, f"in {lowest:.0g}..{highest:.0g}", path=path)
     if column in POSITIVE:
         _refuse(frame, cells <= 0, column, "above 0", path=path)
 
@@ -104,8 +113,10 @@ def _check_trials(frame: pd.DataFrame, *, path: Path) -> None:
     done = frame["state"] == "done"
     for column in FILLED_WHEN_DONE:
         _refuse(frame, done & frame[column].isna(), column, "not empty, since the trial is done", path=path)
-    wrong = done & (frame["correct_finetuned"] > frame["samples"])
-    _refuse(frame, wrong, "correct_finetuned", "at most samples", path=path)
+    for correct, samples in (("correct_finetuned", "samples"), ("correct_search", "samples_search")):
+        _refuse(frame, done & (frame[correct] > frame[samples]), correct, f"at most {samples}", path=path)
+    half = done & frame["correct_search"].notna() & frame["samples_search"].isna()
+    _refuse(frame, half, "samples_search", "not empty beside correct_search", path=path)
 
 
 def _refuse(frame: pd.DataFrame, wrong: "pd.Series[bool]", column: str, allowed: str, *, path: Path) -> None:
