@@ -1,39 +1,18 @@
 """Accuracies: a drop is worse when it exceeds the tolerance and neither images nor seeds explain it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
 from lrbench.gate.folders import Folder
 from lrbench.gate.tolerances import AccuracyTolerance
+from lrbench.report.posterior import Answers, stack_right
 from lrbench.statistics import holm
 from lrbench.verdicts import Verdict, Word
 
 STAGES = ("truncated", "recalibrated", "finetuned")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answers:
-    """Right answers of one subject at one stage, by seed, on the same images.
-
-    Attributes:
-        correct: by seed, how many.
-        samples: how many images.
-        right: which, (seeds, images) of 0 and 1; None where that was not kept.
-    """
-
-    correct: dict[int, int]
-    samples: int
-    right: NDArray[np.float64] | None
-
-    @property
-    def accuracies(self) -> NDArray[np.float64]:
-        """By seed, 0..1."""
-        return np.array(list(self.correct.values())) / self.samples
 
 
 def judge_accuracy(base: Folder, current: Folder, tolerance: AccuracyTolerance) -> Iterator[Verdict]:
@@ -89,13 +68,9 @@ def _answers(side: Folder) -> dict[tuple[str, str], Answers]:
             found[str(subject), stage] = Answers(
                 correct=dict(zip(rows["seed"].astype(int), rows[f"correct_{stage}"].astype(int), strict=True)),
                 samples=samples,
-                right=np.array([_unpack(mask, samples) for mask in masks if mask]) if all(masks) else None,
+                right=stack_right(masks, samples),
             )
     return found
-
-
-def _unpack(mask: str, samples: int) -> NDArray[np.float64]:
-    return np.unpackbits(np.frombuffer(bytes.fromhex(mask), dtype=np.uint8), count=samples).astype(float)
 
 
 def _drop(before: Answers, after: Answers) -> tuple[float, float, str]:

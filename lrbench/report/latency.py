@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lrbench.statistics import Logs, is_fit, log_ratios, ratio_of
+from lrbench.statistics import Logs, estimate, is_fit, log_ratios, ratio_of
 from lrbench.timed_rows import AXES
 
 SETTING = ["environment", "model", "image_size", *AXES]
@@ -24,7 +24,8 @@ def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
 
     Returns: one row an architecture and setting: `ratio` with its 99 % interval `ratio_low`, `ratio_high` (see
         `statistics.ratio_of`), `fit` (the A/A control beside it holds), median `latency_s` and `dense_latency_s`,
-        `images_per_s`, `peak_bytes`, `first_wall_s`, `rounds` and `processes`.
+        `images_per_s`, `peak_bytes`, `first_wall_s`, `rounds` and `processes`; `log_error` and `freedom` are the
+        standard error of the log ratio and its degrees of freedom.
     """
     keys = [*SETTING, "architecture"]
     rows = []
@@ -32,7 +33,8 @@ def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
     fit = fitness(kept)
     for key, group in kept.groupby(keys, sort=False, dropna=False):
         known = dict(zip(keys, key, strict=True))
-        found = ratio_of(layout_logs(group))
+        timing = estimate(layout_logs(group))
+        found = timing.ratio()
         rows.append(
             {
                 **known,
@@ -46,10 +48,12 @@ def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
                 "first_wall_s": float(group["first_wall_s"].median()),
                 "rounds": len(group),
                 "processes": group["session"].nunique(),
+                "log_error": timing.error,
+                "freedom": timing.freedom,
             }
         )
     columns = [*keys, "control", "fit", *INTERVAL, "latency_s", "dense_latency_s", "images_per_s", "peak_bytes"]
-    return pd.DataFrame(rows, columns=[*columns, "first_wall_s", "rounds", "processes"])
+    return pd.DataFrame(rows, columns=[*columns, "first_wall_s", "rounds", "processes", "log_error", "freedom"])
 
 
 def latest_timings(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
