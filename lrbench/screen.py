@@ -11,6 +11,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from lrbench.records import Failure, Measurement, Record, Sensitivity, Trial
 from lrbench.timed import LayerSession, Session
@@ -161,5 +162,5 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     for column in columns:
         drawn.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(Text, row))  # a stranger's names are no markup
     return drawn

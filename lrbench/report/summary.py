@@ -1,7 +1,7 @@
 """The numbers that a results folder is summed up in: a row of texts for each trial."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def timed_only(folder: Path) -> Iterator[tuple[str, tuple[str, ...], list[tuple[
                 *(str(one[name]) for name in ("method", "layer_set", "rank_rule")),
                 *(f"{one[name]:,}" for name in ("params", "macs")),
                 f"{one['mac_ratio']:.3f}",
-                _interval(one),
+                interval_of(one),
             )
             for one in group.to_dict("records")
         ]
@@ -131,7 +131,7 @@ def _row(trial: dict[Any, Any]) -> tuple[str, ...]:
         f"{trial['params']:,}",
         f"{trial['macs']:,}",
         f"{trial['mac_ratio']:.3f}",
-        _interval(trial) if timed else "",
+        interval_of(trial) if timed else "",
         f"{trial['accuracy_truncated']:.2%}",
         "" if pd.isna(trial["accuracy_recalibrated"]) else f"{trial['accuracy_recalibrated']:.2%}",
         f"{trial['accuracy_finetuned']:.2%}",
@@ -139,7 +139,7 @@ def _row(trial: dict[Any, Any]) -> tuple[str, ...]:
     )
 
 
-def _interval(trial: dict[Any, Any]) -> str:
+def interval_of(trial: Mapping[Any, Any]) -> str:
     """A latency ratio with its interval, and a word when the A/A control beside it did not hold."""
     text = f"{trial['ratio']:.3f} ({trial['ratio_low']:.3f}-{trial['ratio_high']:.3f})"
     return text if trial["fit"] else f"{text} unfit"

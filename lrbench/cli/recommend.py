@@ -1,0 +1,86 @@
+"""Commands that choose: what a sweep recommends, and how well plans foresaw what was measured. None needs torch."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from lrbench.cli.shared import Folder, app, exit_codes, out, say
+from lrbench.screen import table
+
+
+class Format(StrEnum):
+    """How a recommendation is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Cost(StrEnum):
+    """What can be minimised."""
+
+    LATENCY = "latency"
+    MACS = "macs"
+    PARAMS = "params"
+
+
+Ratio = Annotated[float | None, typer.Option(min=0.0, help="largest ratio to the dense model")]
+Drop = Annotated[
+    float | None, typer.Option(help="largest loss in accuracy against the dense control, in percentage points")
+]
+Accuracy = Annotated[float | None, typer.Option(min=0.0, max=100.0, help="least accuracy in percent")]
+Latency = Annotated[float | None, typer.Option(min=1e-9, help="largest ratio of latencies to the dense model")]
+Minimise = Annotated[
+    Cost | None,
+    typer.Option(help="what is to be least", show_default="the first cost limited, else latency, else macs"),
+]
+Among = Annotated[str | None, typer.Option(help="part of the name of the trials to choose among: `12+1 epochs`")]
+
+
+@app.command()
+def recommend(  # noqa: PLR0913 - the options of a command
+    folder: Folder,
+    max_drop: Drop = None,
+    accuracy: Accuracy = None,
+    latency: Latency = None,
+    macs: Ratio = None,
+    params: Ratio = None,
+    minimise: Minimise = None,
+    environment: Annotated[str | None, typer.Option(help="where it was timed: the key's beginning")] = None,
+    device: Annotated[str | None, typer.Option(help="device of the timings")] = None,
+    batch: Annotated[int | None, typer.Option(help="images a call of the timings")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of the timings")] = None,
+    memory_format: Annotated[str | None, typer.Option(help="memory format of the timings")] = None,
+    among: Among = None,
+    chosen: Annotated[Format, typer.Option("--format", help="of the recommendation")] = Format.TABLE,
+) -> None:
+    """Recommend a trial: chosen on the search split, reported on the test split, with the chance that it holds.
+
+    With a limit on accuracy, the cheapest that keeps to it; with limits on costs alone, the most accurate. Latencies
+    are taken in one setting, the one in which most was timed unless options say otherwise. Exit code 1 when nothing
+    keeps to all limits: then it says what is nearest.
+
+    Example: `lrbench recommend results/digits --max-drop 1.0 --latency 0.6`
+    """
+    with exit_codes():
+        from lrbench.report.advice import advise, limits_of
+        from lrbench.report.advice_texts import headline, tables_of, to_json
+        from lrbench.report.points import Where
+
+        asked = {"max-drop": max_drop, "accuracy": accuracy, "latency": latency, "macs": macs, "params": params}
+        where = Where(
+            environment=environment, device=device, batch_size=batch, threads=threads, memory_format=memory_format
+        )
+        advice = advise(folder, limits_of(asked), minimise=minimise, where=where, among=among)
+        if chosen is Format.JSON:
+            say(to_json(advice))
+        else:
+            say(headline(advice))
+            for title, columns, rows in tables_of(advice):
+                out.print(table(title, columns, rows))
+            for note in advice.notes:
+                say(f"- {note}")
+            if advice.command:
+                say(f"to export it: {advice.command}")
+    if advice.found.point is None:
+        raise typer.Exit(1)

@@ -1,0 +1,154 @@
+"""A recommendation for a results folder, read from its tables, with what has to be said of it."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lrbench.report.frame import done_trials, load_table
+from lrbench.report.latency import latency_ratios
+from lrbench.report.points import WHERE, Row, Where, choose_rivals, choose_setting, name_setting, pool_points, split_of
+from lrbench.report.recommend import CONSTRAINTS, Limits, Recommendation, recommend
+from lrbench.report.standing import name_rivals
+
+LAYER = ("layer", "kind", "scheme", "rank", "max_rank", "params", "dense_params", "macs", "dense_macs", "reason")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """A recommendation with all that is told beside it.
+
+    Attributes:
+        found: the recommendation.
+        rivals: among which trials was chosen.
+        split: by which was chosen, `search` or `test`.
+        setting: in which latencies were taken; None when nothing was timed.
+        dense: the dense control, if it finished.
+        layers: of the recommended trial, rows of `layers.csv`.
+        notes: what has to be said of it, in sentences.
+        command: what exports it.
+    """
+
+    found: Recommendation
+    rivals: str
+    split: str
+    setting: Row | None
+    dense: Row | None
+    layers: tuple[Row, ...]
+    notes: tuple[str, ...]
+    command: str
+
+
+def advise(folder: Path, limits: Limits, *, minimise: str | None, where: Where, among: str | None) -> Advice:
+    """Recommend a point of a results folder.
+
+    Args:
+        folder: of results.
+        limits: by the names of `CONSTRAINTS`, in the units of their columns.
+        minimise: a cost, or None for what the limits suggest.
+        where: in which setting latencies are to be taken.
+        among: a part of the name of the rivals to choose among.
+
+    Raises: InputError when the folder, the limits or the setting give nothing to choose from.
+    """
+    trials, other_rivals = choose_rivals(done_trials(load_table(folder, "trials")), among)
+    first = trials.iloc[0]
+    timed = latency_ratios(load_table(folder, "latency"))
+    mine = timed[(timed["model"] == first["model"]) & (timed["image_size"] == first["image_size"])]
+    ratios, other_settings = choose_setting(mine, where)
+    split = split_of(trials)
+    points = pool_points(trials, load_table(folder, "answers"), ratios, split=split)
+    found = recommend(points, limits, minimise=minimise)
+    setting = None if ratios.empty else ratios.iloc[0][WHERE].to_dict()
+    trial = None if found.point is None else found.point["trial"]
+    layers = load_table(folder, "layers")
+    notes = [
+        *_rivalry(other_rivals),
+        *_choice(trials, split),
+        *_untrue(found),
+        *_timing(points, found, "latency" in limits),
+        *_where(setting, other_settings, load_table(folder, "environments")),
+        *_seeds(found),
+    ]
+    return Advice(
+        found=found,
+        rivals=name_rivals(first.to_dict()),
+        split=split,
+        setting=setting,
+        dense=next(iter(points[points["dense"].astype(bool)].to_dict("records")), None),
+        layers=tuple(layers.loc[layers["trial"] == trial, list(LAYER)].to_dict("records")),
+        notes=tuple(notes),
+        command=""
+        if trial is None
+        else shlex.join(["lrbench", "export", str(folder), trial, "--to", f"export/{trial}"]),
+    )
+
+
+def _rivalry(others: Sequence[str]) -> Iterator[str]:
+    if others:
+        yield f"Not compared, since they were trained otherwise: {'; '.join(others)} (--among chooses)."
+
+
+def _choice(trials: pd.DataFrame, split: str) -> Iterator[str]:
+    if split == "test":
+        blind = int(trials["correct_search"].isna().sum())
+        yield (
+            f"The choice was made on the TEST split, and its accuracies are biased by it: {blind} of {len(trials)} "
+            "trials were not judged on a search split (an older lrbench, or data.search_share = 0)."
+        )
+
+
+def _untrue(found: Recommendation) -> Iterator[str]:
+    """What held on the split that was chosen by, and does not on the test split."""
+    tests = {"max-drop": "test_drop", "accuracy": "test_accuracy"}
+    for one in found.held:
+        if found.point is None or one.name not in tests:
+            continue
+        value = found.point[tests[one.name]]
+        if not CONSTRAINTS[one.name].holds(pd.Series([value]), one.limit).all():
+            yield f"On the test split --{one.name} {100 * one.limit:g} does not hold: it is {100 * value:.2f} there."
+
+
+def _timing(points: pd.DataFrame, found: Recommendation, limited: bool) -> Iterator[str]:
+    cut = points[~points["dense"].astype(bool)]
+    untimed = int(cut["ratio"].isna().sum())
+    if untimed and (limited or found.cost == "latency"):
+        yield f"{untimed} of {len(cut)} points were not timed in this setting, and left out where latency counts."
+    shown = {"recommended": found.point, "next cheaper": found.cheaper, "next dearer": found.dearer}
+    unfit = [name for name, one in shown.items() if one and not pd.isna(one["fit"]) and not one["fit"]]
+    if unfit:
+        yield (
+            f"UNFIT timings ({', '.join(unfit)}): beside them the dense model did not take the time of its own copy; "
+            "trust their latencies only after timing again."
+        )
+
+
+def _where(setting: Row | None, others: Sequence[str], environments: pd.DataFrame) -> Iterator[str]:
+    if setting is None:
+        yield "Nothing was timed: latency was not looked at."
+        return
+    machine = environments[environments["environment"] == setting["environment"]].to_dict("records")
+    words = ", ".join(f"{one['processor']}, {one['cpus']} CPUs, torch {one['torch']}" for one in machine[:1])
+    yield (
+        f"Latencies are of {name_setting(setting)}{f': {words}' if words else ''}. On another machine or in another "
+        "setting they are others; lrbench time adds those of this machine."
+    )
+    if others:
+        yield f"Also timed: {'; '.join(others)} (--environment, --device, --batch, --threads, --memory-format choose)."
+
+
+def _seeds(found: Recommendation) -> Iterator[str]:
+    point = found.point
+    if point is None:
+        return
+    if len(point["trials"]) == 1:
+        yield "One seed: how far seeds scatter is in no interval and no probability."
+    if point["architectures"] > 1:
+        yield f"Its seeds have {point['architectures']} architectures; costs are those of trial {point['trial']}."
+
+
+def limits_of(asked: dict[str, float | None]) -> dict[str, float]:
+    """What was asked for, in the units of the columns."""
+    return {name: value * CONSTRAINTS[name].unit for name, value in asked.items() if value is not None}

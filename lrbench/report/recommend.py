@@ -1,0 +1,253 @@
+"""Which point of a sweep keeps to what is wanted at the least cost, how sure that is, and what lies beside it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isfinite, log
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from lrbench.errors import InputError
+from lrbench.report.frame import pareto
+from lrbench.report.points import Row
+from lrbench.report.posterior import Drop, Share, latency_at_most
+from lrbench.statistics import Estimate
+
+ROUNDING = 1e-9
+"""What floats make of a difference that is just as large as its limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraint:
+    """What a limit is held against: a column of a point, how probable it keeps to the limit, in which unit limits come.
+
+    `at_most` is False where the column must reach the limit instead; `exact` values hold or do not.
+    """
+
+    column: str
+    probability: Callable[[Row, float], float]
+    at_most: bool = True
+    unit: float = 1.0
+
+    def holds(self, values: "pd.Series[float]", limit: float) -> "pd.Series[bool]":
+        """Which values keep to a limit; empty ones do not."""
+        return values <= limit + ROUNDING if self.at_most else values >= limit - ROUNDING
+
+
+def _exactly(column: str) -> Callable[[Row, float], float]:
+    return lambda point, limit: float(point[column] <= limit + ROUNDING)
+
+
+def _accuracy(point: Row, limit: float) -> float:
+    return Share(mean=point["accuracy_mean"], error=point["accuracy_error"]).at_least(limit)
+
+
+def _drop(point: Row, limit: float) -> float:
+    return Drop(mean=point["drop_mean"], error=point["drop_error"]).at_most(limit)
+
+
+def _latency(point: Row, limit: float) -> float:
+    timing = Estimate(log=log(point["ratio"]), error=point["log_error"], freedom=point["freedom"])
+    return latency_at_most(timing, limit)
+
+
+CONSTRAINTS: Mapping[str, Constraint] = MappingProxyType(
+    {
+        "max-drop": Constraint(column="drop", probability=_drop, unit=0.01),
+        "accuracy": Constraint(column="accuracy", probability=_accuracy, at_most=False, unit=0.01),
+        "latency": Constraint(column="ratio", probability=_latency),
+        "macs": Constraint(column="mac_ratio", probability=_exactly("mac_ratio")),
+        "params": Constraint(column="param_ratio", probability=_exactly("param_ratio")),
+    }
+)
+"""What can be asked for, by option. Posteriors are those of `posterior`; MACs and params are known."""
+
+COSTS = ("latency", "macs", "params")
+"""Constraints that can be minimised, in the order in which one stands for the cost where several are given."""
+
+Limits = Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """How the chosen point stands to one constraint.
+
+    Attributes:
+        name: of the constraint.
+        limit: in the unit of its column (0..1 for shares).
+        value: of the chosen point.
+        probability: that its true value keeps to the limit; NaN when its timing has no spread.
+        binding: whether another point would be chosen without this constraint alone.
+    """
+
+    name: str
+    limit: float
+    value: float
+    probability: float
+    binding: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nearest:
+    """The best value of one constraint that any point reaches: alone, and among those that keep all others."""
+
+    name: str
+    limit: float
+    alone: float | None
+    alone_point: str
+    together: float | None
+    together_point: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """What is recommended, or (`point` None) how near the constraints can be reached.
+
+    Attributes:
+        point: the chosen row of `pool_points`.
+        objective: what was optimised: `accuracy`, or the cost that was minimised.
+        cost: by which `cheaper` and `dearer`, its neighbours on the Pareto front of accuracy, are told.
+        candidates: how many points there were to choose from.
+        held: one for each constraint.
+        nearest: one for each constraint, when none is feasible.
+    """
+
+    point: Row | None
+    objective: str
+    cost: str
+    candidates: int
+    held: tuple[Held, ...] = ()
+    cheaper: Row | None = None
+    dearer: Row | None = None
+    nearest: tuple[Nearest, ...] = ()
+
+
+def recommend(points: pd.DataFrame, limits: Limits, *, minimise: str | None = None) -> Recommendation:
+    """Choose among the factorized points.
+
+    With a limit on accuracy or its drop, the feasible point of least cost: that of `minimise`, else the first cost that
+    is limited, else latency where points are timed, else MACs. With limits on costs alone, the most accurate one. Of
+    points that count by latency those with a fit timing come first.
+
+    Args:
+        points: of `pool_points`.
+        limits: by the names of `CONSTRAINTS`, in the units of their columns.
+        minimise: one of `COSTS`.
+
+    Raises: InputError when nothing is limited, or what is limited was never measured.
+    """
+    cut = points[~points["dense"].astype(bool)]
+    _refuse_unknown(cut, limits, minimise)
+    cost = minimise or next((name for name in COSTS if name in limits), None)
+    cost = cost or ("latency" if cut["ratio"].notna().any() else "macs")
+    objective = cost if minimise or {"max-drop", "accuracy"} & set(limits) else "accuracy"
+    chosen = _choose(cut, limits, objective=objective, cost=cost)
+    if chosen is None:
+        return Recommendation(
+            point=None, objective=objective, cost=cost, candidates=len(cut), nearest=_nearest(cut, limits)
+        )
+    point = points.loc[chosen].to_dict()
+    held = []
+    for name, limit in limits.items():
+        others = {key: value for key, value in limits.items() if key != name}
+        binding = _choose(cut, others, objective=objective, cost=cost) != chosen
+        one = CONSTRAINTS[name]
+        held.append(
+            Held(
+                name=name,
+                limit=limit,
+                value=point[one.column],
+                probability=one.probability(point, limit),
+                binding=binding,
+            )
+        )
+    cheaper, dearer = _neighbours(points, point, CONSTRAINTS[cost].column)
+    return Recommendation(
+        point=point,
+        objective=objective,
+        cost=cost,
+        candidates=len(cut),
+        held=tuple(held),
+        cheaper=cheaper,
+        dearer=dearer,
+    )
+
+
+def _refuse_unknown(cut: pd.DataFrame, limits: Limits, minimise: str | None) -> None:
+    names = [f"--{name}" for name in CONSTRAINTS]
+    if not limits:
+        raise InputError(f"nothing was asked for; give at least one of {', '.join(names)}")
+    for name, limit in limits.items():
+        if not isfinite(limit):
+            raise InputError(f"--{name} must be a finite number, got {limit}")
+    if "max-drop" in limits and cut["drop"].isna().all():
+        raise InputError(
+            "--max-drop needs the dense control, finetuned as long; it did not finish. --accuracy does not"
+        )
+    if "latency" in (*limits, minimise) and cut["ratio"].isna().all():
+        raise InputError(
+            "no factorized model was timed; lrbench time DIR does that, --macs and --params need no timings"
+        )
+
+
+def _feasible(cut: pd.DataFrame, limits: Limits) -> pd.DataFrame:
+    kept = cut
+    for name, limit in limits.items():
+        kept = kept[CONSTRAINTS[name].holds(kept[CONSTRAINTS[name].column].astype(float), limit)]
+    return kept
+
+
+def _choose(cut: pd.DataFrame, limits: Limits, *, objective: str, cost: str) -> Any:
+    """The index of the best feasible point; None when there is none."""
+    feasible = _feasible(cut[cut[CONSTRAINTS[objective].column].notna()], limits)
+    if "latency" in (*limits, objective) and (fit := feasible["fit"] == True).any():  # noqa: E712 - None is not False
+        feasible = feasible[fit]
+    if feasible.empty:
+        return None
+    order = (
+        ["accuracy", CONSTRAINTS[cost].column] if objective == "accuracy" else [CONSTRAINTS[cost].column, "accuracy"]
+    )
+    keys = [*order, "mac_ratio"]
+    ranked = feasible.astype(dict.fromkeys(keys, float)).sort_values(
+        keys, ascending=[key != "accuracy" for key in keys], kind="stable"
+    )
+    return ranked.index[0]
+
+
+def _neighbours(points: pd.DataFrame, point: Row, column: str) -> tuple[Row | None, Row | None]:
+    """The next points of the Pareto front of accuracy over a cost, on the cheaper and on the dearer side."""
+    known = points[points[column].notna()].astype({column: float})
+    front = pareto(known, cost=column, value="accuracy")
+    cheaper, dearer = front[front[column] < point[column]], front[front[column] > point[column]]
+    return (
+        None if cheaper.empty else cheaper.iloc[-1].to_dict(),
+        None if dearer.empty else dearer.iloc[0].to_dict(),
+    )
+
+
+def _nearest(cut: pd.DataFrame, limits: Limits) -> tuple[Nearest, ...]:
+    found = []
+    for name, limit in limits.items():
+        others = {key: value for key, value in limits.items() if key != name}
+        (alone, first), (together, second) = (_best(part, name) for part in (cut, _feasible(cut, others)))
+        found.append(
+            Nearest(
+                name=name,
+                limit=limit,
+                alone=alone,
+                alone_point=first,
+                together=together,
+                together_point=second,
+            )
+        )
+    return tuple(found)
+
+
+def _best(points: pd.DataFrame, name: str) -> tuple[float | None, str]:
+    """The best value of a constraint and the point that has it."""
+    column, ascending = CONSTRAINTS[name].column, CONSTRAINTS[name].at_most
+    ranked = (
+        points.astype({column: float}).dropna(subset=column).sort_values(column, ascending=ascending, kind="stable")
+    )
+    return (None, "") if ranked.empty else (float(ranked[column].iloc[0]), str(ranked["name"].iloc[0]))

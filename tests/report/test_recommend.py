@@ -1,0 +1,358 @@
+"""What is recommended, against going through every point; how seeds are pooled; the real command on small folders."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import samples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrbench.errors import InputError
+from lrbench.records import Accuracy, Measurement, Record
+from lrbench.report.frame import done_trials
+from lrbench.report.latency import latency_ratios
+from lrbench.report.points import Where, choose_rivals, choose_setting, pool_points
+from lrbench.report.recommend import CONSTRAINTS, COSTS, recommend
+from lrbench.tables import build_tables
+
+DENSE = {"scheme": "dense", "layer_set": "none", "rank_rule": "none"}
+STEP = st.integers(1, 10).map(lambda tenth: tenth / 10)
+POINT = st.fixed_dictionaries(
+    {
+        "accuracy": STEP,
+        "ratio": st.one_of(st.none(), STEP),
+        "mac_ratio": STEP,
+        "param_ratio": STEP,
+        "fit": st.booleans(),
+        "dense": st.sampled_from([False, False, False, True]),
+    }
+)
+LIMITS = st.dictionaries(st.sampled_from(list(CONSTRAINTS)), STEP, min_size=1)
+
+
+def frame(rows: list[dict[str, object]]) -> pd.DataFrame:
+    made = pd.DataFrame(rows).assign(name=[f"p{i}" for i in range(len(rows))], drop=lambda f: 1 - f["accuracy"])
+    return made.assign(accuracy_mean=0.5, accuracy_error=0.1, drop_mean=0.1, drop_error=0.1, log_error=0.1, freedom=9.0)
+
+
+def keeps(row: Mapping[str, object], limits: Mapping[str, float]) -> bool:
+    for name, limit in limits.items():
+        value = row[CONSTRAINTS[name].column]
+        if value is None or pd.isna(value):
+            return False
+        if value < limit - 1e-9 if name == "accuracy" else value > limit + 1e-9:
+            return False
+    return True
+
+
+def best(rows: list[dict[str, object]], limits: Mapping[str, float], objective: str, cost: str) -> object:
+    """By going through all points: the name of the one to choose."""
+    column, sought = CONSTRAINTS[cost].column, CONSTRAINTS[objective].column
+    known = [row for row in rows if not row["dense"] and not pd.isna(row[sought]) and keeps(row, limits)]
+    if "latency" in limits or objective == "latency":
+        known = [row for row in known if row["fit"]] or known
+    if not known:
+        return None
+
+    def rank(row: dict[str, object]) -> tuple[float, ...]:
+        price = np.inf if pd.isna(row[column]) else row[column]
+        order = (-row["accuracy"], price) if objective == "accuracy" else (price, -row["accuracy"])
+        return (*order, row["mac_ratio"])
+
+    return min(known, key=rank)["name"]
+
+
+@given(
+    st.lists(POINT, min_size=1, max_size=9).filter(lambda all_: not all(one["dense"] for one in all_)),
+    LIMITS,
+    st.sampled_from([None, *COSTS]),
+)
+def test_the_choice_is_the_best_of_all_that_are_feasible(
+    drawn: list[dict[str, object]], limits: dict[str, float], minimise: str | None
+) -> None:
+    points = frame(drawn)
+    rows = points.to_dict("records")
+    cut = [row for row in rows if not row["dense"]]
+    timed = any(not pd.isna(row["ratio"]) for row in cut)
+    if "latency" in {*limits, minimise} and not timed:
+        with pytest.raises(InputError):
+            recommend(points, limits, minimise=minimise)
+        return
+    found = recommend(points, limits, minimise=minimise)
+    cost = minimise or next((name for name in COSTS if name in limits), "latency" if timed else "macs")
+    objective = cost if minimise or {"accuracy", "max-drop"} & set(limits) else "accuracy"
+    assert (found.cost, found.objective, found.candidates) == (cost, objective, len(cut))
+    expected = best(rows, limits, objective, cost)
+    assert (found.point and found.point["name"]) == expected
+    if found.point is None:
+        check_nearest(cut, limits, found.nearest)
+        return
+    for one in found.held:
+        assert one.value == found.point[CONSTRAINTS[one.name].column]
+        without = best(rows, {key: value for key, value in limits.items() if key != one.name}, objective, cost)
+        assert one.binding == (without != expected)
+    check_neighbours(rows, found.point, CONSTRAINTS[cost].column, (found.cheaper, found.dearer))
+
+
+def check_nearest(cut: list[dict[str, object]], limits: Mapping[str, float], nearest: tuple[object, ...]) -> None:
+    assert [one.name for one in nearest] == list(limits)
+    for one in nearest:
+        column, worth = CONSTRAINTS[one.name].column, max if one.name == "accuracy" else min
+        others = {key: value for key, value in limits.items() if key != one.name}
+        for among, value, name in (
+            (cut, one.alone, one.alone_point),
+            ([row for row in cut if keeps(row, others)], one.together, one.together_point),
+        ):
+            values = {row["name"]: row[column] for row in among if not pd.isna(row[column])}
+            assert value == (worth(values.values()) if values else None)
+            assert not values or values[name] == value
+
+
+def check_neighbours(rows: list[dict[str, object]], point: Mapping[str, object], column: str, beside: tuple) -> None:
+    """The neighbours are on the front, and no point of the front lies between."""
+    known = [row for row in rows if not pd.isna(row[column])]
+    front = [
+        row[column]
+        for row in known
+        if not any(
+            other[column] <= row[column]
+            and other["accuracy"] >= row["accuracy"]
+            and (other[column], other["accuracy"]) != (row[column], row["accuracy"])
+            for other in known
+        )
+    ]
+    cheaper = max((cost for cost in front if cost < point[column]), default=None)
+    dearer = min((cost for cost in front if cost > point[column]), default=None)
+    assert tuple(one and one[column] for one in beside) == (cheaper, dearer)
+
+
+def test_known_costs_hold_or_do_not_and_the_rest_is_a_probability() -> None:
+    points = frame(
+        [{**dict.fromkeys(("accuracy", "ratio", "mac_ratio", "param_ratio"), 0.5), "fit": True, "dense": False}]
+    )
+    held = {one.name: one.probability for one in recommend(points, {"macs": 0.5, "params": 0.7, "latency": 0.5}).held}
+    assert held == {"macs": 1.0, "params": 1.0, "latency": pytest.approx(0.5)}
+    assert recommend(points, {"accuracy": 0.5}).held[0].probability == pytest.approx(0.5)
+    assert recommend(points, {"max-drop": 0.5}).held[0].probability > 0.99
+
+
+def judged(key: str, *, test: int, search: int | None, arch: str, macs: int = 50, **changes: object) -> Measurement:
+    """A trial with so many right answers of 100 on the test and on the search split, the first images."""
+    made = samples.measurement(samples.trial(key, **changes), correct=test, arch=arch, macs=macs)
+    right = {count: np.packbits(np.arange(100) < count).tobytes().hex() for count in (test, search or 0)}
+    return replace(
+        made,
+        finetuned=Accuracy(correct=test, samples=100, loss=0.5, right=right[test]),
+        search=None if search is None else Accuracy(correct=search, samples=100, loss=0.5, right=right[search]),
+    )
+
+
+def study(*, search: bool = True) -> list[Record]:
+    """Two seeds of dense and of two rules; `rank=8` is better on the search split, `rank=16` on the test split."""
+    log: list[Record] = []
+    for seed in (0, 1):
+        for rule, arch, macs, on_test, on_search in (
+            ("none", "dense", 100, 90, 92),
+            ("rank=8", "a0", 40, 80, 91 - 2 * seed),
+            ("rank=16", "a1", 60, 89, 85 + seed),
+        ):
+            changes = DENSE if rule == "none" else {"rank_rule": rule}
+            log.append(
+                judged(
+                    f"{rule} {seed}",
+                    test=on_test,
+                    search=on_search if search else None,
+                    arch=arch,
+                    macs=macs,
+                    seed=seed,
+                    **changes,
+                )
+            )
+    return [*log, samples.session({"a0": 0.5, "a1": 0.8}, noise=0.02)]
+
+
+def pooled(log: list[Record], split: str) -> pd.DataFrame:
+    tables = {name: table.infer_objects() for name, table in build_tables(log).items()}
+    trials, _ = choose_rivals(done_trials(tables["trials"]), None)
+    ratios, _ = choose_setting(latency_ratios(tables["latency"]), Where())
+    return pool_points(trials, tables["answers"], ratios, split=split).set_index("name")
+
+
+def test_seeds_are_pooled_into_points_and_the_best_on_the_search_split_is_exported() -> None:
+    points = pooled(study(), "search")
+    assert list(points.index) == ["dense control", "channel, layers early, rank=8", "channel, layers early, rank=16"]
+    eight = points.loc["channel, layers early, rank=8"]
+    assert eight["trials"] == ("rank=8 0", "rank=8 1")
+    assert eight["trial"] == "rank=8 0"
+    assert (eight["accuracy"], eight["drop"]) == pytest.approx((0.90, 0.02))
+    assert (eight["test_accuracy"], eight["test_drop"]) == pytest.approx((0.80, 0.10))
+    assert eight["test_drop_low"] < 0.10 < eight["test_drop_high"]
+    assert eight["ratio"] == pytest.approx(0.5 * 1.02**0.5, rel=1e-3)
+    assert points.loc["channel, layers early, rank=16", "trial"] == "rank=16 1"
+
+
+def test_a_drop_is_weighed_image_by_image_where_answers_were_kept() -> None:
+    log = study()
+    bare = [
+        replace(one, search=replace(one.search, right="")) if isinstance(one, Measurement) and one.search else one
+        for one in log
+    ]
+    kept, lost = (pooled(records, "search")["drop_error"].iloc[2] for records in (log, bare))
+    assert kept < 0.7 * lost
+
+
+def test_a_seed_that_comes_again_is_another_recipe_and_another_point() -> None:
+    again = judged("again", test=70, search=70, arch="a0", rank_rule="rank=8")
+    names = pooled([*study(), again], "search").reset_index()["name"]
+    assert names.tolist().count("channel, layers early, rank=8") == 2
+
+
+def test_the_choice_never_sees_the_test_split(tmp_path: Path, lrbench) -> None:
+    folder = samples.folder_of(tmp_path, study())
+    found = json.loads(lrbench("recommend", folder, "--max-drop", 3, "--format", "json").output)
+    assert found["split"] == "search"
+    assert found["recommended"]["trials"] == ["rank=8 0", "rank=8 1"], "on the test split it loses 10 points"
+    assert found["recommended"]["test_drop"] == pytest.approx(0.10)
+    assert found["dearer"]["dense"] is True, "rank=16 costs more and is less accurate on the search split"
+    assert found["command"] == f"lrbench export {folder} 'rank=8 0' --to 'export/rank=8 0'"
+    assert [layer["layer"] for layer in found["layers"]] == ["conv1", "fc"]
+    assert "On the test split --max-drop 3 does not hold: it is 10.00 there." in found["notes"]
+
+
+def test_without_a_search_split_the_bias_is_said(tmp_path: Path, lrbench) -> None:
+    result = lrbench("recommend", samples.folder_of(tmp_path, study(search=False)), "--max-drop", 3)
+    assert result.exit_code == 0, result.output
+    assert "rank=16" in result.output.splitlines()[0]
+    assert "The choice was made on the TEST split, and its accuracies are biased by it: 6 of 6 trials" in result.output
+
+
+def test_what_is_infeasible_says_what_is_nearest_and_ends_with_1(tmp_path: Path, lrbench) -> None:
+    folder = samples.folder_of(tmp_path, study())
+    result = lrbench("recommend", folder, "--max-drop", 1, "--latency", 0.3, "--format", "json")
+    assert result.exit_code == 1
+    drop, latency = json.loads(result.output)["nearest"]
+    assert (drop["alone"], drop["together"], drop["together_point"]) == (pytest.approx(0.02), None, "")
+    assert latency["alone"] == pytest.approx(0.5, abs=0.01)
+    assert latency["together"] is None
+    text = lrbench("recommend", folder, "--max-drop", 1, "--latency", 0.3)
+    assert text.exit_code == 1
+    assert text.output.startswith("infeasible: none of 2 points")
+    assert "none keeps the others" in text.output
+
+
+def test_unfit_timings_come_last_and_are_said(tmp_path: Path, lrbench) -> None:
+    log = study()
+    log[-1] = samples.session({"a0": 0.5}, control_within=1e-9, noise=0.02)  # every control is wider than that
+    wall = [(1.0, 1.0 + 0.01 * (turn % 2), 0.5) for turn in range(20)]
+    log[-1] = replace(log[-1], rounds=samples.rounds_of(wall))
+    alone = lrbench("recommend", samples.folder_of(tmp_path / "unfit", log), "--latency", 0.7)
+    assert alone.exit_code == 0
+    assert "UNFIT timings (recommended, next dearer)" in alone.output
+    both = [*log, samples.session({"a1": 0.6}, started="2026-01-02T00:00:00+00:00")]
+    found = lrbench("recommend", samples.folder_of(tmp_path / "both", both), "--latency", 0.7, "--format", "json")
+    assert json.loads(found.output)["recommended"]["trial"] == "rank=16 1", "less accurate on search, but fit"
+
+
+def test_settings_are_never_mixed_and_the_one_most_timed_is_taken(tmp_path: Path, lrbench) -> None:
+    other = replace(samples.SETTING, threads=2)
+    log = [*study(), samples.session({"a0": 0.9}, environment="e1"), samples.session({"a0": 0.7}, setting=other)]
+    folder = samples.folder_of(tmp_path, log)
+
+    def ratio(*words: object) -> float:
+        result = lrbench("recommend", folder, "--max-drop", 3, "--format", "json", *words)
+        return json.loads(result.output)["recommended"]["ratio"]
+
+    assert ratio() == pytest.approx(0.5, abs=0.01)
+    assert ratio("--environment", "e1") == pytest.approx(0.9)
+    assert ratio("--threads", 2) == pytest.approx(0.7)
+    said = lrbench("recommend", folder, "--max-drop", 3, "--threads", 2).output
+    assert "1 of 2 points were not timed in this setting" in said
+    assert "Latencies are of cpu, batch 1, threads 2, contiguous (environment e0)" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "nothing was asked for; give at least one of --max-drop, --accuracy, --latency, --macs, --params"),
+        (("--max-drop", "nan"), "--max-drop must be a finite number, got nan"),
+        (("--macs", "0.5", "--threads", "7"), "nothing was timed with threads 7; there is: cpu, batch 1, threads 1"),
+        (("--macs", "0.5", "--among", "vgg"), "no trials are named 'vgg'; there are: resnet18 on digits, 32 px, 1+1"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(words: tuple[str, ...], says: str, tmp_path: Path, lrbench) -> None:
+    result = lrbench("recommend", samples.folder_of(tmp_path, study()), *words)
+    assert result.exit_code == 2
+    assert says in result.output.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("log", "words", "says"),
+    [
+        ([], ("--macs", "0.5"), "no finished trial of a factorized model"),
+        ([samples.failure(samples.trial())], ("--macs", "0.5"), "no finished trial of a factorized model"),
+        (study()[:-1], ("--latency", "0.5"), "no factorized model was timed"),
+        (
+            study()[:-1],
+            ("--macs", "0.5", "--device", "cuda"),
+            "nothing was timed with device cuda; there is: no timings",
+        ),
+        (study()[1:3], ("--max-drop", "1"), "--max-drop needs the dense control"),
+    ],
+    ids=["empty", "failed", "untimed", "untimed setting", "no control"],
+)
+def test_a_folder_that_lacks_what_is_needed_is_refused(
+    log: list[Record], words: tuple[str, ...], says: str, tmp_path: Path, lrbench
+) -> None:
+    result = lrbench("recommend", samples.folder_of(tmp_path, log), *words)
+    assert result.exit_code == 2
+    assert says in result.output.replace("\n", "")
+
+
+def test_no_folder_is_refused(tmp_path: Path, lrbench) -> None:
+    result = lrbench("recommend", tmp_path, "--macs", "0.5")
+    assert result.exit_code == 2
+    assert "is no results folder" in result.output
+
+
+def test_a_strangers_names_are_printed_as_they_are(tmp_path: Path, lrbench) -> None:
+    log = [replace(one, trial=replace(one.trial, layer_set="[red]x[/red] [/]")) for one in study()[:-1]]
+    result = lrbench("recommend", samples.folder_of(tmp_path, log), "--macs", "0.7")
+    assert result.exit_code == 0, result.output
+    assert "layers [red]x[/red] [/]" in result.output
+
+
+def test_trials_of_another_recipe_are_never_compared(tmp_path: Path, lrbench) -> None:
+    longer = [replace(one, trial=replace(one.trial, finetune_epochs=9)) for one in study()[:2]]
+    longer = [replace(one, trial=replace(one.trial, key=f"long {one.trial.key}")) for one in longer]
+    folder = samples.folder_of(tmp_path, [*study(), *longer])
+    said = lrbench("recommend", folder, "--macs", "0.7").output
+    assert "(resnet18 on digits, 32 px, 1+1 epochs)" in said.splitlines()[0]
+    assert "Not compared, since they were trained otherwise: resnet18 on digits, 32 px, 1+9 epochs" in said
+    assert "trial long rank=8 0" in lrbench("recommend", folder, "--macs", "0.7", "--among", "1+9 epochs").output
+
+
+def test_a_recommendation_needs_no_torch(tmp_path: Path) -> None:
+    samples.folder_of(tmp_path, study())
+    (tmp_path / "records.jsonl").unlink()
+    code = (
+        "import sys; from typer.testing import CliRunner; from lrbench.cli import app; "
+        f"result = CliRunner().invoke(app, ['recommend', {str(tmp_path)!r}, '--max-drop', '3']); "
+        "sys.exit(result.exit_code or len({'torch', 'torchvision', 'fvcore', 'matplotlib'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_pair_of_limits_is_answered_on_a_real_study(lrbench) -> None:
+    real = Path(__file__).parents[2] / "results" / "seed"
+    for first, second in product(("--max-drop", "--accuracy"), ("--latency", "--macs", "--params")):
+        result = lrbench("recommend", real, first, 50, second, 0.99999)
+        assert result.exit_code == 0, result.output
+        assert "channel, layers notebook, rank=8" in result.output.splitlines()[0]
