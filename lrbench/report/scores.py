@@ -46,16 +46,12 @@ def score_correlations(done: pd.DataFrame, layers: pd.DataFrame, sensitivity: pd
     scored = done[(done["scheme"] != "dense") & (done["finetune_epochs"] > 0)].merge(
         means.reset_index(), on="trial", how="left"
     )
-    rows = []
-    for key, group in scored.groupby(RIVALS, sort=False):
-        for column in SCORES:
-            known = group[[column, "accuracy_finetuned"]].astype(float).dropna()
-            if len(known) < FEWEST or (known.max() == known.min()).any():
-                continue
-            score, accuracy = known[column].to_numpy(), known["accuracy_finetuned"].to_numpy()
-            low, high = _bootstrap(score, accuracy)
-            found = {"score": column, "trials": len(known), "rho": float(_spearman(score, accuracy))}
-            rows.append({**dict(zip(RIVALS, key, strict=True)), **found, "rho_low": low, "rho_high": high})
+    rows = [
+        {**dict(zip(RIVALS, key, strict=True)), "score": column, **found}
+        for key, group in scored.groupby(RIVALS, sort=False)
+        for column in SCORES
+        if (found := rank_correlation(group, column, "accuracy_finetuned"))
+    ]
     return pd.DataFrame(rows, columns=[*RIVALS, "score", "trials", "rho", "rho_low", "rho_high"])
 
 
@@ -72,6 +68,19 @@ def _output_errors(cut: pd.DataFrame, sensitivity: pd.DataFrame) -> list[float]:
         return float(np.interp(row["rank"], [0, *curve["rank"]], [1.0, *curve["output_error"]]))
 
     return [error(row) for row in cut.to_dict("records")]
+
+
+def rank_correlation(frame: pd.DataFrame, one: str, other: str) -> dict[str, float]:
+    """Spearman's rho of two columns over the rows that have both; nothing when they are too few or one is constant.
+
+    Returns: `trials`, `rho`, and its 95 % interval `rho_low`, `rho_high`, by a percentile bootstrap over rows.
+    """
+    known = frame[[one, other]].astype(float).dropna()
+    if len(known) < FEWEST or (known.max() == known.min()).any():
+        return {}
+    x, y = known.to_numpy().T
+    low, high = _bootstrap(x, y)
+    return {"trials": len(known), "rho": float(_spearman(x, y)), "rho_low": low, "rho_high": high}
 
 
 def _spearman(x: Floats, y: Floats) -> Floats:
