@@ -84,3 +84,23 @@ def recommend(  # noqa: PLR0913 - the options of a command
                 say(f"to export it: {advice.command}")
     if advice.found.point is None:
         raise typer.Exit(1)
+
+
+@app.command()
+def audit(folder: Folder) -> None:
+    """Say how well plans for a budget foresaw MACs, latency and damage, and re-rank them on what was measured.
+
+    Exit code 1 when a plan's MACs or params are not those that were predicted.
+
+    Example: `lrbench audit results/my`
+    """
+    with exit_codes():
+        from lrbench.report.audit_texts import audit_folder
+
+        found = audit_folder(folder)
+        for title, columns, rows in found.tables:
+            out.print(table(title, columns, rows))
+        for sentence in found.sentences:
+            say(f"- {sentence}")
+    if not found.exact:
+        raise typer.Exit(1)

@@ -18,11 +18,13 @@ STYLE = {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon":
 WIDTH, HEIGHT = 8.0, 5.2
 
 
-def canvas(columns: int = 1, rows: int = 1, *, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
+def canvas(
+    columns: int = 1, rows: int = 1, *, height: float = HEIGHT, share_y: bool = True
+) -> tuple[Figure, list[Axes]]:
     """An empty figure of 800 px at 100 dpi, laid out by itself."""
     with sns.axes_style("whitegrid", STYLE):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        axes = figure.subplots(rows, columns, squeeze=False, sharey=share_y)
     return figure, list(axes.flat)
 
 

@@ -10,11 +10,16 @@ from matplotlib.figure import Figure
 
 from lrbench.limits import writing
 from lrbench.report.budgets import budget_outcomes, budgets_figure, is_budgeted
+
+
+from lrbench.report.audit import audit, audit_correlations
 from lrbench.report.figures import pareto_figure, spectra_figure, stages_figure
 from lrbench.report.frame import done_trials, load_table, timed_architectures, with_latency
 from lrbench.report.latency import SETTING, additivity, breakeven, describe, latency_ratios, layer_ratios
 from lrbench.report.latency_figures import additivity_figure, heat_figure, layer_figure, macs_latency_figure
+from lrbench.report.plan_figures import audit_figure, sensitivity_figure
 from lrbench.report.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
+from lrbench.report.sensitivity import sensitivity_grid
 from lrbench.report.standing import standings
 from lrbench.report.study_figures import curves_figure, error_figure, hypervolume_figure, scores_figure
 from lrbench.store import write_table
@@ -30,8 +35,8 @@ def figure_tables(folder: Path) -> Tables:
     Raises: InputError when the folder holds no readable tables.
     """
     models = latency_ratios(load_table(folder, "latency"))
-    layers = layer_ratios(load_table(folder, "layer_latency"))
-    done = done_trials(load_table(folder, "trials"))
+    done, layer_latency = done_trials(load_table(folder, "trials")), load_table(folder, "layer_latency")
+    layers, audited = layer_ratios(layer_latency), audit(done, models, layer_latency)
     return {
         "standings": standings(done, models),
         "score_correlations": score_correlations(done, load_table(folder, "layers"), load_table(folder, "sensitivity")),
@@ -42,6 +47,9 @@ def figure_tables(folder: Path) -> Tables:
         "layer_latency_ratios": layers,
         "layer_breakeven": breakeven(layers),
         "additivity": additivity(load_table(folder, "architectures"), models, layers),
+        "audit": audited,
+        "audit_correlations": audit_correlations(audited),
+        "sensitivity": sensitivity_grid(load_table(folder, "sensitivity")),
     }
 
 
@@ -69,6 +77,9 @@ def drawings(folder: Path, tables: Tables) -> Drawings:
         yield from _by_setting(tables["layer_latency_ratios"], "layers_heat", heat_figure, "Latency ratio of layers")
     if not tables["additivity"].empty:
         yield from _by_setting(tables["additivity"], "additivity", additivity_figure, "Layers against whole models")
+    for name, draw in (("audit", audit_figure), ("sensitivity", sensitivity_figure)):
+        if not tables[name].empty:
+            yield name, partial(draw, tables[name])
 
 
 def _accuracy(trials: pd.DataFrame, spectra: pd.DataFrame) -> Drawings:

@@ -356,3 +356,19 @@ def test_every_pair_of_limits_is_answered_on_a_real_study(lrbench) -> None:
         result = lrbench("recommend", real, first, 50, second, 0.99999)
         assert result.exit_code == 0, result.output
         assert "channel, layers notebook, rank=8" in result.output.splitlines()[0]
+
+
+def test_a_real_sweep_is_chosen_from_by_its_search_split(workplace: Path, lrbench, undrawn: None) -> None:
+    words = ("--set", "sweep.ranks=['rank=1','rank=2','rank=4']", "--set", "sweep.schemes=['channel']")
+    assert lrbench("sweep", "tiny.toml", *words).exit_code == 0
+    found = json.loads(lrbench("recommend", "results/tiny", "--macs", 1.0, "--format", "json").output)
+    trials = pd.read_csv(workplace / "results/tiny/trials.csv").set_index("trial")
+    cut = trials[trials["scheme"] == "channel"]
+    chosen = trials.loc[found["recommended"]["trial"]]
+    assert chosen["accuracy_search"] == found["recommended"]["accuracy"] == cut["accuracy_search"].max()
+    assert chosen["accuracy_finetuned"] == found["recommended"]["test_accuracy"]
+    assert found["split"] == "search"
+    kept = pd.read_csv(workplace / "results/tiny/answers.csv", dtype=str)
+    masks = kept[kept["stage"] == "search"].set_index("trial")["right"]
+    ones = masks.map(lambda mask: bin(int(mask, 16)).count("1"))
+    assert ones.sort_index().to_dict() == trials["correct_search"].sort_index().to_dict()
