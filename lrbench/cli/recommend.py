@@ -63,8 +63,9 @@ def recommend(  # noqa: PLR0913 - the options of a command
     Example: `lrbench recommend results/digits --max-drop 1.0 --latency 0.6`
     """
     with exit_codes():
-        from lrbench.report.advice import advise, limits_of
+        from lrbench.report.advice import advise
         from lrbench.report.advice_texts import headline, tables_of, to_json
+        from lrbench.report.constraints import limits_of
         from lrbench.report.points import Where
 
         asked = {"max-drop": max_drop, "accuracy": accuracy, "latency": latency, "macs": macs, "params": params}

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from lrbench.report.constraints import CONSTRAINTS, Limits
 from lrbench.report.frame import done_trials, load_table
 from lrbench.report.latency import latency_ratios
 from lrbench.report.points import WHERE, Row, Where, choose_rivals, choose_setting, name_setting, pool_points, split_of
-from lrbench.report.recommend import CONSTRAINTS, Limits, Recommendation, recommend
+from lrbench.report.recommend import Recommendation, recommend
 from lrbench.report.standing import name_rivals
 
 LAYER = ("layer", "kind", "scheme", "rank", "max_rank", "params", "dense_params", "macs", "dense_macs", "reason")
@@ -147,8 +148,3 @@ def _seeds(found: Recommendation) -> Iterator[str]:
         yield "One seed: how far seeds scatter is in no interval and no probability."
     if point["architectures"] > 1:
         yield f"Its seeds have {point['architectures']} architectures; costs are those of trial {point['trial']}."
-
-
-def limits_of(asked: dict[str, float | None]) -> dict[str, float]:
-    """What was asked for, in the units of the columns."""
-    return {name: value * CONSTRAINTS[name].unit for name, value in asked.items() if value is not None}

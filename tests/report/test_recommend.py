@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from lrbench.errors import InputError
 from lrbench.records import Accuracy, Measurement, Record
+from lrbench.report.constraints import CONSTRAINTS, COSTS
 from lrbench.report.frame import done_trials
 from lrbench.report.latency import latency_ratios
 from lrbench.report.points import Where, choose_rivals, choose_setting, pool_points
-from lrbench.report.recommend import CONSTRAINTS, COSTS, recommend
+from lrbench.report.recommend import recommend
 from lrbench.tables import build_tables
 
 DENSE = {"scheme": "dense", "layer_set": "none", "rank_rule": "none"}
@@ -370,5 +371,5 @@ def test_a_real_sweep_is_chosen_from_by_its_search_split(workplace: Path, lrbenc
     assert found["split"] == "search"
     kept = pd.read_csv(workplace / "results/tiny/answers.csv", dtype=str)
     masks = kept[kept["stage"] == "search"].set_index("trial")["right"]
-    ones = masks.map(lambda mask: bin(int(mask, 16)).count("1"))
+    ones = masks.map(lambda mask: int(mask, 16).bit_count())
     assert ones.sort_index().to_dict() == trials["correct_search"].sort_index().to_dict()
