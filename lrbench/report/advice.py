@@ -118,10 +118,12 @@ def _timing(points: pd.DataFrame, found: Recommendation, limited: bool) -> Itera
     if untimed and (limited or found.cost == "latency"):
         yield f"{untimed} of {len(cut)} points were not timed in this setting, and left out where latency counts."
     shown = {"recommended": found.point, "next cheaper": found.cheaper, "next dearer": found.dearer}
+    if found.point is None and limited:
+        shown = {str(one["name"]): one for one in cut.to_dict("records")}
     unfit = [name for name, one in shown.items() if one and not pd.isna(one["fit"]) and not one["fit"]]
     if unfit:
         yield (
-            f"UNFIT timings ({', '.join(unfit)}): beside them the dense model did not take the time of its own copy; "
+            f"UNFIT timings ({'; '.join(unfit)}): beside them the dense model did not take the time of its own copy; "
             "trust their latencies only after timing again."
         )
 

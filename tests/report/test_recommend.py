@@ -256,7 +256,10 @@ def test_unfit_timings_come_last_and_are_said(tmp_path: Path, lrbench) -> None:
     log[-1] = replace(log[-1], rounds=samples.rounds_of(wall))
     alone = lrbench("recommend", samples.folder_of(tmp_path / "unfit", log), "--latency", 0.7)
     assert alone.exit_code == 0
-    assert "UNFIT timings (recommended, next dearer)" in alone.output
+    assert "UNFIT timings (recommended; next dearer)" in alone.output
+    nearest = lrbench("recommend", tmp_path / "unfit", "--latency", 0.1)
+    assert nearest.exit_code == 1
+    assert "UNFIT timings (channel, layers early, rank=8)" in nearest.output
     both = [*log, samples.session({"a1": 0.6}, started="2026-01-02T00:00:00+00:00")]
     found = lrbench("recommend", samples.folder_of(tmp_path / "both", both), "--latency", 0.7, "--format", "json")
     assert json.loads(found.output)["recommended"]["trial"] == "rank=16 1", "less accurate on search, but fit"
