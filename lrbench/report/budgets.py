@@ -24,10 +24,10 @@ def budget_outcomes(done: pd.DataFrame) -> pd.DataFrame:
         done: of `done_trials`.
     """
     found = done[is_budgeted(done)]
-    parts = found["rank_rule"].str.extract(r"^(?P<allocation>\S+) (?P<budget>\S+)$")
+    parts = found["rank_rule"].str.extract(r"^(?P<allocation>\S+) (?P<budget>\S+=\S+)$")
     accuracies = [f"accuracy_{stage}" for stage in ("dense", *STAGES)]
     columns = [*OUTCOMES, "param_ratio", "predicted_damage", "predicted_latency_ratio", *accuracies]
-    return found.assign(**{str(name): parts[name] for name in parts})[columns]
+    return found.assign(**{str(name): parts[name] for name in parts}).dropna(subset="budget")[columns]
 
 
 def budgets_figure(outcomes: pd.DataFrame) -> Figure:

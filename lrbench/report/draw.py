@@ -9,10 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lrbench.limits import writing
-from lrbench.report.budgets import budget_outcomes, budgets_figure, is_budgeted
-
-
 from lrbench.report.audit import audit, audit_correlations
+from lrbench.report.budgets import budget_outcomes, budgets_figure, is_budgeted
 from lrbench.report.figures import pareto_figure, spectra_figure, stages_figure
 from lrbench.report.frame import done_trials, load_table, timed_architectures, with_latency
 from lrbench.report.latency import SETTING, additivity, breakeven, describe, latency_ratios, layer_ratios

@@ -42,7 +42,7 @@ def score_correlations(done: pd.DataFrame, layers: pd.DataFrame, sensitivity: pd
     """
     cut = layers[layers["rank"].notna()].merge(done[["trial", "baseline"]], on="trial")
     known = cut.assign(output_error=_output_errors(cut, sensitivity))
-    means = known.groupby("trial")[["energy", "weight_error", "output_error"]].agg(lambda one: one.mean(skipna=False))
+    means = known.groupby("trial")[["energy", "weight_error", "output_error"]].agg(_mean_of_all)
     scored = done[(done["scheme"] != "dense") & (done["finetune_epochs"] > 0)].merge(
         means.reset_index(), on="trial", how="left"
     )
@@ -53,6 +53,10 @@ def score_correlations(done: pd.DataFrame, layers: pd.DataFrame, sensitivity: pd
         if (found := rank_correlation(group, column, "accuracy_finetuned"))
     ]
     return pd.DataFrame(rows, columns=[*RIVALS, "score", "trials", "rho", "rho_low", "rho_high"])
+
+
+def _mean_of_all(values: "pd.Series[float]") -> float:
+    return float(values.mean(skipna=False))
 
 
 def _output_errors(cut: pd.DataFrame, sensitivity: pd.DataFrame) -> list[float]:
