@@ -89,10 +89,11 @@ class Finetune(Recipe):
     temperature: float = Field(
         4.0, gt=0, exclude_if=lambda value: value == 4.0, description="by which distillation softens predictions"
     )
-    batch_norm: Literal["train", "frozen"] = Field(
+    batch_norm: Literal["train", "frozen", "re-estimated"] = Field(
         "train",
         exclude_if=lambda value: value == "train",
-        description="whether batch norm goes on adapting, or keeps the statistics that it starts with",
+        description="`train`: its statistics follow the training images as augmented; `frozen`: they stay as they are; "
+        "`re-estimated`: after training, on the calibration images once more",
     )
 
 

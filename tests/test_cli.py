@@ -88,6 +88,26 @@ def test_output_truncation_and_re_estimation_are_columns_of_their_own(workplace:
     assert (gained["params"] == gained["rank"] * (8 * 9 + 16) + 16).all(), "the bias that the layer had not"
 
 
+def test_batch_norm_re_estimated_after_finetuning_is_in_the_kept_weights(workplace: Path, lrbench) -> None:
+    words = (
+        "--set",
+        "finetune.batch_norm=re-estimated",
+        "--set",
+        "latency.devices=[]",
+        "--set",
+        "finetune.distill=0.5",
+    )
+    for name in ("a", "b"):
+        assert lrbench("sweep", "tiny.toml", *words, "--out", name).exit_code == 0
+    assert lrbench("sweep", "tiny.toml", *words[2:], "--out", "c").exit_code == 0
+    a, b, c = (pd.read_csv(workplace / name / "trials.csv") for name in ("a", "b", "c"))
+    assert b["reused_weights"].all()
+    assert a["loss_finetuned"].tolist() == b["loss_finetuned"].tolist()
+    assert (a["loss_finetuned"] != c["loss_finetuned"]).all()
+    none = lrbench("plan", "tiny.toml", *words, "--set", "calibration.images=0")
+    assert (none.exit_code, "re-estimated batch norm needs at least 1, got 0" in none.output) == (2, True)
+
+
 def test_trained_weights_are_reused_by_another_sweep(workplace: Path, lrbench) -> None:
     assert lrbench("sweep", "tiny.toml", "--out", "a").exit_code == 0
     assert lrbench("sweep", "tiny.toml", "--out", "b").exit_code == 0

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from lrbench.choices import Recipe
+from lrbench.choices import Finetune, Recipe
 from lrbench.learn.batches import Batching, calibration_batches, test_batches
 from lrbench.learn.checkpoints import Checkpoint
 from lrbench.learn.datasets import Dataset
 from lrbench.learn.train import batching, train_
 from lrbench.learn.weights import fits, keep_weights, recall_weights
 from lrbench.lowrank.compress import decompose_layer, decompose_layer_outputs
-from lrbench.lowrank.moments import Moments, gather_moments
+from lrbench.lowrank.moments import Moments, gather_moments, reestimate_batch_norm_
 from lrbench.lowrank.svd import Decomposition
 from lrbench.measure.accuracy import evaluate, predict
 from lrbench.records import Accuracy, Epoch, Stage
@@ -104,6 +104,8 @@ def trained(
             teacher=teacher,
         )
     )
+    if isinstance(recipe, Finetune) and recipe.batch_norm == "re-estimated":
+        reestimate_batch_norm_(model, bench.calibration(batching(recipe, bench.spec.data)))
     keep_weights(model, path, epochs=epochs)
     checkpoint.path.unlink(missing_ok=True)
     return epochs, False

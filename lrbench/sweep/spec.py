@@ -80,6 +80,12 @@ class SweepSpec(Choice):
         return self
 
     @model_validator(mode="after")
+    def _something_to_calibrate_on(self) -> "SweepSpec":
+        if self.finetune.batch_norm == "re-estimated" and self.calibration.images == 0:
+            raise ValueError("calibration.images: re-estimated batch norm needs at least 1, got 0")
+        return self
+
+    @model_validator(mode="after")
     def _spendable_budgets(self) -> "SweepSpec":
         rules = [rule for rule in map(parse_budget, self.sweep.ranks) if rule]
         if MIXED in self.sweep.schemes and not rules:
