@@ -96,6 +96,11 @@ class Finetune(Recipe):
         "`re-estimated`: after training, on the calibration images once more",
     )
 
+    @property
+    def recipe(self) -> str:
+        """What sets it apart beside epochs, in words: what batch norm does, and how much is distilled."""
+        return f"{self.batch_norm} distill={self.distill:g}" if self.distill else self.batch_norm
+
 
 class CalibrationChoice(Choice):
     """`[calibration]`: images that output truncation and batch norm look at, of the search split if there is one."""

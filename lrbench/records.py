@@ -22,7 +22,8 @@ class Trial:
     """One point of a sweep: what was chosen, before anything is observed.
 
     `key` is a digest of everything that decides the outcome, `baseline` that of the dense model it starts from.
-    The dense control has scheme `dense`, layer set and rank rule `none`.
+    The dense control has scheme `dense`, layer set and rank rule `none`. `recipe` is what finetuning does beyond the
+    usual: `frozen`, `re-estimated distill=0.5`; `train` when nothing.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Trial:
     finetune_epochs: int
     truncation: str = "plain"
     calibration_images: int = 0
+    recipe: str = "train"
 
     @property
     def label(self) -> str:

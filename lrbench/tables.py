@@ -30,7 +30,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("environment", "commit", "started"),
         *("failure", "attempt", "deterministic", "threads"),
         *("accuracy_search", "correct_search", "samples_search", "loss_search"),
-        *("predicted_macs", "predicted_params", "predicted_latency_ratio", "predicted_damage"),
+        *("predicted_macs", "predicted_params", "predicted_latency_ratio", "predicted_damage", "recipe"),
     ),
     "layers": (
         *("trial", "layer", "kind", "scheme", "truncation", "rank", "reason"),

@@ -58,6 +58,7 @@ def name_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """Trials with the columns `subject` and `name`; a name that comes again is numbered `#2`."""
     cells = trials.astype(str)
     size, epochs = cells["image_size"] + "px", cells["baseline_epochs"] + "+" + cells["finetune_epochs"]
+    epochs += (" " + cells["recipe"]).where(cells["recipe"] != "train", "")
     words = (cells["model"], cells["data"], size, epochs, name_methods(cells), cells["layer_set"], cells["rank_rule"])
     subjects = [" ".join(row) for row in zip(*words, strict=True)]
     names = (f"{subject} seed {seed}" for subject, seed in zip(subjects, cells["seed"], strict=True))

@@ -20,7 +20,7 @@ TEXTS = frozenset(
         *("device", "memory_format", "dtype", "mode"),
         *("machine", "processor", "cpu_capability", "gpu", "system", "python", "torch", "torchvision", "fvcore"),
         *("cuda", "blas", "isa", "governor", "cgroup_cpus", "cgroup_memory_bytes", "onednn", "openmp", "gpu_driver"),
-        *("variables", "right"),
+        *("variables", "right", "recipe"),
     ]
 )
 """Columns that are text even when every cell looks like a number. All others hold numbers, below 0 only in `SIGNED`."""
@@ -37,7 +37,18 @@ POSITIVE = frozenset(["latency_s", "ratio", "dense_latency_s", "dense_params", "
 LARGEST = 2.0**62
 
 FILLED = {
-    "trials": ("trial", "state", "model", "data", "image_size", "scheme", "truncation", "layer_set", "rank_rule"),
+    "trials": (
+        "trial",
+        "state",
+        "model",
+        "data",
+        "image_size",
+        "scheme",
+        "truncation",
+        "layer_set",
+        "rank_rule",
+        "recipe",
+    ),
     "layers": ("trial", "layer"),
     "spectra": ("baseline", "scheme", "layer", "index", "singular_value"),
     "architectures": ("architecture", "model", "image_size", "scheme", "params", "macs", "dense_params", "dense_macs"),

@@ -10,6 +10,7 @@ import pandas as pd
 from lrbench.report.findings import name_trial
 from lrbench.report.latency import INTERVAL, describe
 from lrbench.report.overlay import Overlay
+from lrbench.report.standing import name_training
 
 LAYERS = (
     *("layer", "kind", "scheme", "rank", "max_rank", "breakeven_share", "params", "macs", "weight_error", "energy"),
@@ -75,7 +76,7 @@ def _hover(trial: Mapping[Any, Any], ranks: str) -> str:
     return "<br>".join(
         [
             f"<b>{escape(name_trial(trial))}</b>",
-            escape(f"{trial['folder']}: {trial['data']}, {trial['baseline_epochs']}+{trial['finetune_epochs']} epochs"),
+            escape(f"{trial['folder']}: {trial['data']}, {name_training(trial)}"),
             "accuracy {:.2%} ({:.1%} to {:.1%}, 95 %)".format(*values),
             f"MAC ratio {trial['mac_ratio']:.3f}, param ratio {trial['param_ratio']:.3f}",
             ranks or "no layer factorized",

@@ -10,14 +10,19 @@ from lrbench.report.frame import pareto, with_latency
 from lrbench.report.latency import INTERVAL, SETTING
 
 FRONT, TIED, DOMINATED = "front", "tied", "dominated"
-RIVALS = ["model", "data", "image_size", "baseline_epochs", "finetune_epochs"]
+RIVALS = ["model", "data", "image_size", "baseline_epochs", "finetune_epochs", "recipe"]
 """What trials must share to be compared."""
 
 
 def name_rivals(row: Mapping[Any, Any]) -> str:
     """What rivals share, in words: `resnet18 on digits, 32 px, 12+1 epochs` (of the baseline, of finetuning)."""
-    model, data, size, baseline, finetune = (row[name] for name in RIVALS)
-    return f"{model} on {data}, {size} px, {baseline}+{finetune} epochs"
+    return f"{row['model']} on {row['data']}, {row['image_size']} px, {name_training(row)}"
+
+
+def name_training(row: Mapping[Any, Any]) -> str:
+    """Epochs of the baseline and of finetuning, and the recipe where it is not the usual one: `12+1 epochs, frozen`."""
+    recipe = "" if row["recipe"] == "train" else f", {row['recipe']}"
+    return f"{row['baseline_epochs']}+{row['finetune_epochs']} epochs{recipe}"
 
 
 def with_standing(points: pd.DataFrame, *, cost: str) -> pd.DataFrame:

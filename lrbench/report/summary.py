@@ -9,7 +9,7 @@ import pandas as pd
 
 from lrbench.report.frame import done_trials, load_table, pareto, timed_architectures
 from lrbench.report.latency import INTERVAL, SETTING, breakeven, describe, latency_ratios, layer_ratios
-from lrbench.report.standing import RIVALS
+from lrbench.report.standing import RIVALS, name_training
 
 COLUMNS = (
     *("data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
@@ -123,7 +123,7 @@ def _row(trial: dict[Any, Any]) -> tuple[str, ...]:
     timed = not pd.isna(trial["ratio"])
     return (
         str(trial["data"]),
-        f"{trial['baseline_epochs']}+{trial['finetune_epochs']}",
+        name_training(trial).replace(" epochs", ""),
         str(trial["method"]),
         str(trial["layer_set"]),
         str(trial["rank_rule"]),

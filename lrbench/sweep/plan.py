@@ -133,6 +133,7 @@ def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
                     finetune_epochs=spec.finetune.epochs,
                     truncation=truncation,
                     calibration_images=spec.calibration.images,
+                    recipe=spec.finetune.recipe,
                 )
             )
     return tuple(trials)
