@@ -113,7 +113,7 @@ def stages_figure(points: pd.DataFrame) -> Figure:
         say_empty(axes[0], "no finished trial")
         return figure
     colours = colours_of(list(trials["method"]))
-    rules = list(dict.fromkeys(trials["rank_rule"]))
+    rules = list(trials.groupby("rank_rule")["mac_ratio"].mean().sort_values().index)
     methods = list(dict.fromkeys(trials["method"]))
     control = points[points["scheme"] == "dense"]["accuracy_finetuned"].mean()
     for axis, layer_set in zip(axes, layer_sets, strict=False):
