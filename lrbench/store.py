@@ -71,6 +71,9 @@ class Store:
         try:
             if self._stale:
                 self.write_tables()
+        except InputError:
+            if error is None:  # else the first reason is the one to tell
+                raise
         finally:
             self._release()
 

@@ -102,3 +102,22 @@ def test_a_folder_that_cannot_be_made_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         Store(tmp_path / "file" / "results").__enter__()
+
+
+def test_tables_follow_the_log_in_a_tenth_of_the_time_and_wholly_at_the_end(tmp_path: Path) -> None:
+    """Rewriting takes 1 s by this clock: the tables are written at once, then not before 10 s have passed."""
+    now = [0.0]
+    seen = []
+
+    def clock() -> float:
+        now[0] += 0.5
+        return now[0]
+
+    with Store(tmp_path, clock=clock) as store:
+        for number in range(30):
+            store.append(samples.measurement(samples.trial(f"t{number}")))
+            seen.append(len(pd.read_csv(tmp_path / "trials.csv")))
+            assert len(read_records(tmp_path)) == number + 1, "the log is never behind"
+    assert seen[0] == 1
+    assert 2 < len(set(seen)) < 10
+    assert len(pd.read_csv(tmp_path / "trials.csv")) == 30
