@@ -115,7 +115,8 @@ def stages_figure(points: pd.DataFrame) -> Figure:
     colours = colours_of(list(trials["method"]))
     rules = list(trials.groupby("rank_rule")["mac_ratio"].mean().sort_values().index)
     methods = list(dict.fromkeys(trials["method"]))
-    control = points[points["scheme"] == "dense"]["accuracy_finetuned"].mean()
+    controls = points[(points["scheme"] == "dense") & points["recipe"].isin(trials["recipe"])]
+    control = controls["accuracy_finetuned"].mean()
     for axis, layer_set in zip(axes, layer_sets, strict=False):
         group = trials[trials["layer_set"] == layer_set]
         shift = {
