@@ -1,0 +1,75 @@
+"""The studies results/imagenette and results/recipes: what was run, in this order; a few hours on two cores.
+
+python bench/study_imagenette.py data/imagenette2-224
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+
+SPEC = "bench/sweeps/imagenette.toml"
+SCHEMES = ("channel", "spatial", "weight", "tucker2")
+RULES = ("uniform", "global-energy", "greedy", "minmax", "knapsack")
+BUDGETS = ("macs=0.5", "macs=0.33", "macs=0.25", "latency=0.7", "latency=0.5")
+TRAIN = ("--only", "accuracy", "--jobs", "2")
+RECIPE = ("--set", "finetune.batch_norm=re-estimated")
+
+
+def grid(
+    schemes: Sequence[str],
+    truncations: Sequence[str] = ("plain",),
+    layer_sets: Sequence[str] = ("all",),
+    ranks: Sequence[str] = (),
+    seeds: Sequence[int] = (0,),
+) -> tuple[str, ...]:
+    """The options of `lrbench sweep` for a part of the spec's grid; without ranks those of the spec."""
+    axes = {"schemes": schemes, "truncations": truncations, "layer_sets": layer_sets, "ranks": ranks, "seeds": seeds}
+    chosen = {name: list(values) for name, values in axes.items() if values}
+    return tuple(word for name, values in chosen.items() for word in ("--set", f"sweep.{name}={json.dumps(values)}"))
+
+
+def budgets(rules: Sequence[str], shares: Sequence[str] = BUDGETS) -> list[str]:
+    """Every rule with every budget."""
+    return [f"{rule} {share}" for share in shares for rule in rules]
+
+
+def steps() -> Iterator[tuple[str, ...]]:
+    """The commands, without the data set. Timings need the machine alone."""
+    # The grid, each trial finetuned for an epoch
+    yield ("sweep", SPEC, *TRAIN, *grid(SCHEMES, ("plain", "output", "sequential")))
+    yield ("sweep", SPEC, *TRAIN, *grid(["channel"], layer_sets=("3x3", "early", "late")))
+    for scheme in ("writeback", "channel"):
+        yield ("sweep", SPEC, *TRAIN, *grid([scheme], ranks=("fraction=0.2", "fraction=0.05")))
+    yield ("sweep", SPEC, *TRAIN, *grid(["spatial"], seeds=[1]))
+    # What finetuning may do beside
+    for recipe in ((), RECIPE, ("--set", "finetune.batch_norm=frozen"), (*RECIPE, "--set", "finetune.distill=0.5")):
+        point = grid(["channel", "spatial"], ranks=["macs=0.2"])
+        yield ("sweep", SPEC, "--out", "results/recipes", *TRAIN, *point, *recipe)
+    # Budgets of the whole model
+    yield ("sensitivity", SPEC, "--jobs", "2")
+    alone = ("--set", "latency.batch_sizes=[1]", "--set", "latency.processes=1", "--set", "latency.limit_s=12.0")
+    yield ("layers", SPEC, *alone)
+    mixed = (*SCHEMES, "mixed")
+    yield ("sweep", SPEC, *TRAIN, *RECIPE, *grid(mixed, ["sequential"], ranks=budgets(["knapsack"])))
+    yield ("sweep", SPEC, *TRAIN, *RECIPE, *grid(["channel"], ranks=budgets(RULES)))
+    yield ("sweep", SPEC, *TRAIN, *RECIPE, *grid(["channel"], ["sequential"], ranks=["uniform macs=0.25"]))
+    tight = ["macs=0.25"]
+    yield ("sweep", SPEC, *TRAIN, *RECIPE, *grid(mixed, ["sequential"], ranks=budgets(["knapsack"], tight), seeds=[1]))
+    yield ("sweep", SPEC, *TRAIN, *RECIPE, *grid(["channel"], ranks=budgets(RULES, tight), seeds=[1]))
+
+    # All architectures, one image at a time; the grid of whole networks also eight at a time
+    fast = ("--set", "latency.processes=2", "--set", "latency.limit_s=15.0")
+    yield ("time", "results/imagenette", "--set", "latency.batch_sizes=[1]", *fast)
+    yield ("sweep", SPEC, "--only", "latency", *grid(SCHEMES), "--set", "latency.batch_sizes=[8]", *fast)
+
+
+def main(root: str) -> None:
+    """Run every step; a second run continues."""
+    for command, *words in steps():
+        data = () if command == "time" else ("--set", "data.name=folder", "--set", f"data.root={root}")
+        subprocess.run(["lrbench", command, *words, *data], check=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
