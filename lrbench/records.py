@@ -234,7 +234,7 @@ class Probe:
         spectral_error: ||W - W_r|| / ||W|| in the spectral norm.
         output_error: mean square of what its outputs lose, over their variance, on calibration images.
         search: accuracy of the whole model on the search split after batch norm was re-estimated; None: not asked for.
-        divergence: mean Kullback-Leibler divergence from the dense model's predictions there, in nats.
+        divergence: mean Kullback-Leibler divergence from the dense model's predictions there (re-estimated too), in nats.
     """
 
     rank: int
@@ -250,7 +250,10 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True)
 class Sensitivity:
-    """How a layer of a dense baseline bears truncation by one method, rank by rank; `search` is the dense model's."""
+    """How a layer of a dense baseline bears truncation by one method, rank by rank.
+
+    `search` is the dense model's accuracy, batch norm re-estimated too.
+    """
 
     kind: Literal["sensitivity"] = "sensitivity"
     baseline: str

@@ -31,7 +31,8 @@ Notify = Callable[[str, int, int], None]
 class Dense:
     """A trained dense model in eval mode, its accuracy, and what is made once when first asked for.
 
-    That is its decompositions, and its logits on the search split with their labels.
+    That is its decompositions, and its logits on the search split with their labels, batch norm re-estimated as after a
+    truncation: else what re-estimation changes would count as damage.
     """
 
     key: str
@@ -111,6 +112,14 @@ def trained(
     return epochs, False
 
 
+def reestimated(model: nn.Module, *, bench: Bench, how: Batching) -> nn.Module:
+    """A copy of a model, its batch norm re-estimated on the calibration images, if there are any."""
+    copy = deepcopy(model)
+    if bench.spec.calibration.images:
+        reestimate_batch_norm_(copy, bench.calibration(how))
+    return copy
+
+
 def train_dense(skeleton: Skeleton, key: str, *, bench: Bench, seed: int, notify: Notify) -> Dense:
     """Train the dense model by the baseline recipe (or recall it) and measure its accuracy on the test split."""
     model = deepcopy(skeleton.model)
@@ -133,7 +142,7 @@ def train_dense(skeleton: Skeleton, key: str, *, bench: Bench, seed: int, notify
 
     @cache
     def search() -> tuple[Tensor, Tensor]:
-        return predict(model, test_batches(bench.data.search, how))
+        return predict(reestimated(model, bench=bench, how=how), test_batches(bench.data.search, how))
 
     return Dense(
         key=key,

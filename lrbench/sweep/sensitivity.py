@@ -15,13 +15,12 @@ from lrbench.learn.batches import test_batches
 from lrbench.learn.train import batching
 from lrbench.lowrank.compress import make_cut, refusal, replace_layer
 from lrbench.lowrank.layers import Layer, Shape
-from lrbench.lowrank.moments import reestimate_batch_norm_
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.sensitivity import output_errors
 from lrbench.measure.accuracy import accuracy_of, divergence_of, predict
 from lrbench.measure.environment import now
 from lrbench.records import Failure, Probe, Record, Sensitivity
-from lrbench.sweep.dense import Bench, Dense
+from lrbench.sweep.dense import Bench, Dense, reestimated
 from lrbench.sweep.jobs import Desk, Job, failures
 from lrbench.sweep.plan import Skeleton, layer_cost, layers_of
 from lrbench.sweep.pool import Execute
@@ -202,9 +201,7 @@ def _judged(probe: Probe, name: str, replacement: nn.Module, *, dense: Dense, be
     how = batching(bench.spec.baseline, bench.spec.data)
     model = deepcopy(dense.model)
     model.set_submodule(name, replacement)
-    if bench.spec.calibration.images:
-        reestimate_batch_norm_(model, bench.calibration(how))
-    logits, labels = predict(model, test_batches(bench.data.search, how))
+    logits, labels = predict(reestimated(model, bench=bench, how=how), test_batches(bench.data.search, how))
     return replace(
         probe, search=accuracy_of(logits, labels), divergence=divergence_of(logits, reference=dense.search()[0])
     )

@@ -115,3 +115,15 @@ def test_a_spec_whose_budgets_make_no_sense_is_refused(
     result = lrbench("plan", "tiny.toml", *(part for word in words for part in ("--set", word)))
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_a_layer_that_loses_nothing_does_no_damage(workplace: Path, lrbench, undrawn: None) -> None:
+    """At (nearly) full rank the divergence vanishes, though re-estimation alone changes what the dense model says."""
+    words = ["--set", "sweep.schemes=['tucker2']", "--set", "sweep.ranks=['rank=1']", "--set", "sensitivity.step=1"]
+    result = lrbench(
+        "sensitivity", "tiny.toml", *words, "--set", "sensitivity.accuracy_points=99", "--set", "sensitivity.points=99"
+    )
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(workplace / "results/tiny/sensitivity.csv")
+    assert (table["divergence"] < 20 * table["output_error"]).all()
+    assert (table.groupby("layer")["divergence"].min() < 0.1 * table.groupby("layer")["divergence"].max()).all()
