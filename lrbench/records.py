@@ -234,7 +234,7 @@ class Probe:
         spectral_error: ||W - W_r|| / ||W|| in the spectral norm.
         output_error: mean square of what its outputs lose, over their variance, on calibration images.
         search: accuracy of the whole model on the search split after batch norm was re-estimated; None: not asked for.
-        divergence: mean Kullback-Leibler divergence from the dense model's predictions there (re-estimated too), in nats.
+        divergence: mean Kullback-Leibler divergence from the dense (re-estimated) predictions there, in nats.
     """
 
     rank: int
