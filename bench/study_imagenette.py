@@ -13,7 +13,14 @@ SCHEMES = ("channel", "spatial", "weight", "tucker2")
 RULES = ("uniform", "global-energy", "greedy", "minmax", "knapsack")
 BUDGETS = ("macs=0.5", "macs=0.33", "macs=0.25", "latency=0.7", "latency=0.5")
 TRAIN = ("--only", "accuracy", "--jobs", "2")
-RECIPE = ("--set", "finetune.batch_norm=re-estimated")
+RECIPES = (
+    (),
+    ("--set", "finetune.batch_norm=re-estimated"),
+    ("--set", "finetune.batch_norm=frozen"),
+    ("--set", "finetune.batch_norm=re-estimated", "--set", "finetune.distill=0.5"),
+)
+RECIPE = RECIPES[-1]
+"""The best of them on the search split."""
 
 
 def grid(
@@ -43,7 +50,7 @@ def steps() -> Iterator[tuple[str, ...]]:
         yield ("sweep", SPEC, *TRAIN, *grid([scheme], ranks=("fraction=0.2", "fraction=0.05")))
     yield ("sweep", SPEC, *TRAIN, *grid(["spatial"], seeds=[1]))
     # What finetuning may do beside
-    for recipe in ((), RECIPE, ("--set", "finetune.batch_norm=frozen"), (*RECIPE, "--set", "finetune.distill=0.5")):
+    for recipe in RECIPES:
         point = grid(["channel", "spatial"], ranks=["macs=0.2"])
         yield ("sweep", SPEC, "--out", "results/recipes", *TRAIN, *point, *recipe)
     # Budgets of the whole model
