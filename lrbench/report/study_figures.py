@@ -55,8 +55,9 @@ def curves_figure(curves: pd.DataFrame) -> Figure:
         for (method, _), line in curves[curves["stage"] == stage].groupby(["method", "curve"], sort=False):
             ordered, colour = line.sort_values("epoch"), colours[str(method)]
             axis.plot(ordered["epoch"], ordered["accuracy"], color=colour, lw=1.2, alpha=0.6, marker=".", ms=4)
-        axis.set(title=stage, xlabel="epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        last = curves.loc[curves["stage"] == stage, "epoch"].max()
+        axis.set(title=stage, xlabel="epoch", xlim=(0.5, last + 0.5))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     handles = [mpl.lines.Line2D([], [], color=colours[name], label=name) for name in methods]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=9, frameon=False)
     return figure
