@@ -90,7 +90,7 @@ def least_sum(layers: Layers, budget: float) -> tuple[Option, ...]:
 def least_level(layers: Layers, budget: float) -> tuple[Option, ...]:
     """The lowest level such that the cheapest option of each layer whose score keeps to it is within the budget.
 
-    What is left of the budget then goes to the layers that are worst off, as far as it buys them a better option.
+    What is left of the budget then goes, step by step, to the layer that is worst off and can have a better option.
 
     Raises: OverBudgetError when even the cheapest options exceed the budget.
     """
@@ -106,14 +106,16 @@ def least_level(layers: Layers, budget: float) -> tuple[Option, ...]:
 
 
 def _spend_rest(layers: Layers, chosen: tuple[Option, ...], budget: float) -> tuple[Option, ...]:
-    best, left = list(chosen), budget - _cost(chosen)
-    for i in sorted(range(len(best)), key=lambda i: -best[i].score):
-        better = [o for o in layers[i] if o.score < best[i].score and o.cost - best[i].cost <= left]
-        if better:
-            taken = min(better, key=lambda option: (option.score, option.cost))
-            left -= taken.cost - best[i].cost
-            best[i] = taken
-    return tuple(best)
+    best = list(chosen)
+    while True:
+        left = budget - _cost(best)
+        for i in sorted(range(len(best)), key=lambda i: -best[i].score):
+            better = [o for o in layers[i] if o.score < best[i].score and o.cost - best[i].cost <= left]
+            if better:
+                best[i] = min(better, key=lambda option: (option.cost, option.score))
+                break
+        else:
+            return tuple(best)
 
 
 def _cost(chosen: Sequence[Option]) -> float:

@@ -54,12 +54,13 @@ def test_the_worst_layer_of_a_level_is_the_best_of_all_choices(layers: list[list
     assert max(o.score for o in found) == min(max(o.score for o in chosen) for chosen in able)
 
 
-def test_what_a_level_leaves_over_goes_to_the_layer_that_is_worst_off() -> None:
-    def layer(*pairs: tuple[float, float]) -> list[Option]:
-        return [Option(params=1, macs=1), *(Option(params=1, macs=1, cost=c, score=s) for c, s in pairs)]
-
-    layers = [layer((-0.3, 0.5), (-0.2, 0.4)), layer((-0.3, 0.6), (-0.2, 0.3))]
-    assert [o.score for o in least_level(layers, -0.45)] == [0.5, 0.3]
+def test_what_a_level_leaves_over_goes_step_by_step_to_the_layer_that_is_worst_off() -> None:
+    stairs = [(-0.4, 0.8), (-0.3, 0.6), (-0.2, 0.4), (-0.1, 0.2)]
+    layers = [[Option(params=1, macs=1), *(Option(params=1, macs=1, cost=c, score=s) for c, s in stairs)]] * 3
+    assert [o.score for o in least_level(layers, -1.2)] == [0.8, 0.8, 0.8]
+    assert [o.score for o in least_level(layers, -0.85)] == [0.6, 0.6, 0.6]
+    assert sorted(o.score for o in least_level(layers, -0.75)) == [0.4, 0.6, 0.6]
+    assert sorted(o.score for o in least_level(layers, -0.65)) == [0.4, 0.4, 0.6], "no layer runs ahead of the others"
 
 
 @pytest.mark.parametrize("allocation", ALLOCATIONS)

@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import samples
 from matplotlib.collections import PathCollection
@@ -14,7 +16,7 @@ from lrbench.report.figures import pareto_figure
 from lrbench.report.frame import done_trials
 from lrbench.report.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
 from lrbench.report.study_figures import curves_figure, error_figure, hypervolume_figure, scores_figure
-from lrbench.tables import build_tables
+from lrbench.tables import build_tables, guarded
 
 DENSE = samples.trial("d", scheme="dense", layer_set="none", rank_rule="none")
 LOGS = {
@@ -91,3 +93,15 @@ def test_figures_of_a_study_say_when_there_is_nothing_to_draw() -> None:
         hypervolume_figure(hypervolumes(done)),
     ):
         assert len(figure.axes[0].texts) == 1
+
+
+@pytest.mark.parametrize("name", ["seed", "truncation", "imagenette", "recipes"])
+def test_published_figures_rest_on_the_published_tables(name: str) -> None:
+    """The tables behind the committed figures come from the committed CSVs alone."""
+    folder = Path(__file__).parents[2] / "results" / name
+    made = {key: table for key, table in figure_tables(folder).items() if len(table)}
+    assert sorted(path.stem for path in (folder / "figures").glob("*.csv")) == sorted(made)
+    for key, table in made.items():
+        kept = pd.read_csv(folder / "figures" / f"{key}.csv")
+        again = pd.read_csv(StringIO(guarded(table).to_csv(index=False)))
+        pd.testing.assert_frame_equal(again, kept, rtol=1e-6)
