@@ -82,7 +82,8 @@ def export(  # noqa: PLR0913 - the options of a command
         )
         raise typer.Exit(1)
     out.print(table("Each artefact beside the dense model in its own runtime", TIMING, _timing(made.timing)))
-    say(f"{to} holds the export; lrbench.load({str(to)!r}) gives the model")
+    own = ", build=...)" if ":" in source.spec.model.name else ")"
+    say(f"{to} holds the export; lrbench.load({str(to)!r}{own} gives the model")
 
 
 def _checks(checks: "pd.DataFrame") -> Iterator[tuple[str, ...]]:

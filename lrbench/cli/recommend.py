@@ -77,6 +77,8 @@ def recommend(  # noqa: PLR0913 - the options of a command
             say(to_json(advice))
         else:
             say(headline(advice))
+            for warning in advice.warnings:
+                say(f"BUT {warning}")
             for title, columns, rows in tables_of(advice):
                 out.print(table(title, columns, rows))
             for note in advice.notes:

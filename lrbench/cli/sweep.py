@@ -83,7 +83,7 @@ def sweep(  # noqa: PLR0913 - one for each option
         worked = _run(chosen, prepared, folder=folder, cache=cache, retry_failed=retry_failed, stages=stages, crew=crew)
         if worked or not (folder / "figures").is_dir():
             draw(folder)
-        failed = _summarise(folder)
+        failed = _summarise(folder, {trial.key for trial in prepared[0]})
     if failed:
         raise typer.Exit(1)
 
@@ -170,11 +170,12 @@ def _note_spec(chosen: "SweepSpec", store: "Store") -> Iterator[str]:
         yield "trials of both stay, told apart by their keys; --fresh moves the old ones aside, --out keeps them apart"
 
 
-def _summarise(folder: Path) -> int:
-    """Print the trials worth having, and those that failed; give the number of failed ones."""
+def _summarise(folder: Path, planned: set[str]) -> int:
+    """Print the trials worth having, and those planned that failed; give the number of failed ones."""
     from lrbench.report.summary import COLUMNS, failed_trials, front_trials, rows_of, timed_only
 
     front, failed = front_trials(folder), failed_trials(folder)
+    failed = failed[failed["trial"].isin(planned)]
     if len(front):
         title = f"Dense control and Pareto front of {folder}, accuracy over MACs (latency: {front['setting'].iloc[0]})"
         out.print(table(title, COLUMNS, rows_of(front)))

@@ -22,6 +22,8 @@ def time_(
 ) -> None:
     """Add this machine's timings to a results folder; trains nothing, needs no data and no spec.
 
+    What was timed here is skipped, unless its A/A control said that it is unfit.
+
     The axes are those the folder was timed on, unless --set changes them.
 
     Example: `lrbench time results/digits --set latency.threads=[2]`

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from math import ceil
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -185,6 +186,11 @@ def parse_rule(text: str) -> RankRule | BudgetRule:
     """
     if budget := parse_budget(text):
         return budget
+    named = re.split(r"[\s=]", text.strip(), maxsplit=1)[0]
+    if named and named not in RULES:
+        close = get_close_matches(named, [*RULES, *ALLOCATIONS], n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise ValueError(f"{text!r} is no rank rule; {hint}allowed: {_USAGE}")
     words = re.sub(r"\s*=\s*", "=", text).split() or [""]
     base, *rest = (word.partition("=") for word in words)
     options = {name: value for name, _, value in rest}

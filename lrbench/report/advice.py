@@ -28,8 +28,9 @@ class Advice:
         setting: in which latencies were taken; None when nothing was timed.
         dense: the dense control, if it finished.
         layers: of the recommended trial, rows of `layers.csv`.
-        notes: what has to be said of it, in sentences.
-        command: what exports it.
+        warnings: what is wrong with it, in sentences.
+        notes: what else has to be said of it.
+        command: what exports it; empty when that cannot be done.
     """
 
     found: Recommendation
@@ -38,6 +39,7 @@ class Advice:
     setting: Row | None
     dense: Row | None
     layers: tuple[Row, ...]
+    warnings: tuple[str, ...]
     notes: tuple[str, ...]
     command: str
 
@@ -68,7 +70,6 @@ def advise(folder: Path, limits: Limits, *, minimise: str | None, where: Where, 
     notes = [
         *_rivalry(other_rivals),
         *_choice(trials, split),
-        *_untrue(found),
         *_timing(points, found, "latency" in limits),
         *_where(setting, other_settings, load_table(folder, "environments")),
         *_seeds(found),
@@ -80,11 +81,15 @@ def advise(folder: Path, limits: Limits, *, minimise: str | None, where: Where, 
         setting=setting,
         dense=next(iter(points[points["dense"].astype(bool)].to_dict("records")), None),
         layers=tuple(layers.loc[layers["trial"] == trial, list(LAYER)].to_dict("records")),
+        warnings=tuple(_untrue(found)),
         notes=tuple(notes),
-        command=""
-        if trial is None
-        else shlex.join(["lrbench", "export", str(folder), trial, "--to", f"export/{trial}"]),
+        command="" if trial is None or not first["finetune_epochs"] else _export(folder, trial, str(first["model"])),
     )
+
+
+def _export(folder: Path, trial: str, model: str) -> str:
+    own = ["--model", model] if ":" in model else []
+    return shlex.join(["lrbench", "export", str(folder), trial, "--to", f"export/{trial}", *own])
 
 
 def _rivalry(others: Sequence[str]) -> Iterator[str]:
@@ -99,6 +104,11 @@ def _choice(trials: pd.DataFrame, split: str) -> Iterator[str]:
             f"The choice was made on the TEST split, and its accuracies are biased by it: {blind} of {len(trials)} "
             "trials were not judged on a search split (an older lrbench, or data.search_share = 0)."
         )
+    else:
+        images = int(trials["samples_search"].iloc[0])
+        yield f"The search split has {images:,} images (data.search_share): one of them is {100 / images:.2f} points."
+    if not trials["finetune_epochs"].iloc[0]:
+        yield "Nothing was finetuned, so that no weights were kept to export."
 
 
 def _untrue(found: Recommendation) -> Iterator[str]:

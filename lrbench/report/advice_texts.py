@@ -131,7 +131,7 @@ def to_json(advice: Advice) -> str:
         "nearest": [vars(one) for one in found.nearest],
         "layers": list(advice.layers),
         "setting": advice.setting,
-        "notes": list(advice.notes),
+        "notes": [*advice.warnings, *advice.notes],
         "command": advice.command,
     }
     return json.dumps(_plain(document), indent=2, allow_nan=False)

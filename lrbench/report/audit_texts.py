@@ -17,7 +17,7 @@ from lrbench.report.summary import interval_of
 
 HEADS = (
     *("plan", "method", "layers", "#seed", "#MACs predicted", "#MACs", "#latency predicted", "#latency ratio, 99 %"),
-    *("#error", "#damage predicted", "#truncated", "#re-estimated", "#finetuned", "#place"),
+    *("#error", "#damage predicted", "#points lost: truncated", "#re-estimated", "#finetuned", "#place"),
 )
 
 
@@ -59,14 +59,15 @@ def _tables(audited: pd.DataFrame) -> Iterator[Texts]:
 
 def _row(one: Row) -> tuple[str, ...]:
     timed = not pd.isna(one["ratio"])
-    damages = (one[name] for name in ("predicted_damage", *(f"damage_{stage}" for stage in DAMAGES)))
+    lost = (100 * one[f"damage_{stage}"] for stage in DAMAGES)
     return (
         *(str(one[name]) for name in ("rank_rule", "method", "layer_set", "seed")),
         *(f"{one[name]:,.0f}" for name in ("predicted_macs", "macs")),
         _or_none(one["predicted_latency_ratio"], ".3f"),
         interval_of(one) if timed else "not timed",
         _or_none(one["latency_error"], "+.1%"),
-        *(_or_none(value, ".4f") for value in damages),
+        _or_none(one["predicted_damage"], ".4f"),
+        *(_or_none(value, ".2f") for value in lost),
         f"{_or_none(one['predicted_rank'], '.0f')} -> {_or_none(one['measured_rank'], '.0f')}",
     )
 
@@ -89,8 +90,8 @@ def _sentences(audited: pd.DataFrame, correlations: pd.DataFrame) -> Iterator[st
         yield f"Latency ratios were predicted to a median of {errors.median():.1%}, {errors.max():.1%} at most."
     for one in correlations.to_dict("records"):
         yield (
-            f"{name_rivals(one)}: predicted damage orders the measured one {DAMAGES[one['stage']]} with Spearman's rho "
-            f"{one['rho']:.2f} ({one['rho_low']:.2f} to {one['rho_high']:.2f}, 95 %, {one['trials']:.0f} plans)."
+            f"{name_rivals(one)}: predicted damage orders the accuracy lost {DAMAGES[one['stage']]} with Spearman's "
+            f"rho {one['rho']:.2f} ({one['rho_low']:.2f} to {one['rho_high']:.2f}, 95 %, {one['trials']:.0f} plans)."
         )
     yield from _corrections(plans)
 

@@ -32,8 +32,8 @@ def figure_tables(folder: Path) -> Tables:
 
     Raises: InputError when the folder holds no readable tables.
     """
-    models = latency_ratios(load_table(folder, "latency"))
-    done, layer_latency = done_trials(load_table(folder, "trials")), load_table(folder, "layer_latency")
+    done = done_trials(load_table(folder, "trials"))
+    models, layer_latency = latency_ratios(load_table(folder, "latency")), load_table(folder, "layer_latency")
     layers, audited = layer_ratios(layer_latency), audit(done, models, layer_latency)
     return {
         "standings": standings(done, models),
@@ -107,7 +107,7 @@ def _by_setting(
     for key, group in frame.groupby(SETTING, sort=False, dropna=False):
         setting = dict(zip(SETTING, key, strict=True))
         file = f"{name}_{_slug(setting)}" + (f"_{_safe(setting['environment'])}" if several else "")
-        title = f"{what}: {setting['model']}, {setting['image_size']} px, {describe(setting.items())}"
+        title = f"{what}\n{setting['model']}, {setting['image_size']} px, {describe(setting.items())}"
         yield file, partial(draw, group, title=title)
 
 

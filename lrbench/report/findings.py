@@ -36,7 +36,7 @@ def _sentences(rivals: pd.DataFrame, ratios: pd.DataFrame) -> Iterator[str]:
     near = cut[cut["loss"] <= POINT]
     sure = int((near["loss_high"] <= POINT).sum())
     yield (
-        f"The dense control reached {values} test accuracy on {dense['samples'].iloc[0]:,} images. Of {len(cut)} "
+        f"The dense control reached {values} test accuracy on {int(dense['samples'].iloc[0]):,} images. Of {len(cut)} "
         f"factorized trials {len(near)} measured within 1 point of it, {sure} of them surely (95 % interval)."
     )
     if near.empty:

@@ -119,7 +119,7 @@ def spend(
 
     Raises: InputError when something needed is not known; ValueError when the budget cannot be met.
     """
-    check_known(rule, evidence)
+    _check_known(rule, evidence)
     laws = damage_laws(layers, evidence.sensitivities)
     table = [
         _options(layer, methods, rule=rule, dense=dense, law=laws[layer.name], evidence=evidence) for layer in layers
@@ -143,13 +143,21 @@ def spend(
     )
 
 
-def check_known(rule: BudgetRule, evidence: Evidence) -> None:
+def _check_known(rule: BudgetRule, evidence: Evidence) -> None:
     """Raises: InputError when a rule needs what is not known."""
     if not evidence.sensitivities:
-        raise InputError(f"{rule}: what its layers lose is not known yet; `lrbench sensitivity SPEC` finds out")
+        raise InputError(
+            f"{rule}: the results folder does not say what its layers lose; `lrbench sensitivity SPEC` finds out"
+        )
+    check_timed(rule, evidence)
+
+
+def check_timed(rule: BudgetRule, evidence: Evidence) -> None:
+    """Raises: InputError when a budget of latency has no timing to go by."""
     if rule.cost == "latency" and not (evidence.dense_s and evidence.added_s):
         raise InputError(
-            f"{rule}: no layer was timed on this machine ({evidence.setting}); `lrbench layers SPEC` does that"
+            f"{rule}: the results folder has no timing of layers on this machine ({evidence.setting}); `lrbench layers "
+            "SPEC` with the same --out makes them"
         )
 
 

@@ -50,7 +50,7 @@ def outline_row(outline: Outline, dense: Cost) -> tuple[str, ...]:
     """A planned trial in words; ranks in the order of the set's layers, `7x4` for four layers of rank 7."""
     if outline.cuts is None or outline.params is None or outline.macs is None:
         return (outline.trial.label, outline.waits, "", "", "", "")
-    ranks = [str(cut.rank or "-") for cut in outline.cuts if cut.scheme != "dense"]
+    ranks = [str(cut.rank or "-") for cut in _asked(outline)]
     runs = [(rank, len(list(same))) for rank, same in groupby(ranks)]
     return (
         outline.trial.label,
@@ -60,6 +60,11 @@ def outline_row(outline: Outline, dense: Cost) -> tuple[str, ...]:
         f"{outline.macs:,}",
         f"{outline.macs / dense.macs:.3f}",
     )
+
+
+def _asked(outline: Outline) -> list[Cut]:
+    """The cuts of the layers that a trial's rule was asked about."""
+    return [cut for cut in outline.cuts or () if cut.scheme != "dense" or outline.trial.rank_rule in (cut.reason or "")]
 
 
 def reasons(outlines: Iterable[Outline]) -> Iterator[str]:
@@ -80,9 +85,7 @@ def why_rows(outline: Outline, evidence: Evidence) -> Iterator[tuple[str, ...]]:
         for one in evidence.of(outline.trial.baseline).sensitivities
         for probe in one.probes
     }
-    asked = [
-        cut for cut in outline.cuts or () if cut.rank is not None or str(outline.trial.rank_rule) in str(cut.reason)
-    ]
+    asked = _asked(outline)
     laws = damage_laws([cut.layer for cut in asked], evidence.of(outline.trial.baseline).sensitivities)
     for cut in asked:
         if cut.rank is None:

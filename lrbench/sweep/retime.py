@@ -9,7 +9,7 @@ from lrbench.records import Measurement, Planned, Record
 from lrbench.sweep.plan import make_architecture
 from lrbench.sweep.processes import Notify
 from lrbench.sweep.spec import SweepSpec, make_spec
-from lrbench.sweep.timing import build_untrained, bytes_of, missing_timings, run_timings
+from lrbench.sweep.timing import build_untrained, bytes_of, fit_sessions, missing_timings, run_timings
 from lrbench.timed import Architecture, Environment, Session
 
 
@@ -60,10 +60,10 @@ def subjects(records: Sequence[Record], *, overrides: Sequence[str], models: Seq
 def time_subjects(
     found: Iterable[Subject], *, held: Sequence[Record], environment: Environment, notify: Notify
 ) -> Iterator[Record]:
-    """Time what is not yet timed on this machine, after the record of the machine itself."""
+    """Time what is not yet timed on this machine, or was unfit, after the record of the machine itself."""
     if environment not in held:
         yield environment
-    sessions = [record for record in held if isinstance(record, Session)]
+    sessions = fit_sessions(record for record in held if isinstance(record, Session))
     for subject in found:
         model = build_untrained(subject.spec, classes=subject.classes)
         timings = missing_timings(

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import torch
 
+from lrbench.errors import InputError
 from lrbench.learn.datasets import load_dataset
 from lrbench.lowrank.budget import parse_budget
 from lrbench.measure.environment import read_commit
 from lrbench.records import Failure, Measurement, Record, Spectra, Trial
-from lrbench.sweep.budget import NOTHING, check_known, gather_evidence
+from lrbench.sweep.budget import NOTHING, Evidence, check_timed, gather_evidence
 from lrbench.sweep.dense import weights_path
 from lrbench.sweep.jobs import Desk, Job, measure_trial, train_baseline
 from lrbench.sweep.needs import check_memory
+from lrbench.sweep.outline import outline
 from lrbench.sweep.plan import Skeleton, build_skeleton
 from lrbench.sweep.pool import BACKENDS, Crew, Execute, Records
 from lrbench.sweep.processes import Notify
@@ -59,6 +61,8 @@ def run_sweep(
         yield environment
     if not todo:
         return
+    for rule in filter(None, (parse_budget(trial.rank_rule) for trial in todo)):
+        check_timed(rule, gather_evidence(spec, held, environment=environment.key))
     ledger = Ledger(held)
     lost: set[str] = set()
     with staffed(spec, todo, environment=environment.key, cache=cache, notify=notify, crew=crew) as staff:
@@ -69,14 +73,22 @@ def run_sweep(
         if any(parse_budget(trial.rank_rule) for trial in able):
             yield from probe_layers(staff.questions(held), staff.execute)
         evidence = gather_evidence(spec, held, environment=environment.key)
-        for rule in filter(None, (parse_budget(trial.rank_rule) for trial in able)):
-            check_known(rule, evidence)
+        check_budgets(spec, able, skeleton=staff.skeleton, evidence=evidence)
         jobs = [
             replace(staff.job, trials=(trial,), evidence=evidence if parse_budget(trial.rank_rule) else NOTHING)
             for trial in able
         ]
         for records in staff.execute(measure_trial, jobs, crew.timeout_s):
             yield from ledger.new(records)
+
+
+def check_budgets(spec: SweepSpec, trials: Iterable[Trial], *, skeleton: Skeleton, evidence: Evidence) -> None:
+    """Raises: InputError when a budget cannot be met, or what it needs is not known; before any trial of it runs."""
+    for trial in trials:
+        if parse_budget(trial.rank_rule):
+            found = outline(trial, spec, skeleton, evidence=evidence)
+            if found.cuts is None:
+                raise InputError(found.waits)
 
 
 def run_sensitivity(

@@ -158,6 +158,24 @@ def control_ratio(sessions: Sequence[Timed]) -> Ratio:
     return ratio_of([layout_log_ratios(one, CONTROL) for one in sessions])
 
 
+def fit_sessions(sessions: Iterable[Session]) -> list[Session]:
+    """The sessions of the timings whose last attempt had an A/A control that holds."""
+    series: dict[str, list[Session]] = {}
+    for session in sessions:
+        series.setdefault(session.series, []).append(session)
+    return [
+        session
+        for group in series.values()
+        if is_fit(control_ratio(_last_attempt(group)), within=group[0].control_within)
+        for session in group
+    ]
+
+
+def _last_attempt(group: Sequence[Session]) -> list[Session]:
+    last = max(session.attempt for session in group)
+    return [session for session in group if session.attempt == last]
+
+
 def layout_log_ratios(timed: Timed, model: int) -> Logs:
     """log(model / dense) of each layout of a session."""
     logs = log_ratios((one.wall_s[model] for one in timed.rounds), (one.wall_s[DENSE] for one in timed.rounds))

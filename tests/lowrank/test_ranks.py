@@ -83,7 +83,11 @@ def test_a_multiple_rounds_up_but_not_beyond_the_largest_rank(text: str, largest
         ("energy=0", r"energy must lie in \(0, 1\], got 0.0"),
         ("macs=nan", r"macs must lie in \(0, 1\], got nan"),
         ("params=lots", "params must be a number, got 'lots'"),
-        ("ranks=8", "'ranks=8' is no rank rule; allowed: rank=VALUE, .*, macs=VALUE, evbmf"),
+        (
+            "ranks=8",
+            r"'ranks=8' is no rank rule; did you mean rank\? allowed: rank=VALUE, .*, evbmf, knapsack macs=SHARE",
+        ),
+        ("knapsak macs=0.5", r"did you mean knapsack\? allowed"),
         ("8", "is no rank rule"),
         ("", "is no rank rule"),
         ("evbmf=3", "is no rank rule"),
