@@ -163,7 +163,7 @@ def test_disk_and_memory_that_will_not_do_are_refused_in_numbers(tmp_path: Path)
     assert [in_words(size) for size in (0, 999, 1500, 2.5e6)] == ["0 bytes", "999 bytes", "1.5 kB", "2.5 MB"]
 
 
-@pytest.mark.parametrize("name", ["seed", "truncation"])
+@pytest.mark.parametrize("name", ["seed", "truncation", "imagenette", "recipes"])
 def test_published_tables_are_views_of_their_logs(name: str, tmp_path: Path) -> None:
     folder = Path(__file__).parents[2] / "results" / name
     for table, frame in build_tables(read_records(folder)).items():

@@ -13,7 +13,7 @@ from lrbench.lowrank.schemes import SCHEMES
 from lrbench.sweep.layer_table import staircase
 from lrbench.sweep.processes import in_fresh_process
 from lrbench.sweep.retime import subjects
-from lrbench.sweep.timing import missing_timings, until_fit
+from lrbench.sweep.timing import fit_sessions, missing_timings, until_fit
 from lrbench.timed import Architecture, Session
 
 CHOICE = LatencyChoice(devices=("cpu",), memory_formats=("contiguous",), processes=2, group=3)
@@ -109,3 +109,12 @@ def test_own_code_is_only_run_when_it_is_named() -> None:
         list(subjects([], overrides=(), models=()))
     with pytest.raises(InputError, match=r"--set takes only keys of latency here, got 'model\.name=evil:build'"):
         list(subjects([own], overrides=("model.name=evil:build",), models=()))
+
+
+def test_unfit_timings_are_not_among_the_fit_ones() -> None:
+    good, bad = (
+        samples.session({"a0": 0.5}, series="good"),
+        samples.session({"a0": 0.5}, series="bad", control_within=1e-9),
+    )
+    again = replace(bad, control_within=0.05, series="mended", attempt=2)
+    assert fit_sessions([good, bad, again]) == [good, again]
