@@ -71,6 +71,7 @@ def steps() -> Iterator[tuple[str, ...]]:
     again = ("--set", "latency.batch_sizes=[1]", "--set", "latency.processes=3", "--set", "latency.limit_s=15.0")
     tightest = grid(mixed, ["sequential"], ranks=budgets(["knapsack"], tight))
     yield ("sweep", SPEC, "--only", "latency", *RECIPE, *tightest, *again)
+    yield ("sweep", SPEC, "--only", "latency", *RECIPE, *grid(["channel"], ranks=["knapsack latency=0.5"]), *again)
 
 
 def main(root: str) -> None:
