@@ -56,7 +56,9 @@ def budgets_figure(outcomes: pd.DataFrame) -> Figure:
         axis.axvline(group["accuracy_dense"].mean(), color="0.4", ls=":", lw=1.2)
         axis.set(title=budget.replace("=", " at most "), xlabel="test accuracy (%)")
         axis.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
-    axes[0].set_yticks(range(len(ways)), ways, fontsize=8)
+    axes[0].set_yticks(range(len(ways)), ways)
+    for axis in axes:
+        axis.tick_params(axis="y", labelsize=8)
     axes[0].set_ylim(len(ways) - 0.5, -0.5)
     for axis in axes[len(budgets) :]:
         axis.set_visible(False)

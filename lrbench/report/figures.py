@@ -10,11 +10,14 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
-from lrbench.report.canvas import canvas, colours_of, markers_of, say_empty
+from lrbench.report.canvas import HEIGHT, canvas, colours_of, markers_of, say_empty
 from lrbench.report.standing import DOMINATED, FRONT, RIVALS, TIED, with_standing
 
 STANDINGS = {FRONT: ("black", 1.6, 1.0), TIED: ("0.45", 1.0, 0.75), DOMINATED: ("white", 0.5, 0.35)}
 """Edge colour, edge width and opacity of a point."""
+
+CROWDED = 24
+"""Rank rules times methods that need the whole width of a figure."""
 
 
 def pareto_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, title: str) -> Figure:
@@ -106,14 +109,16 @@ def stages_figure(points: pd.DataFrame) -> Figure:
     """Accuracy truncated -> re-estimated -> finetuned of each trial, by rank rule; a panel for each layer set."""
     trials = points[points["scheme"] != "dense"] if not points.empty else points
     layer_sets = list(dict.fromkeys(trials["layer_set"])) if not trials.empty else []
-    figure, axes = canvas(max(1, min(3, len(layer_sets))), max(1, -(-len(layer_sets) // 3)))
+    across = 1 if len(set(trials["rank_rule"])) * len(set(trials["method"])) > CROWDED else 3
+    columns, rows = max(1, min(across, len(layer_sets))), max(1, -(-len(layer_sets) // across))
+    figure, axes = canvas(columns, rows, height=HEIGHT if rows == 1 else 1.2 + 2.6 * rows)
     axes[0].set_ylabel("test accuracy (%)")
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     if trials.empty:
         say_empty(axes[0], "no finished trial")
         return figure
     colours = colours_of(list(trials["method"]))
-    rules = list(trials.groupby("rank_rule")["mac_ratio"].mean().sort_values().index)
+    rules = list(trials.groupby("rank_rule")["mac_ratio"].min().sort_values().index)
     methods = list(dict.fromkeys(trials["method"]))
     controls = points[(points["scheme"] == "dense") & points["recipe"].isin(trials["recipe"])]
     control = controls["accuracy_finetuned"].mean()
