@@ -180,7 +180,7 @@ def damage_laws(layers: Iterable[Layer], sensitivities: Iterable[Sensitivity]) -
     found: dict[str, list[tuple[float, float]]] = {layer.name: [] for layer in layers}
     for one in sensitivities:
         for probe in one.probes:
-            if one.layer in found and probe.divergence and probe.output_error > 0:
+            if one.layer in found and probe.divergence is not None and min(probe.divergence, probe.output_error) > 0:
                 found[one.layer].append((probe.output_error, probe.divergence))
     if not all(found.values()):
         return dict.fromkeys(found, _itself)

@@ -61,8 +61,9 @@ def run_sweep(
         yield environment
     if not todo:
         return
+    timed = gather_evidence(spec, held, environment=environment.key)
     for rule in filter(None, (parse_budget(trial.rank_rule) for trial in todo)):
-        check_timed(rule, gather_evidence(spec, held, environment=environment.key))
+        check_timed(rule, timed)
     ledger = Ledger(held)
     lost: set[str] = set()
     with staffed(spec, todo, environment=environment.key, cache=cache, notify=notify, crew=crew) as staff:

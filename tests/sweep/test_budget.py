@@ -1,11 +1,15 @@
 """Budget rules from the table of layers to the ranks of a trial, by the real commands on a tiny model."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import samples
 
 from lrbench.lowrank.schemes import SCHEMES
+from lrbench.sweep.budget import damage_laws
 
 BUDGET = [
     *("--set", "sensitivity.step=1", "--set", "sensitivity.points=4", "--set", "sensitivity.accuracy_points=2"),
@@ -129,3 +133,13 @@ def test_a_layer_that_loses_nothing_does_no_damage(
     table = pd.read_csv(workplace / "results/tiny/sensitivity.csv")
     assert table["divergence"].tolist() == pytest.approx([0, 0], abs=1e-9)
     assert table["accuracy"].tolist() == table["dense_accuracy"].tolist()
+
+
+def test_a_divergence_that_rounding_put_below_zero_bends_no_law() -> None:
+    probes = [
+        replace(probe, divergence=2 * probe.output_error) for probe in samples.sensitivity("a", {1: 0.4, 2: 0.2}).probes
+    ]
+    odd = replace(samples.sensitivity("a", {3: 0.1}).probes[0], divergence=-1e-17)
+    layer = SimpleNamespace(name="a")
+    law = damage_laws([layer], [replace(samples.sensitivity("a", {}), probes=(*probes, odd))])["a"]
+    assert law(0.3) == pytest.approx(0.6)
