@@ -146,6 +146,12 @@ def is_fit(control: Ratio, *, within: float) -> bool:
     return control.low <= 1 <= control.high and control.half_width <= within
 
 
+def slope_through_origin(x: Logs, y: Logs, weights: Logs) -> float:
+    """The k of y = k x by weighted least squares; 1 where x says nothing."""
+    spread = float((weights * x * x).sum())
+    return float((weights * x * y).sum()) / spread if spread > 0 else 1.0
+
+
 def holm(chances: Sequence[float]) -> list[float]:
     """p-values corrected for their number (Holm 1979): the chance that any of them is a false alarm."""
     order, worst, found = sorted(range(len(chances)), key=chances.__getitem__), 0.0, [0.0] * len(chances)

@@ -19,16 +19,22 @@ def time_(
     model: Annotated[
         list[str] | None, typer.Option("--model", metavar="MODULE:CALLABLE", help="own model code that may be run")
     ] = None,
+    again: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TRIAL", help="a trial, or the beginning of its key, to time in another session"),
+    ] = None,
 ) -> None:
     """Add this machine's timings to a results folder; trains nothing, needs no data and no spec.
 
-    What was timed here is skipped, unless its A/A control said that it is unfit.
+    What was timed here is skipped, unless its A/A control said that it is unfit, or --again names it. All sessions of
+    an architecture count together, and its interval widens where they disagree.
 
     The axes are those the folder was timed on, unless --set changes them.
 
     Example: `lrbench time results/digits --set latency.threads=[2]`
     """
     with exit_codes():
+        from lrbench.export.find import find_measurement
         from lrbench.measure.environment import read_environment
         from lrbench.store import Store
         from lrbench.sweep.retime import subjects, time_subjects
@@ -37,9 +43,14 @@ def time_(
             for note in store.notices:
                 say(note)
             found = list(subjects(store.records, overrides=set_ or [], models=model or []))
+            once_more = {find_measurement(store.records, key).architecture.key for key in again or ()}
             with Screen(out, (), epochs={}) as screen:
                 for record in time_subjects(
-                    found, held=store.records, environment=read_environment(), notify=screen.notify
+                    found,
+                    held=store.records,
+                    environment=read_environment(),
+                    notify=screen.notify,
+                    again=once_more,
                 ):
                     store.append(record)
                     screen.finish(record)
@@ -57,7 +68,7 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
         from lrbench.measure.environment import read_environment
         from lrbench.report.summary import breakeven_rows
         from lrbench.store import Store
-        from lrbench.sweep.layer_table import plan_layers, run_layers, time_dense
+        from lrbench.sweep.layer_table import plan_layers, run_layers, time_whole
         from lrbench.sweep.plan import prepare_sweep
         from lrbench.sweep.spec import load_spec
         from lrbench.timed import LayerSession, Session
@@ -73,7 +84,7 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
             if environment not in store.records:
                 store.append(environment)
             with Screen(out, (), epochs={}) as screen:
-                whole = time_dense(chosen, skeleton, store.records, environment=environment.key, notify=screen.notify)
+                whole = time_whole(chosen, skeleton, store.records, environment=environment.key, notify=screen.notify)
                 for session in chain[Session | LayerSession](whole, run_layers(jobs, notify=screen.notify)):
                     store.append(session)
                     screen.finish(session)

@@ -85,7 +85,7 @@ def find_measurement(records: Sequence[Record], beginning: str) -> Measurement:
     """
     done = {record.trial.key: record for record in records if isinstance(record, Measurement)}
     if not done:
-        raise InputError("the folder holds no finished trial, so there is nothing to export")
+        raise InputError("the folder holds no finished trial")
     meant = [record for key, record in done.items() if key.startswith(beginning)]
     if len(meant) == 1:
         return meant[0]

@@ -9,7 +9,7 @@ import pandas as pd
 from lrbench.gate.folders import Folder, number_repeats
 from lrbench.gate.tolerances import TimeTolerance
 from lrbench.report.frame import name_methods
-from lrbench.report.latency import SETTING, describe, fitness, latest_timings, layout_logs, with_logs
+from lrbench.report.latency import SETTING, counted, describe, fitness, layout_logs, with_logs
 from lrbench.statistics import Estimate, difference, estimate, holm
 from lrbench.verdicts import Verdict, Word
 
@@ -125,9 +125,9 @@ def _unpaired(name: str, word: Word, reason: str) -> Verdict:
 
 
 def _timings(side: Folder) -> Timings:
-    """The latest timing of each architecture in each setting and environment; the dense control is in `fit`."""
+    """The timings of each architecture in each setting and environment; the dense control is in `fit`."""
     names = _architecture_names(side.architectures)
-    kept = latest_timings(with_logs(side.latency), [*SETTING, "architecture"])
+    kept = counted(with_logs(side.latency), [*SETTING, "architecture"])
     fit = fitness(kept)
     found: Timings = {}
     keys = ["environment", *AXES, "architecture"]

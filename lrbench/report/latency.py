@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lrbench.statistics import Logs, estimate, is_fit, log_ratios, ratio_of
+from lrbench.statistics import Logs, estimate, is_fit, log_ratios, ratio_of, slope_through_origin
 from lrbench.timed_rows import AXES
 
 SETTING = ["environment", "model", "image_size", *AXES]
@@ -19,8 +19,7 @@ INTERVAL = ["ratio", "ratio_low", "ratio_high"]
 def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
     """Latency ratios to the dense model, by architecture and setting, from rows of `latency.csv`.
 
-    Of a timing that was repeated because its A/A control was unfit, the last attempt counts; of an architecture timed
-    several times, the last timing. The architecture of the dense model shows the A/A control, of all timings.
+    Which timings count is told by `counted`. The architecture of the dense model shows the A/A control, of all timings.
 
     Returns: one row an architecture and setting: `ratio` with its 99 % interval `ratio_low`, `ratio_high` (see
         `statistics.ratio_of`), `fit` (the A/A control beside it holds), median `latency_s` and `dense_latency_s`,
@@ -29,7 +28,7 @@ def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
     """
     keys = [*SETTING, "architecture"]
     rows = []
-    kept = latest_timings(with_logs(latency), keys)
+    kept = counted(with_logs(latency), keys)
     fit = fitness(kept)
     for key, group in kept.groupby(keys, sort=False, dropna=False):
         known = dict(zip(keys, key, strict=True))
@@ -56,14 +55,16 @@ def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "first_wall_s", "rounds", "processes", "log_error", "freedom"])
 
 
-def latest_timings(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """The last attempt of each timing, and of what was timed several times the last timing; controls are all kept."""
+def counted(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """The rows that count, controls among them.
+
+    Of a timing that was repeated because its A/A control was unfit the last attempt counts; of all timings of one thing
+    those that are fit, or all when none is.
+    """
     last = rows[rows["attempt"] == rows.groupby("series")["attempt"].transform("max")]
-    begun = last.groupby("series")["session"].transform("min")
-    return last[
-        last["control"].astype(bool)
-        | (begun == begun.groupby([last[key] for key in keys], dropna=False).transform("max"))
-    ]
+    fit = last["series"].map(fitness(last)).eq(True)
+    some = fit.groupby([last[key] for key in keys], dropna=False).transform("any")
+    return last[last["control"].astype(bool) | fit | ~some]
 
 
 def with_logs(latency: pd.DataFrame) -> pd.DataFrame:
@@ -92,7 +93,7 @@ def layer_ratios(rows: pd.DataFrame) -> pd.DataFrame:
         operators that ran, and arithmetic intensities in MACs a byte. Controls have no rank.
     """
     keys = [*SETTING, "shape", "scheme", "rank"]
-    kept = latest_timings(rows.assign(log=np.log(rows["ratio"].astype(float))), keys)
+    kept = counted(rows.assign(log=np.log(rows["ratio"].astype(float))), keys)
     fit = fitness(kept)
     found = []
     for key, group in kept.groupby(keys, sort=False, dropna=False):
@@ -159,7 +160,8 @@ def additivity(architectures: pd.DataFrame, models: pd.DataFrame, layers: pd.Dat
     """Whole-model ratios predicted from the layer table, beside the measured ones.
 
     Predicted: 1 + the sum, over the layers cut, of (layer ratio - 1) x the layer's share of the dense model's time.
-    Ratios between the ranks timed are interpolated, beyond them they are those of the nearest.
+    Ratios between the ranks timed are interpolated, beyond them they are those of the nearest. Scaled: as budgets of
+    latency are, by how much more the other whole models of the setting save than such sums (`sweep.budget`).
 
     Args:
         architectures: rows of `architectures.csv`.
@@ -167,7 +169,8 @@ def additivity(architectures: pd.DataFrame, models: pd.DataFrame, layers: pd.Dat
         layers: of `layer_ratios`.
 
     Returns: one row an architecture and setting whose cut layers are all in the table: `ratio` with its interval,
-        `predicted_ratio`, and `error`, predicted over measured less 1.
+        `predicted_ratio`, and `error`, predicted over measured less 1; `scaled_ratio` and `scaled_error` likewise,
+        empty where no other model is known.
     """
     curves = {
         key: group.sort_values("rank")
@@ -190,7 +193,22 @@ def additivity(architectures: pd.DataFrame, models: pd.DataFrame, layers: pd.Dat
             }
         )
     columns = [*SETTING, "architecture", "fit", *INTERVAL, "predicted_ratio", "error"]
-    return pd.DataFrame(rows, columns=columns)
+    found = pd.DataFrame(rows, columns=columns)
+    scaled = found.groupby(SETTING, dropna=False, group_keys=False)["ratio"].transform(
+        lambda ratios: _scaled(found.loc[ratios.index])
+    )
+    return found.assign(scaled_ratio=scaled, scaled_error=scaled / found["ratio"] - 1)
+
+
+def _scaled(points: pd.DataFrame) -> "pd.Series[float]":
+    """Predicted ratios of one setting, each scaled by what the other models save."""
+    foreseen, ratios = points["predicted_ratio"].to_numpy(float) - 1, points["ratio"].to_numpy(float)
+    others = ~np.eye(len(points), dtype=bool) & points["fit"].to_numpy(bool)
+    scales = [
+        slope_through_origin(foreseen[mask], ratios[mask] - 1, weights=ratios[mask] ** -2) if mask.any() else np.nan
+        for mask in others
+    ]
+    return pd.Series(1 + np.array(scales) * foreseen, index=points.index)
 
 
 def _saving(

@@ -13,10 +13,13 @@ from lrbench.lowrank.compress import Cut, make_cut
 from lrbench.lowrank.layers import Layer
 from lrbench.measure.settings import settings
 from lrbench.records import Accuracy, Cost, Prediction, Probe, Record, Sensitivity
-from lrbench.statistics import ratio_of
+from lrbench.statistics import ratio_of, slope_through_origin
 from lrbench.sweep.spec import SweepSpec
-from lrbench.sweep.timing import layout_log_ratios
+from lrbench.sweep.timing import fit_sessions, layout_log_ratios
 from lrbench.timed import DENSE, LayerSession, Session, Timed
+
+Curves = Mapping[tuple[str, str], Mapping[int, float]]
+"""(layer, scheme) -> ranks, and the seconds that each adds to a call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +28,19 @@ class Evidence:
 
     Attributes:
         sensitivities: of layers, by any method, of any baseline.
-        added_s: (layer, scheme) -> ranks, and the seconds that each adds to a call (below 0: saves).
+        added_s: of layers in the whole model (below 0: saves).
         dense_s: seconds of a call of the whole dense model, None when it was not timed.
         setting: in which these seconds count, in words.
+        scale: by how much `added_s` exceed what layers save when timed alone; see `scale_of_layers`.
+        models: of how many whole models that is known.
     """
 
     sensitivities: tuple[Sensitivity, ...] = ()
-    added_s: Mapping[tuple[str, str], Mapping[int, float]]
+    added_s: Curves
     dense_s: float | None = None
     setting: str = ""
+    scale: float = 1.0
+    models: int = 0
 
     def of(self, baseline: str) -> "Evidence":
         """What is known of one dense model."""
@@ -59,13 +66,47 @@ def gather_evidence(spec: SweepSpec, held: Iterable[Record], *, environment: str
                 for layer in session.layers if kind.rank is not None else ():
                     ratio = ratio_of([layout_log_ratios(session, place)]).ratio
                     added.setdefault((layer, kind.scheme), {})[kind.rank or 0] = (ratio - 1) * _dense_s(session)
-    whole = [_dense_s(one) for one in here if isinstance(one, Session) and one.architectures[DENSE].model == model]
+    whole = [one for one in here if isinstance(one, Session) and one.architectures[DENSE].model == model]
+    alone = {key: dict(sorted(ranks.items())) for key, ranks in added.items()}
+    scale, models = scale_of_layers(whole, alone)
     return Evidence(
         sensitivities=tuple(one for one in records if isinstance(one, Sensitivity)),
-        added_s={key: dict(sorted(ranks.items())) for key, ranks in added.items()},
-        dense_s=float(np.median(whole)) if whole else None,
+        added_s={key: {rank: scale * seconds for rank, seconds in curve.items()} for key, curve in alone.items()},
+        dense_s=float(np.median([_dense_s(one) for one in whole])) if whole else None,
         setting=setting.label if setting else "no device",
+        scale=scale,
+        models=models,
     )
+
+
+def scale_of_layers(sessions: Iterable[Session], added_s: Curves) -> tuple[float, int]:
+    """How much more whole models save than their layers do when each is timed alone, and how many models say so.
+
+    A layer alone finds its weights in the cache, and what stands between layers grows faster with them; both are
+    missing from a sum of layers. The scale is fitted through the origin to all models whose layers are in the table,
+    relative to their latencies; 1 where there are none.
+
+    Args:
+        sessions: of one model in one setting; unfit ones are passed over.
+        added_s: of layers alone.
+    """
+    known: dict[str, list[tuple[float, float]]] = {}
+    for session in fit_sessions(sessions):
+        for place, one in enumerate(session.architectures):
+            parts = [_at(added_s.get((cut.layer, cut.scheme)), cut.rank) for cut in one.layers]
+            if parts and None not in parts:
+                measured = ratio_of([layout_log_ratios(session, place)]).ratio
+                known.setdefault(one.key, []).append((sum(filter(None, parts)) / _dense_s(session), measured))
+    if not known:
+        return 1.0, 0
+    foreseen, ratios = np.array([np.mean(pairs, axis=0) for pairs in known.values()]).T
+    scale = slope_through_origin(foreseen, ratios - 1, weights=ratios**-2)
+    return (scale, len(known)) if scale > 0 else (1.0, 0)
+
+
+def _at(curve: Mapping[int, float] | None, rank: int) -> float | None:
+    """Seconds at a rank, interpolated between those that were timed; None when none was."""
+    return float(np.interp(rank, list(curve), list(curve.values()))) if curve else None
 
 
 def _dense_s(session: Timed) -> float:
@@ -220,7 +261,7 @@ def _options(
         asked = (layer.name, scheme, "output" if truncation == "sequential" else truncation)
         curve = evidence.added_s.get((layer.name, scheme))
         for probe, drop in _probes(evidence.sensitivities, asked):
-            added_s = float(np.interp(probe.rank, list(curve), list(curve.values()))) if curve else None
+            added_s = _at(curve, probe.rank)
             changes = {
                 "macs": (probe.macs - whole.macs) / dense.macs,
                 "params": (probe.params - whole.params) / dense.params,

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import product
 from math import ceil
 
 import torch
 from torch import nn
 
 from lrbench.choices import LayerTableChoice
-from lrbench.lowrank.compress import refusal
+from lrbench.lowrank.compress import make_cut, refusal
 from lrbench.lowrank.layers import Layer, Shape
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.environment import now, read_commit
@@ -21,7 +22,10 @@ from lrbench.sweep.plan import Skeleton, architecture_of, digest, layers_of
 from lrbench.sweep.processes import Notify, alone, in_fresh_process
 from lrbench.sweep.spec import MIXED, SweepSpec
 from lrbench.sweep.timing import build_untrained, bytes_of, missing_timings, renew_all, run_timings, until_fit
-from lrbench.timed import LayerSession, Replacement, Session, Setting
+from lrbench.timed import Architecture, LayerSession, Replacement, Session, Setting
+
+ANCHORS = (0.25, 0.75)
+"""Where on the staircase of ranks whole models are timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +83,9 @@ def plan_layers(
     spec: SweepSpec, skeleton: Skeleton, held: Iterable[Record], *, environment: str
 ) -> tuple[LayerJob, ...]:
     """The distinct layers of the chosen layer sets, each with the (scheme, rank) pairs that are not yet timed here."""
-    chosen = {layer.name for name in spec.chosen_layer_sets() for layer in layers_of(spec, name, skeleton.layers)}
     groups: dict[str, list[Layer]] = {}
-    for layer in skeleton.layers:
-        if layer.name in chosen and layer.refusal is None:
-            groups.setdefault(name_shape(skeleton.model.get_submodule(layer.name), layer.shape), []).append(layer)
+    for layer in _chosen_layers(spec, skeleton):
+        groups.setdefault(name_shape(skeleton.model.get_submodule(layer.name), layer.shape), []).append(layer)
     sessions = [one for one in held if isinstance(one, LayerSession) and one.environment == environment]
     commit, jobs = read_commit(), []
     for setting in settings(spec.latency):
@@ -106,6 +108,12 @@ def plan_layers(
                     )
                 )
     return tuple(jobs)
+
+
+def _chosen_layers(spec: SweepSpec, skeleton: Skeleton) -> list[Layer]:
+    """The layers of the chosen layer sets that some scheme can factorize."""
+    chosen = {layer.name for name in spec.chosen_layer_sets() for layer in layers_of(spec, name, skeleton.layers)}
+    return [layer for layer in skeleton.layers if layer.name in chosen and layer.refusal is None]
 
 
 def _candidates(spec: SweepSpec, skeleton: Skeleton, layer: Layer) -> list[tuple[str, int]]:
@@ -145,19 +153,36 @@ def run_layers(jobs: Sequence[LayerJob], *, notify: Notify) -> Iterator[LayerSes
             yield from until_fit(choice, one)
 
 
-def time_dense(
+def time_whole(
     spec: SweepSpec, skeleton: Skeleton, held: Iterable[Record], *, environment: str, notify: Notify
 ) -> Iterator[Session]:
-    """Time the whole dense model where it was not, so that seconds of its layers are shares of something."""
-    dense = architecture_of(spec, (), classes=skeleton.classes)
+    """Time the dense model and a few factorized ones whole, where this machine did not.
+
+    Seconds of layers are shares of the dense model's; what whole models save corrects what sums of layers foresee.
+    """
     timings = missing_timings(
         spec.latency,
-        {dense.key: dense},
+        {one.key: one for one in _anchors(spec, skeleton)},
         [record for record in held if isinstance(record, Session)],
         environment=environment,
         model_bytes=bytes_of(skeleton.model),
     )
     yield from run_timings(spec, timings, classes=skeleton.classes, environment=environment, notify=notify)
+
+
+def _anchors(spec: SweepSpec, skeleton: Skeleton) -> Iterator[Architecture]:
+    """The dense model; for each scheme all layers at a quarter and at three quarters of the ranks they are timed at."""
+    yield architecture_of(spec, (), classes=skeleton.classes)
+    layers = _chosen_layers(spec, skeleton)
+    for scheme, share in product(spec.sweep.schemes, ANCHORS):
+        ranks = {layer: [rank for one, rank in _candidates(spec, skeleton, layer) if one == scheme] for layer in layers}
+        cuts = [
+            make_cut(layer, steps[int(share * len(steps))], scheme=scheme, truncation="plain")
+            for layer, steps in ranks.items()
+            if steps
+        ]
+        if cuts:
+            yield architecture_of(spec, tuple(cuts), classes=skeleton.classes)
 
 
 def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:

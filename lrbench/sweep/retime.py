@@ -1,6 +1,6 @@
 """Timing what a results folder holds, without its spec: the architectures are in its records."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +58,17 @@ def subjects(records: Sequence[Record], *, overrides: Sequence[str], models: Seq
 
 
 def time_subjects(
-    found: Iterable[Subject], *, held: Sequence[Record], environment: Environment, notify: Notify
+    found: Iterable[Subject],
+    *,
+    held: Sequence[Record],
+    environment: Environment,
+    notify: Notify,
+    again: Container[str] = (),
 ) -> Iterator[Record]:
-    """Time what is not yet timed on this machine, or was unfit, after the record of the machine itself."""
+    """Time what is not yet timed on this machine, or was unfit, after the record of the machine itself.
+
+    `again` are keys of architectures to time once more.
+    """
     if environment not in held:
         yield environment
     sessions = fit_sessions(record for record in held if isinstance(record, Session))
@@ -72,6 +80,7 @@ def time_subjects(
             sessions,
             environment=environment.key,
             model_bytes=bytes_of(model),
+            again=again,
         )
         yield from run_timings(
             subject.spec, timings, classes=subject.classes, environment=environment.key, notify=notify

@@ -3,7 +3,7 @@
 Weights and seeds do not matter, so models have random weights and nothing needs to be trained.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -77,8 +77,12 @@ def missing_timings(
     *,
     environment: str,
     model_bytes: int,
+    again: Container[str] = (),
 ) -> tuple[Timing, ...]:
     """The timings that are still due on this machine, of as many architectures as may be held in memory together.
+
+    A group that is not full is filled up with architectures that were timed before: what else runs decides what a model
+    finds in the caches, so that all are timed in equal company.
 
     Args:
         choice: the `[latency]` section.
@@ -86,6 +90,7 @@ def missing_timings(
         sessions: those on disk. An architecture is timed when its series has all its processes.
         environment: key of this machine's.
         model_bytes: of the dense model.
+        again: keys of architectures to time once more.
     """
     fits = int(MEMORY_SHARE * psutil.virtual_memory().available // model_bytes) - 2
     group = max(1, min(choice.group, fits))
@@ -96,18 +101,24 @@ def missing_timings(
         for session in here:
             series.setdefault(session.series, set()).add(session.process)
         held = {
-            architecture.key
+            architecture.key: architecture
             for session in here
             if session.setting == setting and len(series[session.series]) >= choice.processes
             for architecture in session.architectures
         }
-        due = [architecture for key, architecture in wanted.items() if key not in held]
+        due = [architecture for key, architecture in wanted.items() if key not in held or key in again]
         due = [one for one in due if one.layers] or due[:1]  # the dense model is in every session; alone it is one
-        timings += [
-            Timing(setting=setting, architectures=tuple(due[start : start + group]))
-            for start in range(0, len(due), group)
-        ]
+        for start in range(0, len(due), group):
+            mine = due[start : start + group]
+            company = _company(mine, held.values())[: group - len(mine)]
+            timings.append(Timing(setting=setting, architectures=(*mine, *company)))
     return tuple(timings)
+
+
+def _company(due: Sequence[Architecture], held: Iterable[Architecture]) -> list[Architecture]:
+    """The factorized architectures of the same model that are timed already."""
+    subject = replace(due[0], key="", layers=())
+    return [one for one in held if one.layers and one not in due and replace(one, key="", layers=()) == subject]
 
 
 def run_timings(

@@ -38,10 +38,13 @@ def test_the_last_attempt_of_a_timing_counts() -> None:
     assert found.loc["a0", ["ratio", "fit"]].tolist() == [0.5, True]
 
 
-def test_the_last_timing_of_an_architecture_counts_and_its_control_is_that_of_all() -> None:
-    found = ratios(session(0.9, series="old"), session(0.5, series="new"))
-    assert found.loc["a0", "ratio"] == 0.5
-    assert found.loc["dense", "rounds"] == 60
+def test_all_fit_timings_of_an_architecture_count_and_its_control_is_that_of_all() -> None:
+    unfit = session(0.9, control=1.1, series="unfit")
+    found = ratios(session(0.4, series="old"), unfit, session(0.5, series="new"))
+    assert found.loc["a0", "ratio"] == pytest.approx((0.4 * 0.5) ** 0.5)
+    assert found.loc["a0", "ratio_low"] < 0.4 < 0.5 < found.loc["a0", "ratio_high"]
+    assert (found.loc["a0", "fit"], found.loc["dense", "rounds"]) == (True, 90)
+    assert ratios(unfit).loc["a0", ["ratio", "fit"]].tolist() == [pytest.approx(0.9), False]
 
 
 def test_processes_are_pooled_and_what_they_disagree_in_is_in_the_interval() -> None:
@@ -81,3 +84,15 @@ def test_a_model_with_a_layer_that_was_not_timed_is_not_predicted() -> None:
     layers = layer_ratios(table("layer_latency", samples.layer_session({("channel", 4): 0.6}, layers=("conv9",))))
     made = table("architectures", samples.measurement(samples.trial()))
     assert additivity(made, latency_ratios(table("latency", samples.session({"a0": 0.9}))), layers).empty
+
+
+def test_sums_of_layers_are_scaled_by_what_the_other_models_save() -> None:
+    """Each of two models saves 1.5 times what its layer alone saves: 0.04 of a second of 1, at rank 8."""
+    layers = layer_ratios(table("layer_latency", samples.layer_session({("channel", 4): 0.4, ("channel", 8): 0.6})))
+    log = [samples.measurement(samples.trial(key), arch=key) for key in ("a0", "a1")]
+    timed = samples.session({"a0": 0.94, "a1": 0.94})
+    found = additivity(table("architectures", *log), latency_ratios(table("latency", timed)), layers)
+    assert found["predicted_ratio"].tolist() == pytest.approx([0.96, 0.96])
+    assert found["scaled_ratio"].tolist() == pytest.approx([0.94, 0.94])
+    alone = additivity(table("architectures", log[0]), latency_ratios(table("latency", timed)), layers)
+    assert alone["scaled_ratio"].isna().all(), "there is no other model to go by"

@@ -9,7 +9,7 @@ import pytest
 import samples
 
 from lrbench.lowrank.schemes import SCHEMES
-from lrbench.sweep.budget import damage_laws
+from lrbench.sweep.budget import damage_laws, scale_of_layers
 
 BUDGET = [
     *("--set", "sensitivity.step=1", "--set", "sensitivity.points=4", "--set", "sensitivity.accuracy_points=2"),
@@ -143,3 +143,14 @@ def test_a_divergence_that_rounding_put_below_zero_bends_no_law() -> None:
     layer = SimpleNamespace(name="a")
     law = damage_laws([layer], [replace(samples.sensitivity("a", {}), probes=(*probes, odd))])["a"]
     assert law(0.3) == pytest.approx(0.6)
+
+
+def test_layers_are_scaled_by_what_whole_models_save_where_such_were_timed() -> None:
+    """conv1 at rank 8 saves 0.2 of a second alone, 0.3 in the model."""
+    curves = {("conv1", "channel"): {4: -0.4, 12: 0.0}}
+    timed = samples.session({"a0": 0.7, "a1": 0.7}, series="s")
+    assert scale_of_layers([timed], curves) == (pytest.approx(1.5), 2)
+    assert scale_of_layers([timed], {("conv9", "channel"): {4: -0.4}}) == (1.0, 0), "no model of these layers"
+    assert scale_of_layers([samples.session({"a0": 1.3}, series="s")], curves) == (1.0, 0), "nothing that makes sense"
+    wall = [(1.0, 1.2, 0.7)] * 10
+    assert scale_of_layers([replace(timed, rounds=samples.rounds_of(wall))], curves) == (1.0, 0), "unfit"

@@ -1,6 +1,7 @@
 """Timing as a stage: what is still due, fresh processes, and second attempts."""
 
 import os
+from collections.abc import Container
 from dataclasses import replace
 
 import pytest
@@ -20,8 +21,8 @@ CHOICE = LatencyChoice(devices=("cpu",), memory_formats=("contiguous",), process
 WANTED = {key: samples.architecture(key) for key in ("a0", "a1", "a2", "a3")}
 
 
-def due(*sessions: Session, choice: LatencyChoice = CHOICE, model_bytes: int = 1000) -> list[list[str]]:
-    found = missing_timings(choice, WANTED, sessions, environment="e0", model_bytes=model_bytes)
+def due(*sessions: Session, model_bytes: int = 1000, again: Container[str] = ()) -> list[list[str]]:
+    found = missing_timings(CHOICE, WANTED, sessions, environment="e0", model_bytes=model_bytes, again=again)
     return [[one.key for one in timing.architectures] for timing in found]
 
 
@@ -47,8 +48,17 @@ def test_models_too_large_to_be_held_together_are_timed_apart() -> None:
 def test_a_timing_counts_once_all_its_processes_are_there() -> None:
     half = samples.session({"a0": 0.5, "a1": 0.5}, series="s")
     assert due(half) == [["a0", "a1", "a2"], ["a3"]]
-    assert due(half, replace(half, process=1)) == [["a2", "a3"]]
     assert due(half, replace(half, process=1, environment="e1")) == [["a0", "a1", "a2"], ["a3"]]
+    assert [one[:2] for one in due(half, replace(half, process=1))] == [["a2", "a3"]]
+
+
+def test_a_group_that_is_not_full_is_filled_up_with_what_was_timed_before() -> None:
+    done = [replace(samples.session({"a0": 0.5, "a1": 0.5}), series="s", process=process) for process in (0, 1)]
+    assert due(*done) == [["a2", "a3", "a0"]]
+    assert due(*done, again=("a1",)) == [["a1", "a2", "a3"]]
+    assert due(*done, again=("a0", "a1")) == [["a0", "a1", "a2"], ["a3", "a0", "a1"]]
+    foreign = replace(done[0], architectures=tuple(replace(one, classes=3) for one in done[0].architectures))
+    assert due(foreign, replace(foreign, process=1)) == [["a2", "a3"]], "another model is no company"
 
 
 def scripted(*controls: float):
