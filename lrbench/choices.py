@@ -209,6 +209,14 @@ class RunChoice(Choice):
     checkpoint_minutes: float = Field(
         10.0, ge=0, description="minutes of training after which the end of an epoch is kept, to continue from"
     )
+    retries: int = Field(
+        2, ge=0, description="times that a trial is tried again whose worker or node on a cluster was lost"
+    )
+    weights_uri: str = Field(
+        "",
+        description="where nodes of a cluster put the weights of finished trials, a URI that fsspec can write; unset: "
+        "they come back to the cache of the command",
+    )
 
 
 SECTIONS: dict[str, type[Choice]] = {

@@ -109,7 +109,10 @@ class Timed:
 
 @dataclass(frozen=True, kw_only=True)
 class Session(Timed):
-    """A timing session of whole models in one process; sessions of one `series` differ by process and attempt only."""
+    """A timing session of whole models in one process; sessions of one `series` differ by process and attempt only.
+
+    On a cluster `node` is the node's id, and `finished` when it ended there.
+    """
 
     kind: Literal["latency"] = "latency"
     environment: str
@@ -120,6 +123,8 @@ class Session(Timed):
     series: str = ""
     process: int = 0
     attempt: int = 1
+    node: str = ""
+    finished: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -292,7 +292,7 @@ def test_ranks_that_need_training_cannot_be_timed_first(workplace: Path, lrbench
     words = ("--set", "sweep.ranks=['energy=0.5','rank=2']", "--set", "sweep.schemes=['channel']")
     result = lrbench("sweep", "tiny.toml", *words, "--only", "latency")
     assert result.exit_code == 0
-    assert "need trained weights, not timed: 1" in result.output
+    assert "energy=0.5 seed 0: its ranks are known once the dense model is trained" in result.output
 
 
 def test_a_folder_is_timed_again_with_other_axes(workplace: Path, lrbench) -> None:

@@ -59,7 +59,7 @@ def export(  # noqa: PLR0913 - the options of a command
 
     Example: `lrbench export results/digits 3f2a --to exported`
     """
-    with exit_codes():
+    with exit_codes(continues=False):
         from lrbench.export.find import find_source
         from lrbench.export.job import Wish, chosen_names, export_trial
         from lrbench.store import read_records, set_aside

@@ -33,13 +33,19 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
 """Signals that ask a command to end: Ctrl-C, `kill` or a scheduler, a terminal that goes away."""
 
 
+KEPT, STARTS_ANEW = "what is finished is kept; the same command continues", "nothing was written"
+
+
 class Stopped(KeyboardInterrupt):
     """A signal asked this command to end; its number is the argument."""
 
 
 @contextmanager
-def exit_codes() -> Iterator[None]:
-    """Turn a user's mistake or a file that cannot be used into one message and exit code 2, a signal into 128 + it."""
+def exit_codes(*, continues: bool = True) -> Iterator[None]:
+    """Turn a user's mistake or a file that cannot be used into one message and exit code 2, a signal into 128 + it.
+
+    `continues`: whether what was finished before a signal is kept.
+    """
     try:
         with _stoppable():
             yield
@@ -47,7 +53,7 @@ def exit_codes() -> Iterator[None]:
         err.print(f"error: {error}", style="bold red", markup=False, highlight=False)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
-        err.print("interrupted: what is finished is kept; the same command continues", markup=False)
+        err.print(f"interrupted: {KEPT if continues else STARTS_ANEW}", markup=False)
         raise typer.Exit(128 + (error.args[0] if error.args else signal.SIGINT)) from error
 
 

@@ -16,8 +16,9 @@ from lrbench.cli.shared import Out, Overrides, SpecPath, app, draw, err, exit_co
 from lrbench.screen import Screen, table
 
 if TYPE_CHECKING:
-    from lrbench.records import Trial
+    from lrbench.records import Cost, Trial
     from lrbench.store import Store
+    from lrbench.sweep.cluster import Cluster
     from lrbench.sweep.outline import Outline
     from lrbench.sweep.plan import Skeleton
     from lrbench.sweep.pool import Crew
@@ -33,6 +34,37 @@ Jobs = Annotated[
 Timeout = Annotated[
     float | None,
     typer.Option("--timeout", min=0.001, help="after which a trial is ended and counts as failed", metavar="SECONDS"),
+]
+
+
+class Executor(StrEnum):
+    """Where trials run."""
+
+    HERE = "here"
+    POOL = "pool"
+    RAY = "ray"
+
+
+Where = Annotated[
+    Executor | None,
+    typer.Option(
+        "--executor",
+        help="`here`, in this process; `pool`, in child processes; `ray`, on a cluster (docs/cluster.md)",
+        show_default="pool with --jobs or --timeout, else here",
+        metavar="NAME",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="of a Ray cluster: `auto`, `host:port`", show_default="a Ray that ends with the command"),
+]
+TrialCpus = Annotated[int | None, typer.Option(min=1, help="CPUs of a trial on a cluster", show_default="1")]
+TrialGpus = Annotated[
+    float | None, typer.Option(min=0, help="GPUs of a trial on a cluster, or a share of one", show_default="0")
+]
+On = Annotated[
+    list[str] | None,
+    typer.Option("--on", metavar="KEY=VALUE", help="time only on nodes of a cluster that have this label"),
 ]
 
 
@@ -64,6 +96,11 @@ def sweep(  # noqa: PLR0913 - one for each option
     fresh: Fresh = False,
     jobs: Jobs = None,
     timeout: Timeout = None,
+    executor: Where = None,
+    address: Address = None,
+    cpus_per_trial: TrialCpus = None,
+    gpus_per_trial: TrialGpus = None,
+    on: On = None,
 ) -> None:
     """Run what is missing of a sweep, write its tables and draw its figures: accuracy first, then timing alone.
 
@@ -72,20 +109,51 @@ def sweep(  # noqa: PLR0913 - one for each option
     folder = folder_for(spec, out_folder)
     with exit_codes():
         from lrbench.sweep.plan import prepare_sweep
-        from lrbench.sweep.pool import Crew
         from lrbench.sweep.spec import load_spec
 
         chosen = load_spec(spec, set_ or [])
         prepared = prepare_sweep(chosen)
         if fresh:
             _set_aside(folder)
-        crew, stages = Crew(jobs=jobs, timeout_s=timeout), tuple(Stage) if only is None else (only,)
+        cluster = _cluster(executor, address=address, cpus=cpus_per_trial, gpus=gpus_per_trial, on=on)
+        crew, stages = _crew(executor, cluster, jobs, timeout), tuple(Stage) if only is None else (only,)
         worked = _run(chosen, prepared, folder=folder, cache=cache, retry_failed=retry_failed, stages=stages, crew=crew)
         if worked or not (folder / "figures").is_dir():
             draw(folder)
         failed = _summarise(folder, {trial.key for trial in prepared[0]})
     if failed:
         raise typer.Exit(1)
+
+
+def _cluster(
+    executor: Executor | None, *, address: str | None, cpus: int | None, gpus: float | None, on: list[str] | None
+) -> "Cluster | None":
+    """The cluster that is meant; its options mean nothing elsewhere."""
+    from lrbench.errors import InputError
+    from lrbench.sweep.cluster import Cluster
+
+    asked = {"--address": address, "--cpus-per-trial": cpus, "--gpus-per-trial": gpus, "--on": on}
+    given = [name for name, value in asked.items() if value is not None]
+    if executor is not Executor.RAY:
+        if given:
+            raise InputError(f"{', '.join(given)} goes with --executor ray")
+        return None
+    labels = dict(text.partition("=")[::2] for text in on or ())
+    if wrong := [text for text in on or () if "=" not in text]:
+        raise InputError(f"--on takes KEY=VALUE, got {wrong[0]!r}")
+    return Cluster(address=address, cpus=cpus or 1, gpus=gpus or 0.0, on=labels)
+
+
+def _crew(executor: Executor | None, cluster: "Cluster | None", jobs: int | None, timeout: float | None) -> "Crew":
+    """Who runs the trials."""
+    from lrbench.errors import InputError
+    from lrbench.sweep.pool import Crew
+
+    if executor in (Executor.HERE, Executor.RAY) and jobs is not None:
+        raise InputError(f"--jobs goes with --executor pool, not {executor.value}")
+    if executor is Executor.HERE and timeout is not None:
+        raise InputError("--timeout needs processes that can be killed: --executor pool or ray")
+    return Crew(jobs=(jobs or 1) if executor is Executor.POOL else jobs, timeout_s=timeout, cluster=cluster)
 
 
 def _set_aside(folder: Path) -> None:
@@ -125,10 +193,13 @@ def _run(
             say(f"{len(trials)} trials planned, {len(trials) - len(todo)} skipped, {len(todo)} to run, in {folder}")
             check_disk(chosen, skeleton, todo, folder=folder, cache=cache, jobs=crew.jobs or 1)
         else:
-            planned, waiting = plan_architectures(chosen, trials, skeleton=skeleton, held=store.records)
+            here = read_environment().key
+            planned, waiting = plan_architectures(
+                chosen, trials, skeleton=skeleton, held=store.records, environment=here
+            )
             store.extend(planned)
-            if waiting:
-                say(f"trials whose ranks need trained weights, not timed: {waiting}; run --only accuracy first")
+            for reason in waiting:
+                say(f"not timed: {reason}")
         epochs = {"baseline": chosen.baseline.epochs, "finetune": chosen.finetune.epochs}
         with (
             Screen(out, todo, epochs=epochs) as screen,
@@ -227,17 +298,21 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
         for one in outlines:
             if one.prediction is not None:
                 why = ("layer", "method", "#rank", "#of its MACs", "#output error", "#damage", "why dense")
-                out.print(table(_expected(one), why, why_rows(one, evidence)))
+                out.print(table(_expected(one, skeleton.cost), why, why_rows(one, evidence)))
         for line in reasons(outlines):
             say(line)
+        if any(one.prediction and one.prediction.latency_ratio is not None for one in outlines):
+            say(evidence.words())
 
 
-def _expected(outline: "Outline") -> str:
-    """What a budget rule expects of a trial, in words."""
-    assert outline.prediction is not None
-    ratio = outline.prediction.latency_ratio
-    timed = "" if ratio is None else f", latency ratio {ratio:.3f}"
-    return f"{outline.trial.label}: predicted damage {outline.prediction.damage:.4f}{timed}"
+def _expected(outline: "Outline", dense: "Cost") -> str:
+    """What a budget rule expects of a trial, in words, beside the budget that its name tells."""
+    expected = outline.prediction
+    assert expected is not None
+    spent = [("params", expected.params / dense.params), ("MACs", expected.macs / dense.macs)]
+    spent += [("time", expected.latency_ratio)] if expected.latency_ratio is not None else []
+    shares = ", ".join(f"{share:.3f} of the {name}" for name, share in spent)
+    return f"{outline.trial.label}: {shares}; predicted damage {expected.damage:.4f}"
 
 
 @app.command(epilog=DEFAULTS_HELP)

@@ -35,6 +35,15 @@ Batches = Iterable[tuple[Tensor, Tensor | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Images:
+    """What artefacts are checked on: the batches, a sentence that says what they are, and their classes if known."""
+
+    batches: Batches
+    words: str
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Check:
     """What an artefact gave for so many images.
 
@@ -52,7 +61,7 @@ class Check:
     ok: bool
 
 
-def images_of(source: Source, *, cache: Path, named: bool) -> tuple[Batches, str]:
+def images_of(source: Source, *, cache: Path, named: bool) -> Images:
     """The test images as the trial saw them, or random ones where they are not to be had.
 
     Args:
@@ -60,26 +69,26 @@ def images_of(source: Source, *, cache: Path, named: bool) -> tuple[Batches, str
         cache: directory of decoded images.
         named: whether the user named the data set in this command; only then code of their own may be run.
 
-    Returns: the batches, and a sentence that says what they are.
-
     Raises: InputError when the test split has not as many images as the trial saw.
     """
     spec, finetuned = source.spec, source.measurement.finetuned
     try:
         if ":" in spec.data.name and not named:
             raise InputError(f"data {spec.data.name!r} is code of your own; --set data.name=... allows to run it")
-        test = load_dataset(spec.data, cache=cache).test
+        data = load_dataset(spec.data, cache=cache)
     except InputError as error:
-        return _random_batches(spec.data.image_size), f"random images, so accuracy was not checked: {error}"
-    if len(test) != finetuned.samples:
-        raise InputError(f"the trial was judged on {finetuned.samples} test images, data.root holds {len(test)}")
+        random = _random_batches(spec.data.image_size)
+        return Images(batches=random, words=f"random images, so accuracy was not checked: {error}")
+    if (found := len(data.test)) != finetuned.samples:
+        raise InputError(f"the trial was judged on {finetuned.samples} test images, data.root holds {found}")
     how = Batching(
         size=spec.finetune.batch_size,
         data=spec.data,
         device=torch.device("cpu"),
         memory_format=torch.channels_last if spec.finetune.channels_last else torch.contiguous_format,
     )
-    return test_batches(test, how), f"the {len(test)} test images of {spec.data.name}"
+    words = f"the {found} test images of {spec.data.name}"
+    return Images(batches=test_batches(data.test, how), words=words, class_names=data.class_names)
 
 
 def _random_batches(size: int) -> Iterator[tuple[Tensor, None]]:

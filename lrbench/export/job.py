@@ -12,7 +12,7 @@ from torch import nn
 
 from lrbench.errors import InputError
 from lrbench.export.artefacts import ARTEFACTS, require_packages, write_artefacts
-from lrbench.export.check import check_artefacts, checks_table, images_of, right_answers, threads_of
+from lrbench.export.check import Images, check_artefacts, checks_table, images_of, right_answers, threads_of
 from lrbench.export.find import Source, build_dense, recall_model
 from lrbench.export.plan import WEIGHTS, Plan
 from lrbench.export.timing import Job, builder_of, rounds_table, time_artefacts, timing_table
@@ -62,19 +62,20 @@ def export_trial(source: Source, out: Path, wish: Wish, *, cache: Path, notify: 
     require_free(out)
     with _unfinished(out) as (folder, dense):
         notify("export", "writing", 0, 1)
-        model = recall_model(source)
-        write_artefacts(model, _plan(source), folder, names=wish.names)
+        model, images = recall_model(source), images_of(source, cache=cache, named=wish.named_data)
+        plan = _plan(source, source.measurement.architecture, class_names=images.class_names)
+        write_artefacts(model, plan, folder, names=wish.names)
         notify("export", "checking", 0, 1)
-        checks, images = _check(model, source, wish, folder=folder, cache=cache)
+        checks = _check(model, source, wish, images=images, folder=folder)
         write_table(checks, folder / "checks.csv")
         if not checks["ok"].all():
-            return Export(checks=checks, timing=None, images=images)
+            return Export(checks=checks, timing=None, images=images.words)
         timing = _time(source, wish, folder=folder, dense=dense, notify=notify)
         with writing(out):
             if out.exists():
                 out.rmdir()
             folder.rename(out)
-    return Export(checks=checks, timing=timing, images=images)
+    return Export(checks=checks, timing=timing, images=images.words)
 
 
 def require_free(out: Path) -> None:
@@ -99,37 +100,37 @@ def _unfinished(out: Path) -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _plan(source: Source, shape: Architecture | None = None) -> Plan:
-    """The plan of a trial, or of the dense model beside it in its architecture."""
+def _plan(source: Source, shape: Architecture, *, class_names: tuple[str, ...] = ()) -> Plan:
+    """The plan of a trial in its architecture, or of the dense model beside it."""
     measurement, data = source.measurement, source.spec.data
     size = measurement.architecture.image_size
     return Plan(
         input=f"images (batch, 3, {size}, {size}), float32, RGB scaled to 0..1, less mean, over std",
         trial=measurement.trial.key,
         label=measurement.trial.label,
-        architecture=shape or measurement.architecture,
+        architecture=shape,
         mean=data.mean,
         std=data.std,
         correct=measurement.finetuned.correct,
         samples=measurement.finetuned.samples,
         weights_sha256="",
+        class_names=class_names,
     )
 
 
-def _check(model: nn.Module, source: Source, wish: Wish, *, folder: Path, cache: Path) -> tuple[pd.DataFrame, str]:
-    """The table of checks, and what images they saw."""
+def _check(model: nn.Module, source: Source, wish: Wish, *, images: Images, folder: Path) -> pd.DataFrame:
+    """The table of checks."""
     measurement = source.measurement
     build = builder_of(measurement.architecture.model)
     with threads_of(measurement) as threads:
-        batches, images = images_of(source, cache=cache, named=wish.named_data)
         checks = check_artefacts(
             model,
             {name: ARTEFACTS[name].load(folder, threads, build) for name in wish.names},
-            batches,
+            images.batches,
             correct=right_answers(measurement, environment=read_environment().key),
             within=wish.within,
         )
-    return checks_table(checks, measurement=measurement, folder=folder), images
+    return checks_table(checks, measurement=measurement, folder=folder)
 
 
 def _time(source: Source, wish: Wish, *, folder: Path, dense: Path, notify: Notify) -> pd.DataFrame:

@@ -32,6 +32,7 @@ class Plan:
         correct: right answers of the trial on its test split.
         samples: images of that split.
         weights_sha256: of the file with the weights.
+        class_names: in the order of the logits; empty when the data set has none, or was not to be had.
     """
 
     input: str
@@ -43,6 +44,7 @@ class Plan:
     correct: int
     samples: int
     weights_sha256: str
+    class_names: tuple[str, ...] = ()
 
 
 _adapter = TypeAdapter(Plan)

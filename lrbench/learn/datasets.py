@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 
 from lrbench.choices import DataChoice
 from lrbench.errors import InputError
-from lrbench.learn.sources import Source, count_classes, files_of, labels_of, listing_of, open_source
+from lrbench.learn.sources import Source, count_classes, files_of, labels_of, listing_of, names_of, open_source
 from lrbench.limits import require_disk, require_memory, writing
 
 Report = Callable[[str, int, int], None]
@@ -36,12 +36,16 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Three splits: train to learn from, search to choose by, test to report on (no choice ever sees it)."""
+    """Three splits: train to learn from, search to choose by, test to report on (no choice ever sees it).
+
+    `class_names` are in the order of the labels, empty when the set has none.
+    """
 
     train: Split
     search: Split
     test: Split
     classes: int
+    class_names: tuple[str, ...] = ()
 
 
 def decode(image: Any, size: int) -> NDArray[np.uint8]:
@@ -123,7 +127,11 @@ def load_dataset(choice: DataChoice, *, cache: Path, report: Report = lambda wha
     held = _split(test, choice, cache=folder, what="test", report=report)
     kept, searched = carve(whole.labels, share=choice.search_share)
     return Dataset(
-        train=replace(whole, indices=kept), search=replace(whole, indices=searched), test=held, classes=classes
+        train=replace(whole, indices=kept),
+        search=replace(whole, indices=searched),
+        test=held,
+        classes=classes,
+        class_names=names_of(train),
     )
 
 

@@ -43,6 +43,8 @@ class Source(Protocol):
 class _Digits(Sequence[tuple[Any, int]]):
     """Those of scikit-learn's 1,797 digits, 8 x 8 grey, that stand at some indices."""
 
+    classes = tuple(map(str, range(10)))
+
     def __init__(self, indices: NDArray[np.int64]) -> None:
         images, labels = load_digits(return_X_y=True)
         self._images = np.round(images[indices] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
@@ -198,6 +200,12 @@ def count_classes(train: Source, test: Source) -> int:
         raise InputError(f"data must have training and test images, got {len(train)} and {len(test)}")
     named = getattr(train, "classes", None)
     return len(named) if named is not None else 1 + max(int(y) for s in (train, test) for y in labels_of(s))
+
+
+def names_of(source: Source) -> tuple[str, ...]:
+    """The names of the classes, in the order of the labels; of several names the first. Empty where there are none."""
+    named = getattr(source, "classes", None) or ()
+    return tuple(str(one[0] if isinstance(one, tuple | list) else one) for one in named)
 
 
 def labels_of(source: Source) -> NDArray[np.int64]:

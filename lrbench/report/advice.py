@@ -23,6 +23,7 @@ class Advice:
 
     Attributes:
         found: the recommendation.
+        confidence: least probability with which each limit must hold.
         rivals: among which trials was chosen.
         split: by which was chosen, `search` or `test`.
         setting: in which latencies were taken; None when nothing was timed.
@@ -34,6 +35,7 @@ class Advice:
     """
 
     found: Recommendation
+    confidence: float
     rivals: str
     split: str
     setting: Row | None
@@ -44,12 +46,15 @@ class Advice:
     command: str
 
 
-def advise(folder: Path, limits: Limits, *, minimise: str | None, where: Where, among: str | None) -> Advice:
+def advise(
+    folder: Path, limits: Limits, *, confidence: float, minimise: str | None, where: Where, among: str | None
+) -> Advice:
     """Recommend a point of a results folder.
 
     Args:
         folder: of results.
         limits: by the names of `CONSTRAINTS`, in the units of their columns.
+        confidence: least probability with which each must hold.
         minimise: a cost, or None for what the limits suggest.
         where: in which setting latencies are to be taken.
         among: a part of the name of the rivals to choose among.
@@ -63,11 +68,12 @@ def advise(folder: Path, limits: Limits, *, minimise: str | None, where: Where, 
     ratios, other_settings = choose_setting(mine, where)
     split = split_of(trials)
     points = pool_points(trials, load_table(folder, "answers"), ratios, split=split)
-    found = recommend(points, limits, minimise=minimise)
+    found = recommend(points, limits, confidence=confidence, minimise=minimise)
     setting = None if ratios.empty else ratios.iloc[0][WHERE].to_dict()
     trial = None if found.point is None else found.point["trial"]
     layers = load_table(folder, "layers")
     notes = [
+        *_surest(found),
         *_rivalry(other_rivals),
         *_choice(trials, split),
         *_timing(points, found, "latency" in limits),
@@ -76,6 +82,7 @@ def advise(folder: Path, limits: Limits, *, minimise: str | None, where: Where, 
     ]
     return Advice(
         found=found,
+        confidence=confidence,
         rivals=name_rivals(first.to_dict()),
         split=split,
         setting=setting,
@@ -92,9 +99,20 @@ def _export(folder: Path, trial: str, model: str) -> str:
     return shlex.join(["lrbench", "export", str(folder), trial, "--to", f"export/{trial}", *own])
 
 
+def _surest(found: Recommendation) -> Iterator[str]:
+    if found.surest:
+        yield (
+            f"The surest is {found.surest.point}: it keeps to each limit with {found.surest.probability:.1%} or more "
+            "(--confidence asks for less; more seeds, images of the search split or rounds tell more)."
+        )
+
+
 def _rivalry(others: Sequence[str]) -> Iterator[str]:
     if others:
-        yield f"Not compared, since they were trained otherwise: {'; '.join(others)} (--among chooses)."
+        yield (
+            f"Not compared, since they were trained otherwise: {'; '.join(others)}. Chosen was among those whose dense "
+            "control is best on the search split, or of which there are most (--among chooses)."
+        )
 
 
 def _choice(trials: pd.DataFrame, split: str) -> Iterator[str]:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from lrbench.report.advice import Advice
 from lrbench.report.points import Row
-from lrbench.report.recommend import Held, Nearest
+from lrbench.report.recommend import Best, Held, Nearest
 from lrbench.report.summary import interval_of
 
 Texts = tuple[str, Sequence[str], list[tuple[str, ...]]]
@@ -27,11 +28,15 @@ def headline(advice: Advice) -> str:
     found, point = advice.found, advice.found.point
     chosen = "most accurate" if found.objective == "accuracy" else f"least {found.objective.replace('macs', 'MACs')}"
     if point is None:
-        return f"infeasible: none of {found.candidates} points ({advice.rivals}) keeps to all that is wanted"
+        return (
+            f"infeasible: none of {found.candidates} points ({advice.rivals}) keeps to all that is wanted with a "
+            f"probability of {advice.confidence:.0%} each"
+        )
     seeds = f"the best of {len(point['trials'])} seeds" if len(point["trials"]) > 1 else f"seed {point['seeds'][0]}"
     return (
         f"recommended: {point['name']}: trial {point['trial']}, {seeds}; {chosen} of {found.candidates} points "
-        f"({advice.rivals}), chosen on the {advice.split} split"
+        f"({advice.rivals}) that keep to each limit with {advice.confidence:.0%} or more, chosen on the {advice.split} "
+        "split"
     )
 
 
@@ -39,7 +44,8 @@ def tables_of(advice: Advice) -> Iterator[Texts]:
     """What is printed: the constraints, the choices, the layers; or what is nearest."""
     found = advice.found
     if found.point is None:
-        columns = ("constraint", "#limit", "#nearest, alone", "by", "#nearest, all others kept", "by")
+        nearest = ("#nearest, alone", "#holds with", "by", "#nearest, all others kept", "#holds with", "by")
+        columns = ("constraint", "#limit", *nearest)
         yield "Nearest that is reached", columns, list(map(_nearest_row, found.nearest))
         return
     held = ("constraint", "#limit", "#value", "#holds with", "")
@@ -71,17 +77,23 @@ def _value(name: str, value: float | None) -> str:
     return f"{100 * value:.2f}{PERCENT[name]}" if name in PERCENT else f"{value:.3f}"
 
 
+def _chance(probability: float) -> str:
+    return "not known" if pd.isna(probability) else f"{probability:.1%}"
+
+
 def _held_row(one: Held) -> tuple[str, ...]:
-    chance = "not known" if pd.isna(one.probability) else f"{one.probability:.1%}"
     values = (_value(one.name, value) for value in (one.limit, one.value))
-    return one.name, *values, chance, "binding" if one.binding else ""
+    return one.name, *values, _chance(one.probability), "binding" if one.binding else ""
 
 
 def _nearest_row(one: Nearest) -> tuple[str, ...]:
-    together = one.together_point or "none keeps the others"
-    values = (_value(one.name, value) for value in (one.limit, one.alone, one.together))
-    limit, alone, kept = values
-    return one.name, limit, alone, one.alone_point, kept, together
+    return one.name, _value(one.name, one.limit), *_best(one.name, one.alone), *_best(one.name, one.together)
+
+
+def _best(name: str, best: Best | None) -> tuple[str, ...]:
+    if best is None:
+        return "-", "", "none keeps the others"
+    return _value(name, best.value), _chance(best.probability), best.point
 
 
 def _point_row(name: str, point: Row) -> tuple[str, ...]:
@@ -120,6 +132,7 @@ def to_json(advice: Advice) -> str:
         "feasible": found.point is not None,
         "rivals": advice.rivals,
         "split": advice.split,
+        "confidence": advice.confidence,
         "objective": found.objective,
         "cost": found.cost,
         "candidates": found.candidates,
@@ -128,7 +141,8 @@ def to_json(advice: Advice) -> str:
         "cheaper": found.cheaper,
         "dearer": found.dearer,
         "dense": advice.dense,
-        "nearest": [vars(one) for one in found.nearest],
+        "nearest": [asdict(one) for one in found.nearest],
+        "surest": None if found.surest is None else asdict(found.surest),
         "layers": list(advice.layers),
         "setting": advice.setting,
         "notes": [*advice.warnings, *advice.notes],

@@ -18,22 +18,26 @@ COLUMNS = [
     *("trial", "method", "layer_set", "rank_rule", "planner", "budget", "seed", "baseline_seed", *RIVALS),
     *("predicted_macs", "macs", "macs_equal", "predicted_params", "params", "params_equal"),
     *("environment", *AXES, "predicted_latency_ratio", *INTERVAL, "fit", "latency_error", "layers_timed"),
+    *("scaled_ratio", "scaled_error"),
     *("predicted_damage", *(f"damage_{stage}" for stage in DAMAGES)),
     *("ranked_by", "predicted_rank", "measured_rank", "correction"),
 ]
 
 
-def audit(done: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFrame) -> pd.DataFrame:
+def audit(done: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFrame, sums: pd.DataFrame) -> pd.DataFrame:
     """Each finished trial whose ranks were planned for a budget, in each setting its architecture was timed in.
 
     Args:
         done: of `done_trials`.
         ratios: of `latency_ratios`.
         layer_latency: rows of `layer_latency.csv`, from which latencies are predicted.
+        sums: of `additivity`.
 
     Returns: the trial and its setting (empty when not timed), `planner` and `budget` (the rank rule's two parts),
-        `predicted_*`; `macs_equal`, `params_equal`; `ratio` with its 99 % interval and `fit`, `latency_error`
-        (predicted over measured less 1), `layers_timed` (single layers were timed in this setting); `damage_*`, what
+        `predicted_*`, as the trial's record has it; `macs_equal`, `params_equal`; `ratio` with its 99 % interval and
+        `fit`, `latency_error` (predicted over measured less 1), `layers_timed` (single layers were timed in this
+        setting); `scaled_ratio` and `scaled_error`, what the layers of this setting foresee, scaled by the other whole
+        models timed in it; `damage_*`, what
         the dense baseline was more accurate, at each of `DAMAGES`; `predicted_rank` and `measured_rank` (1 is
         least damage; measured on the search split where all were judged on it, else on the test split: `ranked_by`),
         and `correction`, by how many places measuring moved the plan up.
@@ -56,6 +60,8 @@ def audit(done: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFrame)
     timed = ratios[[*SETTING, "architecture", *INTERVAL, "fit"]]
     keys = ["architecture", "model", "image_size"]
     joined = ranked.merge(timed, on=keys, how="left", suffixes=("_trial", ""))
+    scaled = sums[[*SETTING, "architecture", "scaled_ratio", "scaled_error"]]
+    joined = joined.merge(scaled, on=[*SETTING, "architecture"], how="left")
     from_layers = set(layer_latency[SETTING].itertuples(index=False, name=None))
     return joined.assign(
         latency_error=joined["predicted_latency_ratio"].astype(float) / joined["ratio"].astype(float) - 1,

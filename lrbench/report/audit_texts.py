@@ -10,7 +10,7 @@ from lrbench.errors import InputError
 from lrbench.report.advice_texts import Texts
 from lrbench.report.audit import BUDGET, DAMAGES, audit, audit_correlations
 from lrbench.report.frame import done_trials, load_table
-from lrbench.report.latency import latency_ratios
+from lrbench.report.latency import additivity, latency_ratios, layer_ratios
 from lrbench.report.points import WHERE, Row, name_setting
 from lrbench.report.standing import name_rivals
 from lrbench.report.summary import interval_of
@@ -35,11 +35,9 @@ def audit_folder(folder: Path) -> Audit:
 
     Raises: InputError when the folder holds no readable tables, or no finished plan.
     """
-    audited = audit(
-        done_trials(load_table(folder, "trials")),
-        latency_ratios(load_table(folder, "latency")),
-        load_table(folder, "layer_latency"),
-    )
+    ratios, layers = latency_ratios(load_table(folder, "latency")), load_table(folder, "layer_latency")
+    sums = additivity(load_table(folder, "architectures"), ratios, layer_ratios(layers))
+    audited = audit(done_trials(load_table(folder, "trials")), ratios, layers, sums)
     if audited.empty:
         raise InputError(f"{folder} holds no finished trial whose ranks were planned for a budget: nothing to audit")
     return Audit(
@@ -85,9 +83,15 @@ def _sentences(audited: pd.DataFrame, correlations: pd.DataFrame) -> Iterator[st
             f"PREDICTED WRONGLY: trial {one['trial']}: {one['predicted_macs']:,.0f} MACs and "
             f"{one['predicted_params']:,.0f} params, measured {one['macs']:,} and {one['params']:,}."
         )
-    errors = audited.loc[audited["layers_timed"], "latency_error"].dropna().abs()
-    if len(errors):
-        yield f"Latency ratios were predicted to a median of {errors.median():.1%}, {errors.max():.1%} at most."
+    for key, group in audited[audited["layers_timed"]].groupby(WHERE, sort=False):
+        name = name_setting(dict(zip(WHERE, key, strict=True)))
+        errors, scaled = (group[column].dropna().abs() for column in ("latency_error", "scaled_error"))
+        yield f"Latency ratios, {name}: predicted to a median of {errors.median():.1%}, {errors.max():.1%} at most."
+        if len(scaled):
+            yield (
+                f"Layers timed there, scaled by the other whole models timed there, foresee them to a median of "
+                f"{scaled.median():.1%}, {scaled.max():.1%} at most."
+            )
     for one in correlations.to_dict("records"):
         yield (
             f"{name_rivals(one)}: predicted damage orders the accuracy lost {DAMAGES[one['stage']]} with Spearman's "

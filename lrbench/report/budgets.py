@@ -6,7 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lrbench.report.canvas import canvas, colours_of, say_empty
-from lrbench.report.standing import RIVALS
+from lrbench.report.standing import RIVALS, with_control
+
+DENSE = {"dense": (":", "dense"), "control": ("--", "dense, finetuned alike")}
+"""Line style and words of the dense models to compare with."""
 
 STAGES = ("truncated", "recalibrated", "finetuned")
 OUTCOMES = [*RIVALS, "budget", "allocation", "method", "layer_set", "seed", "trial", "architecture", "mac_ratio"]
@@ -20,12 +23,15 @@ def is_budgeted(trials: pd.DataFrame) -> "pd.Series[bool]":
 def budget_outcomes(done: pd.DataFrame) -> pd.DataFrame:
     """Trials whose ranks a budget rule chose, with `budget` (`macs=0.5`), `allocation` (`knapsack`), accuracies.
 
+    `accuracy_control` is that of the dense control, finetuned alike.
+
     Args:
         done: of `done_trials`.
     """
-    found = done[is_budgeted(done)]
+    judged = with_control(done)
+    found = judged[is_budgeted(judged)].assign(accuracy_control=judged["accuracy_finetuned"] + judged["loss"])
     parts = found["rank_rule"].str.extract(r"^(?P<allocation>\S+) (?P<budget>\S+=\S+)$")
-    accuracies = [f"accuracy_{stage}" for stage in ("dense", *STAGES)]
+    accuracies = [f"accuracy_{stage}" for stage in ("dense", "control", *STAGES)]
     columns = [*OUTCOMES, "param_ratio", "predicted_damage", "predicted_latency_ratio", *accuracies]
     return found.assign(**{str(name): parts[name] for name in parts}).dropna(subset="budget")[columns]
 
@@ -53,7 +59,8 @@ def budgets_figure(outcomes: pd.DataFrame) -> Figure:
         for stage, (marker, fill) in zip(STAGES, (("o", "white"), ("D", "white"), ("o", None)), strict=True):
             faces = shades if fill is None else fill
             axis.scatter(group[f"accuracy_{stage}"], heights, c=faces, edgecolors=shades, marker=marker, s=30, zorder=3)
-        axis.axvline(group["accuracy_dense"].mean(), color="0.4", ls=":", lw=1.2)
+        for model, (style, _) in DENSE.items():
+            axis.axvline(group[f"accuracy_{model}"].mean(), color="0.4", ls=style, lw=1.2)
         axis.set(title=budget.replace("=", " at most "), xlabel="test accuracy (%)")
         axis.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     axes[0].set_yticks(range(len(ways)), ways)
@@ -65,8 +72,8 @@ def budgets_figure(outcomes: pd.DataFrame) -> Figure:
     line = mpl.lines.Line2D
     marks = (("truncated", "o", "white"), ("batch norm re-estimated", "D", "white"), ("finetuned", "o", "0.3"))
     handles = [line([], [], color="0.3", marker=mark, mfc=fill, ls="", label=name) for name, mark, fill in marks]
-    handles.append(line([], [], color="0.4", ls=":", label="dense"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
+    handles += [line([], [], color="0.4", ls=style, label=words) for style, words in DENSE.values()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=9, frameon=False)
     return figure
 
 

@@ -31,6 +31,18 @@ class Constraint:
     at_most: bool = True
     unit: float = 1.0
 
+    def probabilities(self, points: pd.DataFrame, limit: float) -> "pd.Series[float]":
+        """By point, how probable it is that it keeps to a limit; 0 where nothing was measured.
+
+        Where a timing has no spread to go by, its value decides: 1 or 0.
+        """
+        known = points[points[self.column].notna()]
+        found = pd.Series(
+            [self.probability(point, limit) for point in known.to_dict("records")], index=known.index, dtype=float
+        )
+        held = self.holds(known[self.column].astype(float), limit).astype(float)
+        return found.fillna(held).reindex(points.index, fill_value=0.0)
+
     def holds(self, values: "pd.Series[float]", limit: float) -> "pd.Series[bool]":
         """Which values keep to a limit; empty ones do not."""
         return values <= limit + ROUNDING if self.at_most else values >= limit - ROUNDING

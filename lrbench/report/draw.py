@@ -34,7 +34,9 @@ def figure_tables(folder: Path) -> Tables:
     """
     done = done_trials(load_table(folder, "trials"))
     models, layer_latency = latency_ratios(load_table(folder, "latency")), load_table(folder, "layer_latency")
-    layers, audited = layer_ratios(layer_latency), audit(done, models, layer_latency)
+    layers = layer_ratios(layer_latency)
+    sums = additivity(load_table(folder, "architectures"), models, layers)
+    audited = audit(done, models, layer_latency, sums)
     return {
         "standings": standings(done, models),
         "score_correlations": score_correlations(done, load_table(folder, "layers"), load_table(folder, "sensitivity")),
@@ -44,7 +46,7 @@ def figure_tables(folder: Path) -> Tables:
         "latency_ratios": models,
         "layer_latency_ratios": layers,
         "layer_breakeven": breakeven(layers),
-        "additivity": additivity(load_table(folder, "architectures"), models, layers),
+        "additivity": sums,
         "audit": audited,
         "audit_correlations": audit_correlations(audited),
         "sensitivity": sensitivity_grid(load_table(folder, "sensitivity")),

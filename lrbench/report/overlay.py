@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from lrbench.errors import InputError
+from lrbench.report.audit import audit
 from lrbench.report.frame import done_trials, load_table
-from lrbench.report.latency import latency_ratios
+from lrbench.report.latency import additivity, latency_ratios, layer_ratios
 from lrbench.report.scores import hypervolumes, score_correlations
 from lrbench.report.standing import with_control, with_standing
 
@@ -31,6 +32,7 @@ class Overlay:
     ratios: pd.DataFrame
     correlations: pd.DataFrame
     hypervolumes: pd.DataFrame
+    plans: pd.DataFrame
 
 
 def read_overlay(folders: Sequence[Path]) -> Overlay:
@@ -68,13 +70,15 @@ def _frames(folder: Path) -> dict[str, pd.DataFrame]:
     tables = {
         name: load_table(folder, name) for name in ("trials", "layers", "epochs", "architectures", "environments")
     }
-    done = done_trials(tables["trials"])
+    done, ratios = done_trials(tables["trials"]), latency_ratios(load_table(folder, "latency"))
+    layers = load_table(folder, "layer_latency")
     return {
         **tables,
         "done": with_standing(with_control(done), cost="macs"),
-        "ratios": latency_ratios(load_table(folder, "latency")),
+        "ratios": ratios,
         "correlations": score_correlations(done, tables["layers"], load_table(folder, "sensitivity")),
         "hypervolumes": hypervolumes(done),
+        "plans": audit(done, ratios, layers, additivity(tables["architectures"], ratios, layer_ratios(layers))),
     }
 
 

@@ -55,6 +55,7 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
         charts=charts,
         trials=table,
         facets=_facets(table),
+        plans=sections.plan_table(overlay),
         failed=sections.failed_table(overlay),
         untrained=sections.untrained_table(overlay),
         dense_layers=sections.dense_layers_table(overlay),

@@ -78,6 +78,8 @@ def audit_figure(audited: pd.DataFrame) -> Figure:
     for stage, words in DAMAGES.items():
         face = "0.3" if stage == "finetuned" else "white"
         handles.append(line([], [], color="0.3", mfc=face, marker=MARKS[stage], ls="", label=f"damage {words}"))
+    if not timed.empty:
+        handles.append(line([], [], color="0.3", marker="x", ls="", label="latency scaled by whole models"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure
 
@@ -100,7 +102,8 @@ def _latencies(axis: Axes, timed: pd.DataFrame, colours: dict[str, tuple[float, 
         axis.errorbar(predicted, group["ratio"], yerr=spread, fmt="none", ecolor=colour, elinewidth=1, zorder=2)
         faces = [colour if fit else "white" for fit in group["fit"]]
         axis.scatter(predicted, group["ratio"], facecolors=faces, edgecolors=[colour], s=36, zorder=3)
-    both = timed[["ratio", "predicted_latency_ratio"]]
+        axis.scatter(group["scaled_ratio"], group["ratio"], c=[colour], marker="x", s=30, lw=1, zorder=3)
+    both = timed[["ratio", "predicted_latency_ratio", "scaled_ratio"]]
     ends = [0.95 * both.min().min(), 1.05 * both.max().max()]
     axis.plot(ends, ends, color="0.6", ls=":", lw=1.2)
-    axis.set(xlabel="latency ratio predicted from single layers", ylabel="measured, with 99 % interval")
+    axis.set(xlabel="latency ratio predicted from single layers; x: scaled", ylabel="measured, with 99 % interval")

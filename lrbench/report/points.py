@@ -18,6 +18,8 @@ POINT = [
 ]
 """What the trials of a point share; they differ by seed."""
 
+SUBJECT = ["model", "data", "image_size"]
+
 _STAGE = {"search": "search", "test": "finetuned"}
 """What the accuracy on a split is called in the columns of trials.csv, and as a stage of answers.csv."""
 
@@ -38,7 +40,11 @@ class Where:
 
 
 def choose_rivals(done: pd.DataFrame, among: str | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The trials that may be compared, and what the others are: the largest group of rivals, the last of equals.
+    """The trials that may be compared, and what the others are: one group of rivals.
+
+    Of the model, data and image size of which most was run, the group by whose recipe the dense control is best on the
+    search split: what a factorized model loses there, it loses to the best that is to be had. Else the largest group,
+    the last of equals.
 
     Args:
         done: of `done_trials`.
@@ -55,7 +61,15 @@ def choose_rivals(done: pd.DataFrame, among: str | None) -> tuple[pd.DataFrame, 
     named = [name for name in cut if among is None or among in name]
     if not named:
         raise InputError(f"no trials are named {among!r}; there are: {'; '.join(cut)}")
-    best = max(reversed(named), key=lambda name: len(cut[name]))
+    sizes = done.groupby(SUBJECT)["trial"].transform("size")
+    judged = split_of(done) == "search"
+
+    def rank(name: str) -> tuple[int, float, int]:
+        group = cut[name]
+        control = group.loc[group["scheme"] == "dense", "accuracy_search"].mean() if judged else 0.0
+        return int(sizes[group.index[0]]), 0.0 if pd.isna(control) else float(control), len(group)
+
+    best = max(reversed(named), key=rank)
     return cut[best], tuple(name for name in named if name != best)
 
 

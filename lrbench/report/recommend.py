@@ -1,5 +1,6 @@
 """Which point of a sweep keeps to what is wanted at the least cost, how sure that is, and what lies beside it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -32,15 +33,30 @@ class Held:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Best:
+    """The best value of a constraint among some points: whose it is, and the probability that it keeps to the limit."""
+
+    value: float
+    probability: float
+    point: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Nearest:
     """The best value of one constraint that any point reaches: alone, and among those that keep all others."""
 
     name: str
     limit: float
-    alone: float | None
-    alone_point: str
-    together: float | None
-    together_point: str
+    alone: Best | None
+    together: Best | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surest:
+    """The point that keeps to all constraints with the greatest probability: that of its least probable one."""
+
+    point: str
+    probability: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +70,7 @@ class Recommendation:
         candidates: how many points there were to choose from.
         held: one for each constraint.
         nearest: one for each constraint, when none is feasible.
+        surest: then, if there is one, the point that comes closest to being sure enough.
     """
 
     point: Row | None
@@ -64,18 +81,25 @@ class Recommendation:
     cheaper: Row | None = None
     dearer: Row | None = None
     nearest: tuple[Nearest, ...] = ()
+    surest: Surest | None = None
 
 
-def recommend(points: pd.DataFrame, limits: Limits, *, minimise: str | None = None) -> Recommendation:
-    """Choose among the factorized points.
+def recommend(
+    points: pd.DataFrame, limits: Limits, *, confidence: float = 0.5, minimise: str | None = None
+) -> Recommendation:
+    """Choose among the factorized points that keep to each limit with enough probability.
 
-    With a limit on accuracy or its drop, the feasible point of least cost: that of `minimise`, else the first cost that
-    is limited, else latency where points are timed, else MACs. With limits on costs alone, the most accurate one. Of
+    The cheapest of many points whose measured value just keeps to a limit is mostly one that was lucky; asking for more
+    than even odds makes up for it.
+
+    With a limit on accuracy or its drop, the point of least cost: that of `minimise`, else the first cost that is
+    limited, else latency where points are timed, else MACs. With limits on costs alone, the most accurate one. Of
     points that count by latency those with a fit timing come first.
 
     Args:
         points: of `pool_points`.
         limits: by the names of `CONSTRAINTS`, in the units of their columns.
+        confidence: least probability, 0..1, with which each must hold.
         minimise: one of `COSTS`.
 
     Raises: InputError when nothing is limited, or what is limited was never measured.
@@ -85,16 +109,22 @@ def recommend(points: pd.DataFrame, limits: Limits, *, minimise: str | None = No
     cost = minimise or next((name for name in COSTS if name in limits), None)
     cost = cost or ("latency" if cut["ratio"].notna().any() else "macs")
     objective = cost if minimise or {"max-drop", "accuracy"} & set(limits) else "accuracy"
-    chosen = _choose(cut, limits, objective=objective, cost=cost)
+    chances = pd.DataFrame({name: CONSTRAINTS[name].probabilities(cut, limit) for name, limit in limits.items()})
+    keeps = chances >= confidence
+    chosen = _choose(cut, keeps, objective=objective, cost=cost)
     if chosen is None:
         return Recommendation(
-            point=None, objective=objective, cost=cost, candidates=len(cut), nearest=_nearest(cut, limits)
+            point=None,
+            objective=objective,
+            cost=cost,
+            candidates=len(cut),
+            nearest=tuple(_nearest(cut, keeps, chances, limits)),
+            surest=_surest(cut, chances),
         )
     point = points.loc[chosen].to_dict()
     held = []
     for name, limit in limits.items():
-        others = {key: value for key, value in limits.items() if key != name}
-        binding = _choose(cut, others, objective=objective, cost=cost) != chosen
+        binding = _choose(cut, keeps.drop(columns=name), objective=objective, cost=cost) != chosen
         one = CONSTRAINTS[name]
         held.append(
             Held(
@@ -134,17 +164,10 @@ def _refuse_unknown(cut: pd.DataFrame, limits: Limits, minimise: str | None) -> 
         )
 
 
-def _feasible(cut: pd.DataFrame, limits: Limits) -> pd.DataFrame:
-    kept = cut
-    for name, limit in limits.items():
-        kept = kept[CONSTRAINTS[name].holds(kept[CONSTRAINTS[name].column].astype(float), limit)]
-    return kept
-
-
-def _choose(cut: pd.DataFrame, limits: Limits, *, objective: str, cost: str) -> Any:
-    """The index of the best feasible point; None when there is none."""
-    feasible = _feasible(cut[cut[CONSTRAINTS[objective].column].notna()], limits)
-    if "latency" in (*limits, objective) and (fit := feasible["fit"] == True).any():  # noqa: E712 - None is not False
+def _choose(cut: pd.DataFrame, keeps: pd.DataFrame, *, objective: str, cost: str) -> Any:
+    """The index of the best point that keeps to each limit; None when there is none."""
+    feasible = cut[keeps.all(axis=1) & cut[CONSTRAINTS[objective].column].notna()]
+    if "latency" in (*keeps, objective) and (fit := feasible["fit"] == True).any():  # noqa: E712 - None is not False
         feasible = feasible[fit]
     if feasible.empty:
         return None
@@ -169,28 +192,26 @@ def _neighbours(points: pd.DataFrame, point: Row, column: str) -> tuple[Row | No
     )
 
 
-def _nearest(cut: pd.DataFrame, limits: Limits) -> tuple[Nearest, ...]:
-    found = []
+def _nearest(cut: pd.DataFrame, keeps: pd.DataFrame, chances: pd.DataFrame, limits: Limits) -> Iterator[Nearest]:
     for name, limit in limits.items():
-        others = {key: value for key, value in limits.items() if key != name}
-        (alone, first), (together, second) = (_best(part, name) for part in (cut, _feasible(cut, others)))
-        found.append(
-            Nearest(
-                name=name,
-                limit=limit,
-                alone=alone,
-                alone_point=first,
-                together=together,
-                together_point=second,
-            )
+        alone, together = (
+            _best(part, name, chances[name]) for part in (cut, cut[keeps.drop(columns=name).all(axis=1)])
         )
-    return tuple(found)
+        yield Nearest(name=name, limit=limit, alone=alone, together=together)
 
 
-def _best(points: pd.DataFrame, name: str) -> tuple[float | None, str]:
-    """The best value of a constraint and the point that has it."""
-    column, ascending = CONSTRAINTS[name].column, CONSTRAINTS[name].at_most
-    ranked = (
-        points.astype({column: float}).dropna(subset=column).sort_values(column, ascending=ascending, kind="stable")
-    )
-    return (None, "") if ranked.empty else (float(ranked[column].iloc[0]), str(ranked["name"].iloc[0]))
+def _best(points: pd.DataFrame, name: str, chances: "pd.Series[float]") -> Best | None:
+    """The best value of a constraint among some points."""
+    column = CONSTRAINTS[name].column
+    ranked = points.assign(chance=chances).astype({column: float}).dropna(subset=column)
+    if ranked.empty:
+        return None
+    first = ranked.sort_values(column, ascending=CONSTRAINTS[name].at_most, kind="stable").iloc[0]
+    return Best(value=float(first[column]), probability=float(first["chance"]), point=str(first["name"]))
+
+
+def _surest(cut: pd.DataFrame, chances: pd.DataFrame) -> Surest | None:
+    """The point whose least probable constraint is the most probable; None when none has any chance."""
+    ranked = cut.assign(least=chances.min(axis=1)).sort_values("least", ascending=False, kind="stable")
+    first = ranked.iloc[0]
+    return Surest(point=str(first["name"]), probability=float(first["least"])) if first["least"] > 0 else None

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from lrbench.report.audit import DAMAGES
 from lrbench.report.latency import SETTING, describe
 from lrbench.report.overlay import Overlay
 from lrbench.report.scores import SCORES
@@ -101,6 +102,33 @@ def _interval(row: Row, name: str = "ratio") -> Cell:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     unfit = "" if row.get("fit", True) else " unfit"
     return Cell(text=f"{row[name]:.3f} ({low:.3f} to {high:.3f}){unfit}", value=float(row[name]))
+
+
+def plan_table(overlay: Overlay) -> Table:
+    """The plans for a budget: what was foreseen beside what was measured, a row a setting."""
+    heads = (
+        *("folder", "plan", "method", "layers", "seed", "setting", "MACs predicted", "MACs"),
+        *("latency ratio predicted", "latency ratio", "damage predicted"),
+        *(f"points lost {words}" for words in DAMAGES.values()),
+        *("place predicted", "place measured"),
+    )
+    rows = [_plan_row(one) for one in overlay.plans.to_dict("records")]
+    return Table(heads=heads, rows=rows)
+
+
+def _plan_row(one: Row) -> tuple[Cell, ...]:
+    timed = not pd.isna(one["ratio"])
+    return (
+        *(_text(one[name]) for name in ("folder", "rank_rule", "method", "layer_set")),
+        _whole(one["seed"]),
+        _text(f"{describe(one.items())} ({one['environment']})" if timed else "not timed"),
+        *(_whole(one[name]) for name in ("predicted_macs", "macs")),
+        _real(one["predicted_latency_ratio"], ".3f"),
+        _interval(one) if timed else Cell(text=""),
+        _real(one["predicted_damage"], ".4f"),
+        *(_real(one[f"damage_{stage}"], ".2f", scale=100) for stage in DAMAGES),
+        *(_whole(one[f"{which}_rank"]) for which in ("predicted", "measured")),
+    )
 
 
 def failed_table(overlay: Overlay) -> Table:

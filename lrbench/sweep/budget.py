@@ -42,6 +42,15 @@ class Evidence:
     scale: float = 1.0
     models: int = 0
 
+    def words(self) -> str:
+        """Where foreseen latencies come from."""
+        if not self.models:
+            return f"latencies: sums of layers timed alone ({self.setting}); no whole model corrects them"
+        return (
+            f"latencies: sums of layers timed alone ({self.setting}), what they save times {self.scale:.2f}, by "
+            f"{self.models} whole models timed here"
+        )
+
     def of(self, baseline: str) -> "Evidence":
         """What is known of one dense model."""
         return replace(self, sensitivities=tuple(one for one in self.sensitivities if one.baseline == baseline))

@@ -21,6 +21,14 @@ from lrbench.sweep.spec import SweepSpec
 from lrbench.sweep.trial import dense_spectra, run_trial, trained_spectra
 
 
+class TrialTimeoutError(TimeoutError):
+    """A trial took longer than it may."""
+
+
+class WorkerDiedError(ChildProcessError):
+    """The process that ran a trial ended before the trial did."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """Trials with all that a process needs to run them; it crosses to another process whole.

@@ -35,7 +35,13 @@ def outline(trial: Trial, spec: SweepSpec, skeleton: Skeleton, *, evidence: Evid
     """Resolve a trial's layers and ranks, and its cost by the closed formulas."""
     rule = parse_rule(trial.rank_rule) if trial.scheme != "dense" else None
     if rule and rule.needs_weights and not isinstance(rule, BudgetRule):
-        return Outline(trial=trial, cuts=None, params=None, macs=None, waits="known once the dense model is trained")
+        return Outline(
+            trial=trial,
+            cuts=None,
+            params=None,
+            macs=None,
+            waits="its ranks are known once the dense model is trained (--only accuracy)",
+        )
     try:
         cuts, prediction = choose_cuts(
             trial, spec, model=skeleton.model, skeleton=skeleton, decompose=_untrained, evidence=evidence

@@ -21,7 +21,8 @@ from pebble import ProcessExpired, ProcessPool
 
 from lrbench.errors import InputError
 from lrbench.records import Record
-from lrbench.sweep.jobs import Desk, Job, failures
+from lrbench.sweep.cluster import Cluster, Hall, connected
+from lrbench.sweep.jobs import Desk, Job, TrialTimeoutError, WorkerDiedError, failures
 
 Records = tuple[Record, ...]
 Work = Callable[[Job, Desk], Records]
@@ -29,32 +30,27 @@ Execute = Callable[[Work, Sequence[Job], float | None], Iterator[Records]]
 """(what to do, the jobs, seconds that each may take) -> the records of each job, in the order in which they end."""
 
 
-class TrialTimeoutError(TimeoutError):
-    """A trial took longer than it may."""
-
-
-class WorkerDiedError(ChildProcessError):
-    """The process that ran a trial ended before the trial did."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Crew:
-    """How trials are run: `jobs` at a time in child processes (None: one after the other in this process).
+    """How trials are run: `jobs` at a time in child processes, on a cluster, or one after the other in this process.
 
     `timeout_s` is what each may take, None as long as it wants.
     """
 
     jobs: int | None = None
     timeout_s: float | None = None
+    cluster: Cluster | None = None
 
     @property
     def backend(self) -> str:
         """The entry of `BACKENDS`: a limit of time needs a process that can be killed."""
+        if self.cluster is not None:
+            return "ray"
         return "here" if self.jobs is None and self.timeout_s is None else "pool"
 
     def threads(self, ours: int) -> int:
         """CPU threads of each job when this process has `ours`: two that share a core slow each other many times."""
-        return max(1, ours // (self.jobs or 1))
+        return self.cluster.cpus if self.cluster else max(1, ours // (self.jobs or 1))
 
 
 ALONE = Crew()
@@ -92,8 +88,20 @@ def pool(crew: Crew, desk: Desk) -> Iterator[Execute]:
         workers.join()
 
 
+@contextmanager
+def on_cluster(crew: Crew, desk: Desk) -> Iterator[Execute]:
+    """Run jobs as tasks on the nodes of a Ray cluster; one that is lost with its node is tried again on another."""
+    assert crew.cluster is not None
+    with connected(crew.cluster) as ray:
+        hall = Hall(ray, crew.cluster, desk)
+        try:
+            yield hall.execute
+        finally:
+            hall.clean()
+
+
 BACKENDS: Mapping[str, Callable[[Crew, Desk], AbstractContextManager[Execute]]] = MappingProxyType(
-    {"here": here, "pool": pool}
+    {"here": here, "pool": pool, "ray": on_cluster}
 )
 
 

@@ -145,8 +145,9 @@ def staffed(
     data = load_dataset(spec.data, cache=cache / "images", report=lambda *done: notify("images", *done))
     ordered = sorted(trials, key=lambda trial: trial.baseline_seed)
     skeleton = build_skeleton(spec, classes=data.classes, seed=ordered[0].baseline_seed)
-    check_memory(spec, skeleton.model, images=len(data.train), jobs=crew.jobs or 1)
-    desk = Desk(notify, data if crew.backend == "here" else None)
+    if crew.cluster is None:
+        check_memory(spec, skeleton.model, images=len(data.train), jobs=crew.jobs or 1)
+    desk = Desk(notify, None if crew.backend == "pool" else data)
     del data  # children hold their own
     job = Job(
         spec=spec,
@@ -168,11 +169,12 @@ class Ledger:
         """Count what is there."""
         self._attempts: Counter[str] = Counter()
         self._spectra: set[tuple[str, str | None, str, str]] = set()
+        self._environments: set[str] = set()
         for _ in self.new(held):
             pass
 
     def new(self, records: Iterable[Record]) -> Iterator[Record]:
-        """The records of a job as they are to be written: spectra only of layers not there yet."""
+        """The records of a job as they are to be written: of environments and spectra only what is not there yet."""
         for record in records:
             if isinstance(record, Measurement | Failure):
                 self._attempts[record.trial.key] += 1
@@ -183,5 +185,9 @@ class Ledger:
                 self._spectra.update((*place, layer.layer) for layer in fresh)
                 if fresh:
                     yield replace(record, layers=fresh)
+            elif isinstance(record, Environment):
+                if record.key not in self._environments:
+                    self._environments.add(record.key)
+                    yield record
             else:
                 yield record

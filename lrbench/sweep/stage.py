@@ -3,7 +3,10 @@
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+from lrbench.measure.settings import settings
 from lrbench.records import Measurement, Planned, Record, Trial
+from lrbench.sweep.budget import gather_evidence
+from lrbench.sweep.cluster_timing import time_on_nodes
 from lrbench.sweep.outline import outline
 from lrbench.sweep.plan import Skeleton, architecture_of
 from lrbench.sweep.pool import ALONE, Crew
@@ -44,24 +47,40 @@ def run_stages(  # noqa: PLR0913 - what a sweep is made of
     Raises: InputError when model or data cannot be used.
     """
     yield from run_sweep(spec, todo, held=held, environment=environment, cache=cache, notify=notify, crew=crew)
-    if not timed:
+    if not timed or not settings(spec.latency):
+        return
+    wanted, size = architectures_of(held, [trial.key for trial in trials]), bytes_of(skeleton.model)
+    if crew.cluster:
+        yield from time_on_nodes(
+            spec,
+            wanted,
+            held,
+            cluster=crew.cluster,
+            classes=skeleton.classes,
+            model_bytes=size,
+            notify=notify,
+        )
         return
     timings = missing_timings(
         spec.latency,
-        architectures_of(held, [trial.key for trial in trials]),
+        wanted,
         [record for record in held if isinstance(record, Session)],
         environment=environment.key,
-        model_bytes=bytes_of(skeleton.model),
+        model_bytes=size,
     )
     yield from run_timings(spec, timings, classes=skeleton.classes, environment=environment.key, notify=notify)
 
 
 def plan_architectures(
-    spec: SweepSpec, trials: Sequence[Trial], *, skeleton: Skeleton, held: Sequence[Record]
-) -> tuple[tuple[Planned, ...], int]:
-    """The architectures of trials that the log does not hold, and how many of them wait for trained weights."""
+    spec: SweepSpec, trials: Sequence[Trial], *, skeleton: Skeleton, held: Sequence[Record], environment: str
+) -> tuple[tuple[Planned, ...], tuple[str, ...]]:
+    """The architectures of trials that the log does not hold, and why those of others are not known yet.
+
+    Budget rules go by what the log knows of layers on this machine, whose key is `environment`.
+    """
+    evidence = gather_evidence(spec, held, environment=environment)
     known = {record.trial.key for record in held if isinstance(record, Measurement | Planned)}
-    outlines = [outline(trial, spec, skeleton) for trial in trials if trial.key not in known]
+    outlines = [outline(trial, spec, skeleton, evidence=evidence) for trial in trials if trial.key not in known]
     planned = tuple(
         Planned(
             trial=found.trial,
@@ -74,4 +93,4 @@ def plan_architectures(
         for found in outlines
         if found.cuts is not None and found.params is not None and found.macs is not None
     )
-    return planned, len(outlines) - len(planned)
+    return planned, tuple(f"{found.trial.label}: {found.waits}" for found in outlines if found.cuts is None)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
+from outcomes import assert_same_tables, assert_same_weights, tables_of
 
 from lrbench.learn.train import DivergedError
 from lrbench.records import Failure, SpecRecord
@@ -16,13 +16,6 @@ from lrbench.sweep.jobs import fault_of
 from lrbench.sweep.pool import BACKENDS, Crew, describe_exit
 
 pytestmark = pytest.mark.usefixtures("undrawn")
-NOISE = ["started", "reused_weights", "truncate_s", "evaluate_s", "finetune_s", "peak_memory_bytes", "seconds"]
-KEYS = {
-    "trials": ["trial"],
-    "layers": ["trial", "layer"],
-    "epochs": ["trial", "stage", "epoch"],
-    "spectra": ["baseline", "trial", "scheme", "layer", "index"],
-}
 
 WILD_NET = '''
 import os, time
@@ -69,15 +62,6 @@ def build(num_classes):
     wide = nn.Conv2d(3, 300_000, 1)
     return nn.Sequential(wide, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(300_000, num_classes))
 """
-
-
-def tables_of(folder: Path) -> dict[str, pd.DataFrame]:
-    """The tables of a sweep without columns of time and memory, in an order of their own."""
-    frames = {name: pd.read_csv(folder / f"{name}.csv") for name in KEYS}
-    return {
-        name: frame.drop(columns=NOISE, errors="ignore").sort_values(KEYS[name], ignore_index=True)
-        for name, frame in frames.items()
-    }
 
 
 def test_each_fault_of_a_trial_is_its_own_and_only_failed_ones_are_tried_again(workplace: Path, lrbench) -> None:
@@ -128,10 +112,9 @@ def test_a_pool_gives_the_records_of_one_process(workplace: Path, lrbench) -> No
     for out, more in (("alone", ()), ("together", ("--jobs", 2))):
         result = lrbench("sweep", "tiny.toml", *words, "--out", out, "--cache", f"cache-{out}", *more)
         assert result.exit_code == 0, result.output
-    alone, together = tables_of(workplace / "alone"), tables_of(workplace / "together")
+    assert_same_tables(workplace / "alone", workplace / "together")
+    alone = tables_of(workplace / "alone")
     assert len(alone["trials"]) == 14
-    for name, frame in alone.items():
-        pd.testing.assert_frame_equal(together[name], frame, check_exact=True)
     assert alone["trials"]["deterministic"].all()
     assert set(alone["trials"]["threads"]) == {1}
 
@@ -141,7 +124,7 @@ def test_the_same_spec_and_seed_give_the_same_weights_bit_by_bit(workplace: Path
     for cache in caches:
         words = ("--out", f"r-{cache.name}", "--cache", cache, "--set", "latency.devices=[]")
         assert lrbench("sweep", "tiny.toml", "--set", "data.augment='crop-flip'", *words).exit_code == 0
-    assert_same_weights(*caches)
+    assert_same_weights(*caches, models=6)
 
 
 def test_an_interrupted_sweep_continues_its_trainings_to_the_same_weights(
@@ -165,18 +148,8 @@ def test_an_interrupted_sweep_continues_its_trainings_to_the_same_weights(
     assert "5 trials planned, 1 skipped, 4 to run" in resumed.output
     assert not left.exists()
     assert lrbench("sweep", "tiny.toml", *words, "--out", "calm", "--cache", "calm-cache").exit_code == 0
-    assert_same_weights(workplace / "cache", workplace / "calm-cache")
-    for name, frame in tables_of(workplace / "calm").items():
-        pd.testing.assert_frame_equal(tables_of(workplace / "results/tiny")[name], frame, check_exact=True)
-
-
-def assert_same_weights(*caches: Path) -> None:
-    """Two caches hold the same tensors under the same names, bit by bit."""
-    ones, twos = ({path.name: load_file(path) for path in cache.rglob("*.safetensors")} for cache in caches)
-    assert len(ones) == 6, "a baseline and five trials"
-    assert ones.keys() == twos.keys()
-    for key, tensors in ones.items():
-        assert all(torch.equal(tensor, twos[key][name]) for name, tensor in tensors.items())
+    assert_same_weights(workplace / "cache", workplace / "calm-cache", models=6)
+    assert_same_tables(workplace / "calm", workplace / "results/tiny")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from lrbench.records import Accuracy
 from lrbench.report.audit import audit, audit_correlations
 from lrbench.report.draw import draw_figures
 from lrbench.report.frame import done_trials, load_table
-from lrbench.report.latency import latency_ratios
+from lrbench.report.latency import additivity, latency_ratios, layer_ratios
 from lrbench.report.plan_figures import audit_figure, sensitivity_figure
 from lrbench.report.sensitivity import sensitivity_grid
 from lrbench.tables import COLUMNS, build_tables
@@ -52,11 +52,9 @@ def folder(path: Path, plans: list[tuple[str, int, float]] = PLANS, *, timed: bo
 
 
 def audited(path: Path) -> pd.DataFrame:
-    return audit(
-        done_trials(load_table(path, "trials")),
-        latency_ratios(load_table(path, "latency")),
-        load_table(path, "layer_latency"),
-    )
+    ratios, layers = latency_ratios(load_table(path, "latency")), load_table(path, "layer_latency")
+    sums = additivity(load_table(path, "architectures"), ratios, layer_ratios(layers))
+    return audit(done_trials(load_table(path, "trials")), ratios, layers, sums)
 
 
 def test_a_plan_stands_beside_what_was_measured_in_each_setting(tmp_path: Path) -> None:
@@ -81,7 +79,9 @@ def test_places_are_counted_and_rho_is_scipys(drawn: list[tuple[int, int]]) -> N
     ]
     tables = {name: table.infer_objects() for name, table in build_tables(log).items()}
     trials = tables["trials"].assign(predicted_macs=50, predicted_params=100, predicted_damage=[d for _, d in drawn])
-    found = audit(done_trials(trials), latency_ratios(tables["latency"]), tables["layer_latency"])
+    ratios, layers = latency_ratios(tables["latency"]), tables["layer_latency"]
+    sums = additivity(tables["architectures"], ratios, layer_ratios(layers))
+    found = audit(done_trials(trials), ratios, layers, sums)
     for i, (correct, damage) in enumerate(drawn):
         row = found.iloc[i]
         assert row["ranked_by"] == "test", "these were not judged on the search split"
@@ -125,7 +125,7 @@ def test_the_command_prints_predictions_and_corrections(tmp_path: Path, lrbench)
     result = lrbench("audit", folder(tmp_path))
     assert result.exit_code == 0, result.output
     assert "5 of 5 plans have the very MACs and params that were predicted" in result.output
-    assert "Latency ratios were predicted to a median of 3.8%, 7.4% at most" in result.output
+    assert "(environment e0): predicted to a median of 3.8%, 7.4% at most" in result.output
     assert "(environment e1); single layers were timed elsewhere" in result.output
     assert "Measured accuracy on the search split moved 3 of 5 plans" in result.output
     assert "minmax (mixed, trial t3) is best, and was predicted at place 2" in result.output

@@ -21,9 +21,10 @@ from lrbench.report.constraints import CONSTRAINTS, COSTS
 from lrbench.report.frame import done_trials
 from lrbench.report.latency import latency_ratios
 from lrbench.report.points import Where, choose_rivals, choose_setting, pool_points
-from lrbench.report.recommend import recommend
+from lrbench.report.recommend import Nearest, recommend
 from lrbench.tables import build_tables
 
+EVEN = ("--confidence", 0.5)
 DENSE = {"scheme": "dense", "layer_set": "none", "rank_rule": "none"}
 STEP = st.integers(1, 10).map(lambda tenth: tenth / 10)
 POINT = st.fixed_dictionaries(
@@ -41,23 +42,26 @@ LIMITS = st.dictionaries(st.sampled_from(list(CONSTRAINTS)), STEP, min_size=1)
 
 def frame(rows: list[dict[str, object]]) -> pd.DataFrame:
     made = pd.DataFrame(rows).assign(name=[f"p{i}" for i in range(len(rows))], drop=lambda f: 1 - f["accuracy"])
-    return made.assign(accuracy_mean=0.5, accuracy_error=0.1, drop_mean=0.1, drop_error=0.1, log_error=0.1, freedom=9.0)
+    mean = made["accuracy"].clip(0.05, 0.95)
+    spread = {"accuracy_error": 0.1, "drop_error": 0.1, "log_error": 0.1, "freedom": 9.0}
+    return made.assign(accuracy_mean=mean, drop_mean=1 - mean, **spread)
 
 
-def keeps(row: Mapping[str, object], limits: Mapping[str, float]) -> bool:
-    for name, limit in limits.items():
-        value = row[CONSTRAINTS[name].column]
-        if value is None or pd.isna(value):
-            return False
-        if value < limit - 1e-9 if name == "accuracy" else value > limit + 1e-9:
-            return False
-    return True
+def chance(row: Mapping[str, object], name: str, limit: float) -> float:
+    value = row[CONSTRAINTS[name].column]
+    return 0.0 if value is None or pd.isna(value) else CONSTRAINTS[name].probability(row, limit)
 
 
-def best(rows: list[dict[str, object]], limits: Mapping[str, float], objective: str, cost: str) -> object:
+def keeps(row: Mapping[str, object], limits: Mapping[str, float], confidence: float) -> bool:
+    return all(chance(row, name, limit) >= confidence for name, limit in limits.items())
+
+
+def best(
+    rows: list[dict[str, object]], limits: Mapping[str, float], confidence: float, objective: str, cost: str
+) -> object:
     """By going through all points: the name of the one to choose."""
     column, sought = CONSTRAINTS[cost].column, CONSTRAINTS[objective].column
-    known = [row for row in rows if not row["dense"] and not pd.isna(row[sought]) and keeps(row, limits)]
+    known = [row for row in rows if not row["dense"] and not pd.isna(row[sought]) and keeps(row, limits, confidence)]
     if "latency" in limits or objective == "latency":
         known = [row for row in known if row["fit"]] or known
     if not known:
@@ -74,10 +78,11 @@ def best(rows: list[dict[str, object]], limits: Mapping[str, float], objective: 
 @given(
     st.lists(POINT, min_size=1, max_size=9).filter(lambda all_: not all(one["dense"] for one in all_)),
     LIMITS,
+    st.sampled_from([0.05, 0.5, 0.8, 0.99]),
     st.sampled_from([None, *COSTS]),
 )
-def test_the_choice_is_the_best_of_all_that_are_feasible(
-    drawn: list[dict[str, object]], limits: dict[str, float], minimise: str | None
+def test_the_choice_is_the_best_of_all_that_are_sure_enough(
+    drawn: list[dict[str, object]], limits: dict[str, float], confidence: float, minimise: str | None
 ) -> None:
     points = frame(drawn)
     rows = points.to_dict("records")
@@ -87,34 +92,40 @@ def test_the_choice_is_the_best_of_all_that_are_feasible(
         with pytest.raises(InputError):
             recommend(points, limits, minimise=minimise)
         return
-    found = recommend(points, limits, minimise=minimise)
+    found = recommend(points, limits, confidence=confidence, minimise=minimise)
     cost = minimise or next((name for name in COSTS if name in limits), "latency" if timed else "macs")
     objective = cost if minimise or {"accuracy", "max-drop"} & set(limits) else "accuracy"
     assert (found.cost, found.objective, found.candidates) == (cost, objective, len(cut))
-    expected = best(rows, limits, objective, cost)
+    expected = best(rows, limits, confidence, objective, cost)
     assert (found.point and found.point["name"]) == expected
     if found.point is None:
-        check_nearest(cut, limits, found.nearest)
+        check_nearest(cut, limits, confidence, found.nearest)
+        least = {row["name"]: min(chance(row, *limit) for limit in limits.items()) for row in cut}
+        assert (found.surest is not None) == (max(least.values()) > 0)
+        assert found.surest is None or found.surest.probability == max(least.values()) == least[found.surest.point]
         return
     for one in found.held:
         assert one.value == found.point[CONSTRAINTS[one.name].column]
-        without = best(rows, {key: value for key, value in limits.items() if key != one.name}, objective, cost)
+        others = {key: value for key, value in limits.items() if key != one.name}
+        without = best(rows, others, confidence, objective, cost)
         assert one.binding == (without != expected)
     check_neighbours(rows, found.point, CONSTRAINTS[cost].column, (found.cheaper, found.dearer))
 
 
-def check_nearest(cut: list[dict[str, object]], limits: Mapping[str, float], nearest: tuple[object, ...]) -> None:
+def check_nearest(
+    cut: list[dict[str, object]], limits: Mapping[str, float], confidence: float, nearest: tuple[Nearest, ...]
+) -> None:
     assert [one.name for one in nearest] == list(limits)
     for one in nearest:
         column, worth = CONSTRAINTS[one.name].column, max if one.name == "accuracy" else min
         others = {key: value for key, value in limits.items() if key != one.name}
-        for among, value, name in (
-            (cut, one.alone, one.alone_point),
-            ([row for row in cut if keeps(row, others)], one.together, one.together_point),
-        ):
-            values = {row["name"]: row[column] for row in among if not pd.isna(row[column])}
-            assert value == (worth(values.values()) if values else None)
-            assert not values or values[name] == value
+        kept = [row for row in cut if keeps(row, others, confidence)]
+        for among, found in ((cut, one.alone), (kept, one.together)):
+            rows = {row["name"]: row for row in among if not pd.isna(row[column])}
+            assert (found is None) == (not rows)
+            if found is not None:
+                assert found.value == worth(row[column] for row in rows.values()) == rows[found.point][column]
+                assert found.probability == chance(rows[found.point], one.name, one.limit)
 
 
 def check_neighbours(rows: list[dict[str, object]], point: Mapping[str, object], column: str, beside: tuple) -> None:
@@ -142,7 +153,15 @@ def test_known_costs_hold_or_do_not_and_the_rest_is_a_probability() -> None:
     held = {one.name: one.probability for one in recommend(points, {"macs": 0.5, "params": 0.7, "latency": 0.5}).held}
     assert held == {"macs": 1.0, "params": 1.0, "latency": pytest.approx(0.5)}
     assert recommend(points, {"accuracy": 0.5}).held[0].probability == pytest.approx(0.5)
-    assert recommend(points, {"max-drop": 0.5}).held[0].probability > 0.99
+    assert recommend(points, {"max-drop": 0.8}).held[0].probability > 0.99
+
+
+def test_a_timing_without_a_spread_is_taken_at_its_value() -> None:
+    point = {**dict.fromkeys(("accuracy", "ratio", "mac_ratio", "param_ratio"), 0.5), "fit": True, "dense": False}
+    points = frame([point]).assign(freedom=0.0)
+    held = recommend(points, {"latency": 0.5}, confidence=0.99).held[0]
+    assert (held.value, np.isnan(held.probability)) == (0.5, True)
+    assert recommend(points, {"latency": 0.49}, confidence=0.01).point is None
 
 
 def judged(key: str, *, test: int, search: int | None, arch: str, macs: int = 50, **changes: object) -> Measurement:
@@ -218,7 +237,7 @@ def test_a_seed_that_comes_again_is_another_recipe_and_another_point() -> None:
 
 def test_the_choice_never_sees_the_test_split(tmp_path: Path, lrbench) -> None:
     folder = samples.folder_of(tmp_path, study())
-    found = json.loads(lrbench("recommend", folder, "--max-drop", 3, "--format", "json").output)
+    found = json.loads(lrbench("recommend", folder, "--max-drop", 3, *EVEN, "--format", "json").output)
     assert found["split"] == "search"
     assert found["recommended"]["trials"] == ["rank=8 0", "rank=8 1"], "on the test split it loses 10 points"
     assert found["recommended"]["test_drop"] == pytest.approx(0.10)
@@ -229,7 +248,7 @@ def test_the_choice_never_sees_the_test_split(tmp_path: Path, lrbench) -> None:
 
 
 def test_without_a_search_split_the_bias_is_said(tmp_path: Path, lrbench) -> None:
-    result = lrbench("recommend", samples.folder_of(tmp_path, study(search=False)), "--max-drop", 3)
+    result = lrbench("recommend", samples.folder_of(tmp_path, study(search=False)), "--max-drop", 3, *EVEN)
     assert result.exit_code == 0, result.output
     assert "rank=16" in result.output.splitlines()[0]
     assert "The choice was made on the TEST split, and its accuracies are biased by it: 6 of 6 trials" in result.output
@@ -240,13 +259,21 @@ def test_what_is_infeasible_says_what_is_nearest_and_ends_with_1(tmp_path: Path,
     result = lrbench("recommend", folder, "--max-drop", 1, "--latency", 0.3, "--format", "json")
     assert result.exit_code == 1
     drop, latency = json.loads(result.output)["nearest"]
-    assert (drop["alone"], drop["together"], drop["together_point"]) == (pytest.approx(0.02), None, "")
-    assert latency["alone"] == pytest.approx(0.5, abs=0.01)
+    assert (drop["alone"]["value"], drop["together"]) == (pytest.approx(0.02), None)
+    assert 0 < drop["alone"]["probability"] < 0.8
+    assert latency["alone"]["value"] == pytest.approx(0.5, abs=0.01)
     assert latency["together"] is None
     text = lrbench("recommend", folder, "--max-drop", 1, "--latency", 0.3)
     assert text.exit_code == 1
     assert text.output.startswith("infeasible: none of 2 points")
     assert "none keeps the others" in text.output
+    unsure = lrbench("recommend", folder, "--max-drop", 3)
+    assert unsure.exit_code == 1
+    assert "keeps to all that is wanted with a probability of 80% each" in unsure.output
+    surest = json.loads(lrbench("recommend", folder, "--max-drop", 3, "--format", "json").output)["surest"]
+    assert surest["point"] == "channel, layers early, rank=8"
+    assert f"it keeps to each limit with {surest['probability']:.1%} or more" in unsure.output
+    assert lrbench("recommend", folder, "--max-drop", 3, "--confidence", surest["probability"]).exit_code == 0
 
 
 def test_unfit_timings_come_last_and_are_said(tmp_path: Path, lrbench) -> None:
@@ -271,13 +298,13 @@ def test_settings_are_never_mixed_and_the_one_most_timed_is_taken(tmp_path: Path
     folder = samples.folder_of(tmp_path, log)
 
     def ratio(*words: object) -> float:
-        result = lrbench("recommend", folder, "--max-drop", 3, "--format", "json", *words)
+        result = lrbench("recommend", folder, "--max-drop", 3, *EVEN, "--format", "json", *words)
         return json.loads(result.output)["recommended"]["ratio"]
 
     assert ratio() == pytest.approx(0.5, abs=0.01)
     assert ratio("--environment", "e1") == pytest.approx(0.9)
     assert ratio("--threads", 2) == pytest.approx(0.7)
-    said = lrbench("recommend", folder, "--max-drop", 3, "--threads", 2).output
+    said = lrbench("recommend", folder, "--max-drop", 3, *EVEN, "--threads", 2).output
     assert "1 of 2 points were not timed in this setting" in said
     assert "Latencies are of cpu, batch 1, threads 2, contiguous (environment e0)" in said
 
@@ -343,12 +370,25 @@ def test_trials_of_another_recipe_are_never_compared(tmp_path: Path, lrbench) ->
     assert "trial long rank=8 0" in lrbench("recommend", folder, "--macs", "0.7", "--among", "1+9 epochs").output
 
 
+def test_the_recipe_whose_dense_control_is_best_is_chosen_from(tmp_path: Path, lrbench) -> None:
+    """Three of five trials were finetuned better: what they lose, they lose to the better control."""
+    better = [replace(one, trial=replace(one.trial, recipe="frozen")) for one in study()[:3]]
+    better = [
+        replace(one, trial=replace(one.trial, key=f"new {one.trial.key}"), search=replace(one.search, correct=99))
+        for one in better
+    ]
+    folder = samples.folder_of(tmp_path, [*better, *study()])
+    found = json.loads(lrbench("recommend", folder, "--macs", "0.7", "--format", "json").output)
+    assert found["rivals"].endswith("1+1 epochs, frozen")
+    assert found["recommended"]["trial"] == "new rank=8 0"
+
+
 def test_a_recommendation_needs_no_torch(tmp_path: Path) -> None:
     samples.folder_of(tmp_path, study())
     (tmp_path / "records.jsonl").unlink()
     code = (
         "import sys; from typer.testing import CliRunner; from lrbench.cli import app; "
-        f"result = CliRunner().invoke(app, ['recommend', {str(tmp_path)!r}, '--max-drop', '3']); "
+        f"result = CliRunner().invoke(app, ['recommend', {str(tmp_path)!r}, '--max-drop', '9']); "
         "sys.exit(result.exit_code or len({'torch', 'torchvision', 'fvcore', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
