@@ -21,6 +21,8 @@ RECIPES = (
 )
 RECIPE = RECIPES[-1]
 """The best of them on the search split."""
+TIMED_AGAIN = ("161fa7a9b4518cec", "ac68a8ba7ea5579c", "eb55d7fd9ae88fa4")
+"""What `lrbench recommend --max-drop 1.0` takes, what lies beside it, and the tightest plan."""
 
 
 def grid(
@@ -72,6 +74,11 @@ def steps() -> Iterator[tuple[str, ...]]:
     tightest = grid(mixed, ["sequential"], ranks=budgets(["knapsack"], tight))
     yield ("sweep", SPEC, "--only", "latency", *RECIPE, *tightest, *again)
     yield ("sweep", SPEC, "--only", "latency", *RECIPE, *grid(["channel"], ranks=["knapsack latency=0.5"]), *again)
+    # Three plans in another session, and budgets of latency that nothing was trained for: are they kept?
+    named = (word for trial in TIMED_AGAIN for word in ("--again", trial))
+    yield ("time", "results/imagenette", *named, "--set", "latency.batch_sizes=[1]", *fast)
+    untrained = [f"knapsack latency={share}" for share in (0.8, 0.65, 0.55, 0.45)]
+    yield ("sweep", SPEC, "--only", "latency", *RECIPE, *grid(mixed, ranks=untrained), *alone[:2], *fast)
 
 
 def main(root: str) -> None:
