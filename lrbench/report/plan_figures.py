@@ -106,4 +106,4 @@ def _latencies(axis: Axes, timed: pd.DataFrame, colours: dict[str, tuple[float, 
     both = timed[["ratio", "predicted_latency_ratio", "scaled_ratio"]]
     ends = [0.95 * both.min().min(), 1.05 * both.max().max()]
     axis.plot(ends, ends, color="0.6", ls=":", lw=1.2)
-    axis.set(xlabel="latency ratio predicted from single layers; x: scaled", ylabel="measured, with 99 % interval")
+    axis.set(xlabel="latency ratio predicted (x: scaled)", ylabel="measured, with 99 % interval")

@@ -234,7 +234,7 @@ def damage_laws(layers: Iterable[Layer], sensitivities: Iterable[Sensitivity]) -
                 found[one.layer].append((probe.output_error, probe.divergence))
     if not all(found.values()):
         return dict.fromkeys(found, _itself)
-    return {name: _power_law(points) for name, points in found.items()}
+    return {name: _power_law(sorted(points)) for name, points in found.items()}  # the same in whatever order they came
 
 
 def _itself(error: float) -> float:

@@ -4,6 +4,7 @@ A node keeps nothing between runs but decoded images: weights are sent to it, an
 the dense model lie in Ray's object store, of which a node holds each once. Only the driver writes results.
 """
 
+import faulthandler
 import os
 import shutil
 import tempfile
@@ -12,9 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
-from platform import python_version
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -27,15 +26,14 @@ from lrbench.learn.datasets import Dataset, load_dataset
 from lrbench.limits import in_words, writing
 from lrbench.measure.environment import read_environment
 from lrbench.records import Fault, Record
+from lrbench.sweep.budget import NOTHING, Evidence
 from lrbench.sweep.dense import weights_path
+from lrbench.sweep.installed import read_versions
 from lrbench.sweep.jobs import Desk, Job, TrialTimeoutError, WorkerDiedError, failures
 
 T = TypeVar("T")
 Records = tuple[Record, ...]
 Work = Callable[[Job, Desk], Records]
-
-COMPARED = ("lrbench", "torch", "torchvision", "numpy")
-"""Packages whose versions driver and nodes must share, so that no record depends on where a trial ran."""
 
 STORE_SHARE = 0.5
 """Of the smallest object store that images may fill; of larger sets each node reads its own copy from `data.root`."""
@@ -99,10 +97,8 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a task without GPUs leaves CUDA_* as it is
     ray = import_ray()
-    mine = not ray.is_initialized()
     try:
-        if mine:
-            ray.init(address=cluster.address or "local", log_to_driver=False, logging_level="ERROR")
+        ray.init(address=cluster.address or "local", log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"no Ray cluster at {cluster.address or 'this machine'}: {error}") from error
     try:
@@ -110,11 +106,10 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         if not any(node.places(cluster) for node in nodes):
             there = ", ".join(f"{node.name}: {node.resources.get('CPU', 0):g} CPUs" for node in nodes)
             raise InputError(f"no node has the {cluster.cpus} CPUs and {cluster.gpus:g} GPUs of a trial ({there})")
-        check_versions(ray, nodes)
+        check_versions(ray, [node for node in nodes if node.places(cluster)])
         yield ray
     finally:
-        if mine:
-            ray.shutdown()
+        ray.shutdown()
 
 
 def alive(ray: Any) -> list[Node]:
@@ -157,11 +152,6 @@ def check_versions(ray: Any, nodes: Sequence[Node]) -> None:
             raise InputError(f"node {node.name} has other versions than this machine: {'; '.join(odd)}")
 
 
-def read_versions() -> dict[str, str]:
-    """What is installed where this runs."""
-    return {"python": python_version(), **{name: version(name) for name in COMPARED}}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Parcel:
     """What is sent with a job: references to the images (None: each node reads its own) and to weights by their key."""
@@ -179,50 +169,49 @@ class Hall:
         """Name the package (connected), the cluster, and the driver's own desk with the images."""
         self._ray, self._cluster, self._desk = ray, cluster, desk
         self._run = uuid.uuid4().hex[:12]
-        self._common: dict[int, Any] = {}
+        self._evidence: dict[int, Any] = {}
         self._weights: dict[str, Any] = {}
         self._data: tuple[Any, ...] | None = None
 
     def execute(self, work: Work, jobs: Sequence[Job], timeout_s: float | None) -> Iterator[Records]:
-        """Run jobs on the nodes; one whose worker or node is lost is tried again as often as `run.retries` says."""
+        """Run jobs on the nodes; one whose worker or node is lost is tried again as often as `run.retries` says.
+
+        What runs when the caller stops is ended by Ray when this driver disconnects. To cancel it first would be a
+        risk: in Ray 2.60 a forced cancel of a task that ends at the same moment aborts the driver.
+        """
         waiting, running = deque(enumerate(jobs)), dict[Any, tuple[int, Job, float]]()
         tries: Counter[int] = Counter()
         ended, nodes, looked = 0, alive(self._ray), monotonic()
-        try:
-            while waiting or running:
-                if monotonic() - looked > POLL_S:
-                    nodes, looked = alive(self._ray), monotonic()
-                places = sum(node.places(self._cluster) for node in nodes)
-                while waiting and len(running) < places * (1 if timeout_s else AHEAD):
-                    number, job = waiting.popleft()
-                    running[self._submit(work, job)] = (number, job, monotonic())
-                self._tell(work, nodes, places, running=len(running), ended=ended, total=len(jobs))
-                done, _ = self._ray.wait(list(running), timeout=POLL_S) if running else ([], [])
-                late = [ref for ref, (_, _, since) in running.items() if timeout_s and monotonic() - since > timeout_s]
-                for ref in {*done, *late}:
-                    number, job, since = running.pop(ref)
-                    records = self._outcome(ref, job, seconds=monotonic() - since, late=ref not in done)
-                    if records is None and tries[number] < job.spec.run.retries:
-                        tries[number] += 1
-                        waiting.appendleft((number, job))
-                        continue
-                    ended += 1
-                    yield records if records is not None else self._lost(ref, job, seconds=monotonic() - since)
-        finally:
-            for ref in running:
-                self._ray.cancel(ref, force=True)
+        while waiting or running:
+            if monotonic() - looked > POLL_S:
+                nodes, looked = alive(self._ray), monotonic()
+            places = sum(node.places(self._cluster) for node in nodes)
+            while waiting and len(running) < AHEAD * places:
+                number, job = waiting.popleft()
+                running[self._submit(work, job, timeout_s)] = (number, job, monotonic())
+            self._tell(work, nodes, places, running=len(running), ended=ended, total=len(jobs))
+            done, _ = self._ray.wait(list(running), timeout=POLL_S) if running else ([], [])
+            for ref in done:
+                number, job, since = running.pop(ref)
+                records = self._outcome(ref, job, seconds=monotonic() - since, timeout_s=timeout_s)
+                if records is None and tries[number] < job.spec.run.retries:
+                    tries[number] += 1
+                    waiting.appendleft((number, job))
+                    continue
+                ended += 1
+                yield records if records is not None else self._lost(ref, job, seconds=monotonic() - since)
 
     def _tell(self, work: Work, nodes: Sequence[Node], places: int, *, running: int, ended: int, total: int) -> None:
         what = f"{min(running, places)} running on {len(nodes)} nodes" if places else "waiting for a node"
         self._desk.notify(what, work.__name__.replace("_", " "), ended, total)
 
-    def _submit(self, work: Work, job: Job) -> Any:
+    def _submit(self, work: Work, job: Job, timeout_s: float | None) -> Any:
         ray, cluster = self._ray, self._cluster
-        if id(job.evidence) not in self._common:
-            self._common[id(job.evidence)] = ray.put(replace(job, trials=()))
-        common = self._common[id(job.evidence)]
+        if id(job.evidence) not in self._evidence:
+            self._evidence[id(job.evidence)] = ray.put(job.evidence)
+        bare, evidence = replace(job, evidence=NOTHING), self._evidence[id(job.evidence)]
         task = ray.remote(run_job).options(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=0)
-        return task.remote(work, common, job.trials, self._parcel(job))
+        return task.remote(work, bare, evidence, self._parcel(job), timeout_s)
 
     def _parcel(self, job: Job) -> Parcel:
         if self._data is None:
@@ -250,12 +239,8 @@ class Hall:
         )
         return (self._ray.put(replace(data, train=train, search=search, test=test)),)
 
-    def _outcome(self, ref: Any, job: Job, *, seconds: float, late: bool) -> Records | None:
+    def _outcome(self, ref: Any, job: Job, *, seconds: float, timeout_s: float | None) -> Records | None:
         """The records of a job that ended; None when it was lost with its worker or node."""
-        if late:
-            self._ray.cancel(ref, force=True)
-            error = TrialTimeoutError(f"not finished after {seconds:.0f} s")
-            return failures(job, error, stage="trial", seconds=seconds, failure="timeout")
         errors = self._ray.exceptions
         try:
             records, weights = self._ray.get(ref)
@@ -264,7 +249,10 @@ class Hall:
                 raise error.cause from None
             return failures(job, error.cause, stage="trial", seconds=seconds)
         except errors.RayError:
-            return None
+            if timeout_s is None or seconds < timeout_s:
+                return None
+            late = TrialTimeoutError(f"not finished after {timeout_s:g} s")
+            return failures(job, late, stage="trial", seconds=seconds, failure="timeout")
         for key, content in weights.items():
             _write(weights_path(job.cache / "weights", key), content)
         for trial in job.trials:
@@ -296,10 +284,12 @@ class Hall:
             self._ray.wait(refs, num_returns=len(refs), timeout=5)
 
 
-def run_job(work: Work, common: Job, trials: tuple[Any, ...], parcel: Parcel) -> tuple[Records, dict[str, bytes]]:
+def run_job(
+    work: Work, job: Job, evidence: Evidence, parcel: Parcel, timeout_s: float | None
+) -> tuple[Records, dict[str, bytes]]:
     """On a node: run one job, and give its records with the weights that it made.
 
-    The first record is the node's environment.
+    The first record is the node's environment. When time is up the process ends, whatever it is doing.
     """
     import ray
 
@@ -312,12 +302,18 @@ def run_job(work: Work, common: Job, trials: tuple[Any, ...], parcel: Parcel) ->
             if not path.exists():
                 _write(path, ray.get(ref))
     environment = read_environment()
-    job = replace(common, trials=trials, cache=folder, environment=environment.key)
-    records = work(job, _desk_of(parcel, job, ray))
-    made = {key for trial in trials for key in (trial.baseline, trial.key)} - set(parcel.weights)
+    job = replace(job, evidence=evidence, cache=folder, environment=environment.key)
+    desk = _desk_of(parcel, job, ray)
+    if timeout_s is not None:
+        faulthandler.dump_traceback_later(timeout_s, exit=True)
+    try:
+        records = work(job, desk)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    made = {key for trial in job.trials for key in (trial.baseline, trial.key)} - set(parcel.weights)
     paths = {key: path for key in made if (path := weights_path(folder / "weights", key)).exists()}
     weights = {key: path.read_bytes() for key, path in paths.items()}
-    for trial in trials:
+    for trial in job.trials:
         if trial.key in weights and trial.key != trial.baseline:
             paths[trial.key].unlink()
             if parcel.uri:

@@ -77,30 +77,26 @@ def _run(
     idle, running = list(places), dict[Any, tuple[Place, Timing]]()
     tries: Counter[Timing] = Counter()
     total = sum(map(len, queues.values()))
-    try:
-        while any(queues.values()) or running:
-            for place in [one for one in idle if queues[one.environment]]:
-                timing = queues[place.environment].popleft()
-                running[_submit(ray, place, spec, timing, classes)] = (place, timing)
-                idle.remove(place)
-            left = sum(map(len, queues.values())) + len(running)
-            notify("latency", f"{len(running)} of {len(places)} nodes are timing", total - left, total)
-            _require_nodes(queues, [*idle, *(place for place, _ in running.values())])
-            done, _ = ray.wait(list(running), timeout=POLL_S)
-            for ref in done:
-                place, timing = running.pop(ref)
-                sessions = _sessions(ray, ref, place)
-                tries[timing] += 1
-                if not sessions and tries[timing] > spec.run.retries:
-                    raise InputError(f"a timing was lost {tries[timing]} times, on node {place.node.name} at last")
-                if not sessions:
-                    queues[place.environment].appendleft(timing)
-                if sessions or place.node.id in {one.id for one in alive(ray)}:
-                    idle.append(place)
-                yield from sessions
-    finally:
-        for ref in running:
-            ray.cancel(ref, force=True)
+    while any(queues.values()) or running:
+        for place in [one for one in idle if queues[one.environment]]:
+            timing = queues[place.environment].popleft()
+            running[_submit(ray, place, spec, timing, classes)] = (place, timing)
+            idle.remove(place)
+        left = sum(map(len, queues.values())) + len(running)
+        notify("latency", f"{len(running)} of {len(places)} nodes are timing", total - left, total)
+        _require_nodes(queues, [*idle, *(place for place, _ in running.values())])
+        done, _ = ray.wait(list(running), timeout=POLL_S)
+        for ref in done:
+            place, timing = running.pop(ref)
+            sessions = _sessions(ray, ref, place)
+            tries[timing] += 1
+            if not sessions and tries[timing] > spec.run.retries:
+                raise InputError(f"a timing was lost {tries[timing]} times, on node {place.node.name} at last")
+            if not sessions:
+                queues[place.environment].appendleft(timing)
+            if sessions or place.node.id in {one.id for one in alive(ray)}:
+                idle.append(place)
+            yield from sessions
 
 
 def _sessions(ray: Any, ref: Any, place: Place) -> tuple[Session, ...]:

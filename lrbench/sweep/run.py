@@ -72,7 +72,7 @@ def run_sweep(
             yield from ledger.new(records)
         able = [trial for group in staff.groups for trial in group if trial.key not in lost]
         if any(parse_budget(trial.rank_rule) for trial in able):
-            yield from probe_layers(staff.questions(held), staff.execute)
+            yield from ledger.new(probe_layers(staff.questions(held), staff.execute))
         evidence = gather_evidence(spec, held, environment=environment.key)
         check_budgets(spec, able, skeleton=staff.skeleton, evidence=evidence)
         jobs = [
@@ -113,7 +113,7 @@ def run_sensitivity(
                 return
         questions = staff.questions(held)
         notify("sensitivity", describe_cost(questions), 0, 1)
-        yield from probe_layers(questions, staff.execute)
+        yield from ledger.new(probe_layers(questions, staff.execute))
 
 
 @dataclass(frozen=True, kw_only=True)

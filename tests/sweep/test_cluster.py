@@ -1,7 +1,10 @@
 """A sweep on a Ray cluster of two nodes of one CPU each: the records of one process, whatever is lost on the way."""
 
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -57,7 +60,7 @@ NODE = {"num_cpus": 1, "resources": {"timing": 1}, "object_store_memory": 80_000
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """A cluster of a head that runs no trials and two nodes, and the folder of modules that they can import."""
+    """A cluster of a head that runs no trials and two nodes, the folder of modules they import, and their labels."""
     from ray.cluster_utils import Cluster
 
     place = tmp_path_factory.mktemp("modules")
@@ -68,10 +71,9 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
         patch.setenv("LRBENCH_NODE_CACHE", str(place / "node cache"))
         head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80_000_000}
         cluster = Cluster(initialize_head=True, head_node_args=head)
-        for machine in ("a", "b"):
-            cluster.add_node(labels={"machine": machine}, **NODE)
+        added = {cluster.add_node(labels={"machine": machine}, **NODE).node_id: machine for machine in ("a", "b")}
         cluster.wait_for_nodes()
-        yield SimpleNamespace(cluster=cluster, place=place)
+        yield SimpleNamespace(cluster=cluster, place=place, machines=added)
         cluster.shutdown()
 
 
@@ -84,7 +86,13 @@ def words(nodes: SimpleNamespace, workplace: Path) -> tuple[Any, ...]:
 def test_a_cluster_gives_the_records_and_weights_of_one_process_and_of_a_pool(
     words: tuple[Any, ...], nodes: SimpleNamespace, workplace: Path, lrbench
 ) -> None:
-    same = ("--set", "latency.devices=[]", "--set", "sweep.truncations=['plain','output']")
+    keys = {
+        "latency.devices": [],
+        "sweep.ranks": ["energy=0.5", "knapsack macs=0.7"],
+        "sweep.schemes": ["channel", "spatial"],
+    }
+    keys |= {"sensitivity.step": 1, "sensitivity.points": 4, "sensitivity.accuracy_points": 2}
+    same = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
     for out, more in (("here", ()), ("pool", ("--executor", "pool", "--jobs", 2)), ("ray", words)):
         result = lrbench("sweep", "tiny.toml", *same, "--out", out, "--cache", f"cache-{out}", *more)
         assert result.exit_code == 0, result.output
@@ -92,7 +100,7 @@ def test_a_cluster_gives_the_records_and_weights_of_one_process_and_of_a_pool(
     assert "running on 3 nodes" in result.output
     for other in ("pool", "ray"):
         assert_same_tables(workplace / "here", workplace / other)
-        assert_same_weights(workplace / "cache-here", workplace / f"cache-{other}", models=8)
+        assert_same_weights(workplace / "cache-here", workplace / f"cache-{other}", models=6)
     left = [path for path in (nodes.place / "node cache").rglob("*") if path.is_file() and "images" not in path.parts]
     assert left == [], "nodes keep no weights"
 
@@ -123,8 +131,8 @@ def test_what_a_worker_or_a_node_takes_with_it_is_run_again_and_counted_once(
     remover.start()
     result = lrbench("sweep", "tiny.toml", *same, *words)
     remover.join(timeout=60)
-    for machine in {"a", "b"} - {one["Labels"].get("machine") for one in nodes_of(nodes) if one["Alive"]}:
-        nodes.cluster.add_node(labels={"machine": machine}, **NODE)
+    gone = (nodes.place / "node").read_text()
+    nodes.cluster.add_node(labels={"machine": nodes.machines[gone]}, **NODE)
     assert result.exit_code == 0, result.output
     assert (nodes.place / "die.taken").exists()
     assert_same_tables(workplace / "calm", workplace / "results/tiny")
@@ -135,6 +143,31 @@ def wait_for(path: Path) -> None:
     while not (path.exists() and path.read_text()):
         assert time.monotonic() < deadline, f"{path} never came"
         time.sleep(0.1)
+
+
+def test_a_driver_that_dies_or_is_interrupted_leaves_the_cluster_free_and_the_next_one_goes_on(
+    words: tuple[Any, ...], nodes: SimpleNamespace, workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(nodes.place))
+    monkeypatch.setenv("PYTHONPATH", str(nodes.place))
+    keys = {"model.name": "shy:build", "latency.devices": [], "data.image_size": 16, "baseline.epochs": 0}
+    keys |= {"sweep.ranks": ["rank=1", "rank=2", "rank=3"]}
+    same = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
+        (nodes.place / "node").unlink(missing_ok=True)
+        (nodes.place / "stay").touch()
+        command = [sys.executable, "-m", "lrbench.cli", "sweep", "tiny.toml", *same, *words]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
+            wait_for(nodes.place / "node")
+            driver.send_signal(number)
+            assert driver.wait(timeout=60) == code
+        deadline = time.monotonic() + 60
+        while on_cluster(nodes, lambda: ray.available_resources().get("CPU")) != 2:
+            assert time.monotonic() < deadline, "the trial that was running holds its CPU still"
+            time.sleep(1)
+    assert lrbench("sweep", "tiny.toml", *same, *words).exit_code == 0
+    assert lrbench("sweep", "tiny.toml", *same, "--out", "calm", "--cache", "calm cache").exit_code == 0
+    assert_same_tables(workplace / "calm", workplace / "results/tiny")
 
 
 def test_a_trial_that_is_lost_too_often_or_takes_too_long_fails_and_the_others_go_on(
@@ -161,7 +194,8 @@ def test_sessions_hold_their_node_and_labels_choose_it(
     result = lrbench("sweep", "tiny.toml", *axes, *words, "--only", "latency")
     assert result.exit_code == 0, result.output
     sessions = [one for one in read_records(workplace / "results/tiny") if isinstance(one, Session)]
-    assert len({one.series for one in sessions}) == 4, "two architectures in two settings"
+    environments = {one.environment for one in sessions}  # two, where a node was added after a library set variables
+    assert len({one.series for one in sessions}) == 4 * len(environments), "two architectures in two settings"
     for node in {one.node for one in sessions}:
         spans = sorted(
             (datetime.fromisoformat(one.started), datetime.fromisoformat(one.finished))
@@ -172,14 +206,15 @@ def test_sessions_hold_their_node_and_labels_choose_it(
     chosen = lrbench("sweep", "tiny.toml", *axes, *words, "--only", "latency", "--out", "chosen", "--on", "machine=a")
     assert chosen.exit_code == 0, chosen.output
     there = {one.node for one in read_records(workplace / "chosen") if isinstance(one, Session)}
-    labels = {one["NodeID"]: one["Labels"].get("machine") for one in nodes_of(nodes)}
+    labels = {one["NodeID"]: one["Labels"].get("machine") for one in on_cluster(nodes, ray.nodes)}
     assert [labels[node] for node in there] == ["a"]
 
 
-def nodes_of(nodes: SimpleNamespace) -> list[dict[str, Any]]:
+def on_cluster(nodes: SimpleNamespace, question: Callable[[], Any]) -> Any:
+    """What a driver sees that is connected for this alone."""
     ray.init(address=nodes.cluster.address, log_to_driver=False)
     try:
-        return ray.nodes()
+        return question()
     finally:
         ray.shutdown()
 
@@ -212,7 +247,7 @@ def test_a_cluster_that_cannot_be_used_is_named(
     assert "no node has the labels machine=z; there are" in nowhere.output
     assert "machine=a" in nowhere.output
     with monkeypatch.context() as patch:
-        patch.setattr("lrbench.sweep.cluster.version", lambda name: "0.0")
+        patch.setattr("lrbench.sweep.installed.version", lambda name: "0.0")
         odd = lrbench("sweep", "tiny.toml", *words)
         assert odd.exit_code == 2
         assert "has other versions than this machine: lrbench 0.1.0 there, 0.0 here" in odd.output
