@@ -28,6 +28,9 @@ FEWEST = 5
 
 RESAMPLES = 2000
 
+BLOCK = 1_000_000
+"""Values that resampling holds at a time."""
+
 
 def score_correlations(done: pd.DataFrame, layers: pd.DataFrame, sensitivity: pd.DataFrame) -> pd.DataFrame:
     """How well each cheap score of a trial orders the finetuned accuracies: Spearman's rho.
@@ -98,8 +101,11 @@ def _spearman(x: Floats, y: Floats) -> Floats:
 
 def _bootstrap(x: Floats, y: Floats) -> tuple[float, float]:
     """The 95 % percentile interval of the rank correlation; always the same for the same values."""
-    drawn = np.random.default_rng(0).integers(len(x), size=(RESAMPLES, len(x)))
-    low, high = np.nanquantile(_spearman(x[drawn], y[drawn]), (0.025, 0.975))
+    random, block = np.random.default_rng(0), max(1, BLOCK // len(x))
+    sizes = [min(block, RESAMPLES - start) for start in range(0, RESAMPLES, block)]
+    blocks = (random.integers(len(x), size=(size, len(x))) for size in sizes)
+    rhos = np.concatenate([_spearman(x[drawn], y[drawn]) for drawn in blocks])
+    low, high = np.nanquantile(rhos, (0.025, 0.975))
     return float(low), float(high)
 
 

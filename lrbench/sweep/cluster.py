@@ -42,7 +42,7 @@ POLL_S = 1.0
 """How often the driver looks for nodes that came or went, and for trials that take too long."""
 
 AHEAD = 2
-"""Trials handed out for each place there is, so that no place waits for the driver."""
+"""Trials handed out for each place there is, so that no place waits for the driver; one where their time is limited."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,7 @@ class Hall:
         """Name the package (connected), the cluster, and the driver's own desk with the images."""
         self._ray, self._cluster, self._desk = ray, cluster, desk
         self._run = uuid.uuid4().hex[:12]
-        self._evidence: dict[int, Any] = {}
+        self._evidence: tuple[Evidence, Any] | None = None
         self._weights: dict[str, Any] = {}
         self._data: tuple[Any, ...] | None = None
 
@@ -186,7 +186,7 @@ class Hall:
             if monotonic() - looked > POLL_S:
                 nodes, looked = alive(self._ray), monotonic()
             places = sum(node.places(self._cluster) for node in nodes)
-            while waiting and len(running) < AHEAD * places:
+            while waiting and len(running) < places * (1 if timeout_s else AHEAD):
                 number, job = waiting.popleft()
                 running[self._submit(work, job, timeout_s)] = (number, job, monotonic())
             self._tell(work, nodes, places, running=len(running), ended=ended, total=len(jobs))
@@ -207,9 +207,9 @@ class Hall:
 
     def _submit(self, work: Work, job: Job, timeout_s: float | None) -> Any:
         ray, cluster = self._ray, self._cluster
-        if id(job.evidence) not in self._evidence:
-            self._evidence[id(job.evidence)] = ray.put(job.evidence)
-        bare, evidence = replace(job, evidence=NOTHING), self._evidence[id(job.evidence)]
+        if self._evidence is None or self._evidence[0] is not job.evidence:
+            self._evidence = (job.evidence, ray.put(job.evidence))
+        bare, (_, evidence) = replace(job, evidence=NOTHING), self._evidence
         task = ray.remote(run_job).options(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=0)
         return task.remote(work, bare, evidence, self._parcel(job), timeout_s)
 
@@ -246,7 +246,7 @@ class Hall:
             records, weights = self._ray.get(ref)
         except errors.RayTaskError as error:
             if isinstance(error.cause, InputError):
-                raise error.cause from None
+                raise InputError(f"on a node of the cluster: {error.cause}") from error
             return failures(job, error.cause, stage="trial", seconds=seconds)
         except errors.RayError:
             if timeout_s is None or seconds < timeout_s:
