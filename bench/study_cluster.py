@@ -40,6 +40,7 @@ def cluster(*cpus: int) -> Iterator[str]:
     """The address of a cluster of nodes with so many logical CPUs each, on this machine."""
     from ray.cluster_utils import Cluster
 
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for count in cpus:
         made.add_node(num_cpus=count, object_store_memory=200_000_000)

@@ -35,6 +35,9 @@ T = TypeVar("T")
 Records = tuple[Record, ...]
 Work = Callable[[Job, Desk], Records]
 
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""A Ray started here sends no usage statistics, and leaves CUDA_* as they are for a task without GPUs."""
+
 STORE_SHARE = 0.5
 """Of the smallest object store that images may fill; of larger sets each node reads its own copy from `data.root`."""
 
@@ -95,10 +98,11 @@ def connected(cluster: Cluster) -> Iterator[Any]:
 
     Raises: InputError when there is no such cluster, or when versions differ between this machine and a node.
     """
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a task without GPUs leaves CUDA_* as it is
-    ray = import_ray()
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    ray, own = import_ray(), {} if cluster.address else {"include_dashboard": False}
     try:
-        ray.init(address=cluster.address or "local", log_to_driver=False, logging_level="ERROR")
+        ray.init(address=cluster.address or "local", log_to_driver=False, logging_level="ERROR", **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"no Ray cluster at {cluster.address or 'this machine'}: {error}") from error
     try:

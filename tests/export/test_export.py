@@ -112,6 +112,7 @@ def test_loading_refuses_what_was_changed_and_runs_no_code_that_a_file_names(swe
     assert torch.equal(torch.random.get_rng_state(), state)
 
     plan = json.loads(Path("out/plan.json").read_text())
+    assert plan["class_names"] == list("0123456789")
     for key, value, reason in (
         ("mean", [0.0, 0.0, 0.0], "was changed after the export"),
         ("schema", 2, "schema must be 1, got 2"),

@@ -17,6 +17,7 @@ from lrbench.report.audit import audit, audit_correlations
 from lrbench.report.draw import draw_figures
 from lrbench.report.frame import done_trials, load_table
 from lrbench.report.latency import additivity, latency_ratios, layer_ratios
+from lrbench.report.page import write_report
 from lrbench.report.plan_figures import audit_figure, sensitivity_figure
 from lrbench.report.sensitivity import sensitivity_grid
 from lrbench.tables import COLUMNS, build_tables
@@ -214,6 +215,15 @@ def test_the_heat_map_holds_what_was_measured_and_no_loss_where_none_was() -> No
     assert [label.get_text() for label in error.get_yticklabels()] == ["conv1", "conv2"]
     alone = sensitivity_figure(sensitivity_grid(cuts([("conv1", 55, 0.3, None)])))
     assert len(alone.axes) == 1
+
+
+def test_the_page_has_a_row_for_each_plan_and_setting_and_no_section_without_plans(tmp_path: Path) -> None:
+    page = write_report([folder(tmp_path / "plans")], tmp_path / "page.html").read_text(encoding="utf-8")
+    section = page.split('<section id="plans">')[1].split("</section>")[0]
+    assert section.count("<tr>") == 1 + 2 * len(PLANS)
+    assert '<td class="number">0.500 (0.500 to 0.500)</td>' in section
+    bare = write_report([samples.folder_of(tmp_path / "bare", samples.sweep())], tmp_path / "bare.html")
+    assert 'id="plans"' not in bare.read_text(encoding="utf-8")
 
 
 def test_figures_say_when_there_is_nothing_to_draw(tmp_path: Path) -> None:

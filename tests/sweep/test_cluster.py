@@ -68,6 +68,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
     (place / "shy.py").write_text(SHY_NET)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(place))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("LRBENCH_NODE_CACHE", str(place / "node cache"))
         head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80_000_000}
         cluster = Cluster(initialize_head=True, head_node_args=head)
