@@ -321,8 +321,7 @@ def run_job(
         if trial.key in weights and trial.key != trial.baseline:
             paths[trial.key].unlink()
             if parcel.uri:
-                with fsspec.open(f"{parcel.uri.rstrip('/')}/{trial.key}.safetensors", "wb") as file:
-                    file.write(weights.pop(trial.key))
+                _put(parcel.uri, trial.key, weights.pop(trial.key))
     return (environment, *records), weights
 
 
@@ -348,6 +347,14 @@ def node_folder() -> Path:
 def forget(run: str) -> None:
     """On a node: remove what a run left there."""
     shutil.rmtree(node_folder() / run, ignore_errors=True)
+
+
+def _put(uri: str, key: str, content: bytes) -> None:
+    """Keep the weights of a trial where all nodes can."""
+    system, folder = fsspec.url_to_fs(uri)
+    system.makedirs(folder, exist_ok=True)
+    with system.open(f"{folder.rstrip('/')}/{key}.safetensors", "wb") as file:
+        file.write(content)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -178,7 +178,7 @@ def test_a_trial_that_is_lost_too_often_or_takes_too_long_fails_and_the_others_g
     for name in ("die", "stay"):
         (nodes.place / name).touch()
     keys = {"model.name": "shy:build", "latency.devices": [], "data.image_size": 16, "baseline.epochs": 0}
-    keys |= {"run.retries": 0, "sweep.ranks": ["rank=2"]}
+    keys |= {"run.retries": 0, "sweep.ranks": ["rank=2"], "run.weights_uri": (workplace / "shared").as_uri()}
     same = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
     result = lrbench("sweep", "tiny.toml", *same, *words, "--timeout", 15)
     assert result.exit_code == 1, result.output
@@ -186,6 +186,9 @@ def test_a_trial_that_is_lost_too_often_or_takes_too_long_fails_and_the_others_g
     assert sorted(trials.index.fillna("")) == ["", "killed", "timeout"]
     assert trials.loc["killed", "reason"].startswith("trial: WorkerDiedError: its worker or node was lost: ")
     assert trials.loc["timeout", "reason"].startswith("trial: TrialTimeoutError: not finished after 15 s")
+    (done,) = trials.loc[trials["state"] == "done", "trial"]
+    assert [path.name for path in (workplace / "shared").iterdir()] == [f"{done}.safetensors"]
+    assert not list((workplace / "cache").rglob(f"{done}.safetensors"))
 
 
 def test_sessions_hold_their_node_and_labels_choose_it(
