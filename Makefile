@@ -33,7 +33,7 @@ plan: $(READY) ## show the trials of SPEC without running them
 	$(BIN)/lrbench plan $(SPEC) $(foreach pair,$(SET),--set $(pair))
 
 test: $(READY) ## run the tests, one process a core
-	$(BIN)/pytest --numprocesses auto --dist loadgroup -p no:benchmark
+	$(BIN)/pytest --numprocesses auto --dist loadfile -p no:benchmark
 
 check: $(READY) ## format, lint, types, floors and tests: what CI runs
 	$(BIN)/ruff format --check .

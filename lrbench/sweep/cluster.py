@@ -7,7 +7,9 @@ the dense model lie in Ray's object store, of which a node holds each once. Only
 import faulthandler
 import os
 import shutil
+import signal
 import tempfile
+import threading
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,7 +104,8 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         os.environ.setdefault(name, value)
     ray, own = import_ray(), {} if cluster.address else {"include_dashboard": False}
     try:
-        ray.init(address=cluster.address or "local", log_to_driver=False, logging_level="ERROR", **own)
+        with _own_signals():
+            ray.init(address=cluster.address or "local", log_to_driver=False, logging_level="ERROR", **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"no Ray cluster at {cluster.address or 'this machine'}: {error}") from error
     try:
@@ -114,6 +117,18 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep this process's handlers of signals: Ray's own would abort a driver that is asked to end."""
+    mine = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if mine}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def alive(ray: Any) -> list[Node]:

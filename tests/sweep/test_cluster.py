@@ -21,7 +21,7 @@ from lrbench.store import read_records
 from lrbench.timed import Session
 
 ray = pytest.importorskip("ray")
-pytestmark = [pytest.mark.usefixtures("undrawn"), pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 SHY_NET = '''
 import os, signal, time
@@ -154,14 +154,17 @@ def test_a_driver_that_dies_or_is_interrupted_leaves_the_cluster_free_and_the_ne
     keys = {"model.name": "shy:build", "latency.devices": [], "data.image_size": 16, "baseline.epochs": 0}
     keys |= {"sweep.ranks": ["rank=1", "rank=2", "rank=3"]}
     same = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
-    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)):
         (nodes.place / "node").unlink(missing_ok=True)
         (nodes.place / "stay").touch()
         command = [sys.executable, "-m", "lrbench.cli", "sweep", "tiny.toml", *same, *words]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
-            wait_for(nodes.place / "node")
-            driver.send_signal(number)
-            assert driver.wait(timeout=60) == code
+            try:
+                wait_for(nodes.place / "node")
+                driver.send_signal(number)
+                assert driver.wait(timeout=60) == code
+            finally:
+                driver.kill()
         deadline = time.monotonic() + 60
         while on_cluster(nodes, lambda: ray.available_resources().get("CPU")) != 2:
             assert time.monotonic() < deadline, "the trial that was running holds its CPU still"
