@@ -138,6 +138,8 @@ def _cluster(
         if given:
             raise InputError(f"{', '.join(given)} goes with --executor ray")
         return None
+    if gpus is not None and gpus > 1 and gpus % 1:
+        raise InputError(f"--gpus-per-trial takes a whole number or a share below 1, got {gpus:g}")
     labels = dict(text.partition("=")[::2] for text in on or ())
     if wrong := [text for text in on or () if "=" not in text]:
         raise InputError(f"--on takes KEY=VALUE, got {wrong[0]!r}")

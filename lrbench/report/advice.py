@@ -78,7 +78,7 @@ def advise(
         *_choice(trials, split),
         *_timing(points, found, "latency" in limits),
         *_where(setting, other_settings, load_table(folder, "environments")),
-        *_seeds(found),
+        *_seeds(found, points),
     ]
     return Advice(
         found=found,
@@ -170,10 +170,16 @@ def _where(setting: Row | None, others: Sequence[str], environments: pd.DataFram
         yield f"Also timed: {'; '.join(others)} (--environment, --device, --batch, --threads, --memory-format choose)."
 
 
-def _seeds(found: Recommendation) -> Iterator[str]:
+def _seeds(found: Recommendation, points: pd.DataFrame) -> Iterator[str]:
     point = found.point
     if point is None:
         return
+    controls = points.loc[points["dense"].astype(bool), "trials"].iloc[:1]
+    if len(controls) and len(controls.iloc[0]) > 1:
+        yield (
+            "Drops are against the dense control of the same seeds, while its row is the mean over all of its seeds: "
+            "they need not be the difference of two rows."
+        )
     if len(point["trials"]) == 1:
         yield "One seed: how far seeds scatter is in no interval and no probability."
     if point["architectures"] > 1:

@@ -30,13 +30,13 @@ def headline(advice: Advice) -> str:
     if point is None:
         return (
             f"infeasible: none of {found.candidates} points ({advice.rivals}) keeps to all that is wanted with a "
-            f"probability of {advice.confidence:.0%} each"
+            f"probability of {100 * advice.confidence:g}% each"
         )
     seeds = f"the best of {len(point['trials'])} seeds" if len(point["trials"]) > 1 else f"seed {point['seeds'][0]}"
     return (
         f"recommended: {point['name']}: trial {point['trial']}, {seeds}; {chosen} of {found.candidates} points "
-        f"({advice.rivals}) that keep to each limit with {advice.confidence:.0%} or more, chosen on the {advice.split} "
-        "split"
+        f"({advice.rivals}) that keep to each limit with {100 * advice.confidence:g}% or more, chosen on the "
+        f"{advice.split} split"
     )
 
 

@@ -266,18 +266,24 @@ class Hall:
         except errors.RayTaskError as error:
             if isinstance(error.cause, InputError):
                 raise InputError(f"on a node of the cluster: {error.cause}") from error
+            if isinstance(error.cause, errors.RayError):  # what Ray lost on the way to the worker
+                return None
             return failures(job, error.cause, stage="trial", seconds=seconds)
         except errors.RayError:
             if timeout_s is None or seconds < timeout_s:
                 return None
             late = TrialTimeoutError(f"not finished after {timeout_s:g} s")
             return failures(job, late, stage="trial", seconds=seconds, failure="timeout")
+        self._keep(job, weights)
+        return tuple(records)
+
+    def _keep(self, job: Job, weights: Mapping[str, bytes]) -> None:
+        """Write what came back into the cache, and let go of what only this job needed."""
         for key, content in weights.items():
             _write(weights_path(job.cache / "weights", key), content)
         for trial in job.trials:
             if trial.key != trial.baseline:
                 self._weights.pop(trial.key, None)
-        return tuple(records)
 
     def _lost(self, ref: Any, job: Job, *, seconds: float) -> Records:
         """The records of a job that was lost too often."""
