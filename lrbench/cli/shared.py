@@ -36,30 +36,30 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
 KEPT, STARTS_ANEW = "what is finished is kept; the same command continues", "nothing was written"
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal asked this command to end; its number is the argument."""
-
-
 @contextmanager
 def exit_codes(*, continues: bool = True) -> Iterator[None]:
     """Turn a user's mistake or a file that cannot be used into one message and exit code 2, a signal into 128 + it.
 
     `continues`: whether what was finished before a signal is kept.
     """
+    told: list[int] = []
     try:
-        with _stoppable():
+        with _stoppable(told):
             yield
     except (InputError, OSError) as error:
         err.print(f"error: {error}", style="bold red", markup=False, highlight=False)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
         err.print(f"interrupted: {KEPT if continues else STARTS_ANEW}", markup=False)
-        raise typer.Exit(128 + (error.args[0] if error.args else signal.SIGINT)) from error
+        raise typer.Exit(128 + (told[0] if told else signal.SIGINT)) from error
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let a signal end the command in order; a second one ends it at once, as the system does."""
+def _stoppable(told: list[int]) -> Iterator[None]:
+    """Let a signal end the command in order; a second one ends it at once, as the system does.
+
+    `told` gets the signal's number: code in C may make a plain KeyboardInterrupt of what is raised here.
+    """
     mine = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in ENDING if mine}
     heard = [number for number, handler in before.items() if handler != signal.SIG_IGN]  # as under nohup
@@ -67,7 +67,8 @@ def _stoppable() -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> None:
         for one in heard:
             signal.signal(one, signal.SIG_DFL)
-        raise Stopped(number)
+        told.append(number)
+        raise KeyboardInterrupt
 
     for number in heard:
         signal.signal(number, stop)
