@@ -10,10 +10,10 @@ from torch import nn
 
 import lrbench
 from lrbench.measure.cost import measure_cost
-from lrbench.sweep.outline import outline
-from lrbench.sweep.plan import architecture_of, prepare_sweep
-from lrbench.sweep.spec import SweepSpec, make_spec
-from lrbench.sweep.timing import shaped
+from lrbench.plan.preview import outline
+from lrbench.plan.spec import SweepSpec, make_spec
+from lrbench.plan.trials import architecture_of, prepare_sweep
+from lrbench.timing.models import shaped
 
 RANKS = {f"layer{stage}.{block}.conv{number}": 16 for stage in (1, 2) for block in (0, 1) for number in (1, 2)}
 COMPRESS = "compress the eight convolutions of two stages to rank 16"

@@ -12,10 +12,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from lrbench.gate.check import check_folders
 from lrbench.gate.tolerances import Tolerances
-from lrbench.records import Measurement
 from lrbench.report.draw import draw_figures
-from lrbench.store import LOG, read_records
-from lrbench.tables import build_tables
+from lrbench.results.log import LOG, read_records
+from lrbench.results.records import Measurement
+from lrbench.results.tables import build_tables
 
 TRIALS = 10_000
 READ = f"read a log of {TRIALS:,} trials"

@@ -7,7 +7,7 @@ from time import perf_counter
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from lrbench.choices import LatencyChoice
+from lrbench.config.sections import LatencyChoice
 from lrbench.measure.latency import Block, clocked, time_side_by_side
 
 MODELS, CALL_S = 10, 0.001

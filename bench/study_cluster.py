@@ -55,8 +55,8 @@ def jobs_of(count: int) -> list[Any]:
     """Jobs of one made-up trial each."""
     import samples
 
-    from lrbench.sweep.jobs import Job
-    from lrbench.sweep.spec import SweepSpec
+    from lrbench.plan.spec import SweepSpec
+    from lrbench.trials.jobs import Job
 
     job = Job(spec=SweepSpec(), trials=(), cache=Path("cache"), environment="", commit="", threads=1)
     return [replace(job, trials=(samples.trial(f"t{number}", baseline="none"),)) for number in range(count)]
@@ -64,9 +64,9 @@ def jobs_of(count: int) -> list[Any]:
 
 def seconds_of(work: Any, count: int, crew: Any, *, warm_up: int) -> float:
     """How long a back-end takes for so many trials once it is warm."""
+    from lrbench.execute.executors import BACKENDS
     from lrbench.learn.datasets import load_dataset
-    from lrbench.sweep.jobs import Desk
-    from lrbench.sweep.pool import BACKENDS
+    from lrbench.trials.jobs import Desk
 
     data = load_dataset(jobs_of(1)[0].spec.data, cache=Path("cache"))
     with BACKENDS[crew.backend](crew, Desk(lambda *_: None, data)) as execute:
@@ -80,8 +80,8 @@ def seconds_of(work: Any, count: int, crew: Any, *, warm_up: int) -> float:
 
 def engines() -> Iterator[dict[str, Any]]:
     """Seconds a trial of nothing, by back-end, and how much of 16 places a second of sleep fills."""
-    from lrbench.sweep.cluster import Cluster
-    from lrbench.sweep.pool import Crew
+    from lrbench.execute.executors import Crew
+    from lrbench.execute.ray_jobs import Cluster
 
     yield row("no-op trials, in process", NOTHING, seconds_of(nothing, NOTHING, Crew(), warm_up=1))
     yield row("no-op trials, pool of 2", NOTHING, seconds_of(nothing, NOTHING, Crew(jobs=2), warm_up=2 * WARM_UP))
@@ -107,7 +107,7 @@ def append(folder: Path, count: int) -> None:
     """What a driver does with records: count, keep and flush them, and rewrite the tables."""
     import samples
 
-    from lrbench.store import Store
+    from lrbench.results.log import Store
 
     with Store(folder) as store:
         for number in range(count):

@@ -17,16 +17,15 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from lrbench.choices import LatencyChoice
+from lrbench.config.sections import LatencyChoice
 from lrbench.measure.environment import read_commit, read_environment
 from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
 from lrbench.measure.settings import settings
-from lrbench.statistics import Ratio, is_fit, ratio_of
-from lrbench.sweep.plan import prepare_sweep
-from lrbench.sweep.processes import in_fresh_process
-from lrbench.sweep.spec import make_spec
-from lrbench.sweep.stage import plan_architectures
-from lrbench.sweep.timing import (
+from lrbench.plan.spec import make_spec
+from lrbench.plan.trials import prepare_sweep
+from lrbench.results.sessions import CONTROL, Session
+from lrbench.statistics.paired import Ratio, is_fit, ratio_of
+from lrbench.timing.models import (
     Job,
     build_untrained,
     control_ratio,
@@ -34,7 +33,8 @@ from lrbench.sweep.timing import (
     renew_all,
     time_models,
 )
-from lrbench.timed import CONTROL, Session
+from lrbench.timing.processes import in_fresh_process
+from lrbench.trials.stages import plan_architectures
 
 SESSIONS, ROUNDS, SIZE = 40, 100, 64
 SPEC = {

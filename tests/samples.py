@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from lrbench.records import (
+from lrbench.results.log import Store
+from lrbench.results.records import (
     Accuracy,
     Cost,
     Epoch,
@@ -17,8 +18,7 @@ from lrbench.records import (
     Spectra,
     Trial,
 )
-from lrbench.store import Store
-from lrbench.timed import Architecture, Factorized, LayerSession, Replacement, Round, Session, Setting
+from lrbench.results.sessions import Architecture, Factorized, LayerSession, Replacement, Round, Session, Setting
 
 
 def trial(key: str = "t0", **changes: object) -> Trial:

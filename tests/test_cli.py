@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from lrbench.cli import app
-from lrbench.records import Measurement
-from lrbench.store import LOG, read_records
-from lrbench.timed import Session
+from lrbench.results.log import LOG, read_records
+from lrbench.results.records import Measurement
+from lrbench.results.sessions import Session
 
 
 def test_a_sweep_of_the_users_own_model_end_to_end(workplace: Path, lrbench) -> None:
@@ -139,7 +139,7 @@ def test_a_baseline_that_diverges_fails_every_trial_of_its_seed(workplace: Path,
 
 
 def test_an_interrupted_sweep_resumes(workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lrbench.sweep import jobs
+    from lrbench.trials import jobs
 
     original, count = jobs.run_trial, iter(range(100))
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lrbench.cli.screen import Screen, table
 from lrbench.cli.shared import Folder, app, err, exit_codes, out, say
-from lrbench.screen import Screen, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,7 @@ def export(  # noqa: PLR0913 - the options of a command
     with exit_codes(continues=False):
         from lrbench.export.find import find_source
         from lrbench.export.job import Wish, chosen_names, export_trial
-        from lrbench.store import read_records, set_aside
+        from lrbench.results.log import read_records, set_aside
 
         source = find_source(
             read_records(folder), trial, weights=cache / "weights", overrides=set_ or [], models=model or []

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from lrbench.cli.screen import table
 from lrbench.cli.shared import Folder, app, exit_codes, out, say
-from lrbench.screen import table
 
 
 class Format(StrEnum):

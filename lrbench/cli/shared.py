@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from lrbench.cli.screen import console
 from lrbench.errors import InputError
-from lrbench.screen import console
 
 app = typer.Typer(
     help="Which rank, in which layers, buys me that latency, and what accuracy does it cost?",

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrbench.choices import DEFAULTS_HELP
+from lrbench.cli.screen import Screen, table
 from lrbench.cli.shared import Out, Overrides, SpecPath, app, draw, err, exit_codes, folder_for, out, say
-from lrbench.screen import Screen, table
+from lrbench.config.sections import DEFAULTS_HELP
 
 if TYPE_CHECKING:
-    from lrbench.records import Cost, Trial
-    from lrbench.store import Store
-    from lrbench.sweep.cluster import Cluster
-    from lrbench.sweep.outline import Outline
-    from lrbench.sweep.plan import Skeleton
-    from lrbench.sweep.pool import Crew
-    from lrbench.sweep.spec import SweepSpec
+    from lrbench.execute.executors import Crew
+    from lrbench.execute.ray_jobs import Cluster
+    from lrbench.plan.preview import Outline
+    from lrbench.plan.spec import SweepSpec
+    from lrbench.plan.trials import Skeleton
+    from lrbench.results.log import Store
+    from lrbench.results.records import Cost, Trial
 
 Cache = Annotated[Path, typer.Option(envvar="LRBENCH_CACHE", help="directory of decoded images and trained weights")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="run failed trials again")]
@@ -108,8 +108,8 @@ def sweep(  # noqa: PLR0913 - one for each option
     """
     folder = folder_for(spec, out_folder)
     with exit_codes():
-        from lrbench.sweep.plan import prepare_sweep
-        from lrbench.sweep.spec import load_spec
+        from lrbench.plan.spec import load_spec
+        from lrbench.plan.trials import prepare_sweep
 
         chosen = load_spec(spec, set_ or [])
         prepared = prepare_sweep(chosen)
@@ -130,7 +130,7 @@ def _cluster(
 ) -> "Cluster | None":
     """The cluster that is meant; its options mean nothing elsewhere."""
     from lrbench.errors import InputError
-    from lrbench.sweep.cluster import Cluster
+    from lrbench.execute.ray_jobs import Cluster
 
     asked = {"--address": address, "--cpus-per-trial": cpus, "--gpus-per-trial": gpus, "--on": on}
     given = [name for name, value in asked.items() if value is not None]
@@ -149,7 +149,7 @@ def _cluster(
 def _crew(executor: Executor | None, cluster: "Cluster | None", jobs: int | None, timeout: float | None) -> "Crew":
     """Who runs the trials."""
     from lrbench.errors import InputError
-    from lrbench.sweep.pool import Crew
+    from lrbench.execute.executors import Crew
 
     if executor in (Executor.HERE, Executor.RAY) and jobs is not None:
         raise InputError(f"--jobs goes with --executor pool, not {executor.value}")
@@ -159,7 +159,7 @@ def _crew(executor: Executor | None, cluster: "Cluster | None", jobs: int | None
 
 
 def _set_aside(folder: Path) -> None:
-    from lrbench.store import set_aside
+    from lrbench.results.log import set_aside
 
     moved = set_aside(folder)
     say(f"{folder} was moved to {moved}" if moved else f"{folder} holds nothing to move")
@@ -177,10 +177,10 @@ def _run(
 ) -> bool:
     """Run and record what is missing; say whether anything was."""
     from lrbench.measure.environment import read_environment
-    from lrbench.store import Store
-    from lrbench.sweep.needs import check_disk
-    from lrbench.sweep.run import missing_trials
-    from lrbench.sweep.stage import plan_architectures, run_stages
+    from lrbench.plan.needs import check_disk
+    from lrbench.results.log import Store
+    from lrbench.trials.run import missing_trials
+    from lrbench.trials.stages import plan_architectures, run_stages
 
     trials, skeleton = prepared
     for note in (skeleton.note, *chosen.left_out()):
@@ -229,8 +229,8 @@ def _run(
 def _note_spec(chosen: "SweepSpec", store: "Store") -> Iterator[str]:
     """Keep the spec in the log when it is not the one kept last, and say what differs."""
     from lrbench.measure.environment import now
-    from lrbench.records import SpecRecord
-    from lrbench.sweep.spec import differences, flat_keys
+    from lrbench.plan.spec import differences, flat_keys
+    from lrbench.results.records import SpecRecord
 
     keys = flat_keys(chosen)
     last = next((record.keys for record in reversed(store.records) if isinstance(record, SpecRecord)), None)
@@ -280,11 +280,11 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
     folder = folder_for(spec, out_folder)
     with exit_codes():
         from lrbench.measure.environment import read_environment
-        from lrbench.store import LOG, read_records
-        from lrbench.sweep.budget import gather_evidence
-        from lrbench.sweep.outline import outline, outline_row, reasons, why_rows
-        from lrbench.sweep.plan import layers_of, prepare_sweep
-        from lrbench.sweep.spec import load_spec
+        from lrbench.plan.budgets import gather_evidence
+        from lrbench.plan.preview import outline, outline_row, reasons, why_rows
+        from lrbench.plan.spec import load_spec
+        from lrbench.plan.trials import layers_of, prepare_sweep
+        from lrbench.results.log import LOG, read_records
 
         chosen = load_spec(spec, set_ or [])
         trials, skeleton = prepare_sweep(chosen)
@@ -334,12 +334,12 @@ def sensitivity(
     """
     folder = folder_for(spec, out_folder)
     with exit_codes():
+        from lrbench.execute.executors import Crew
         from lrbench.measure.environment import read_environment
-        from lrbench.store import Store
-        from lrbench.sweep.plan import prepare_sweep
-        from lrbench.sweep.pool import Crew
-        from lrbench.sweep.run import run_sensitivity
-        from lrbench.sweep.spec import load_spec
+        from lrbench.plan.spec import load_spec
+        from lrbench.plan.trials import prepare_sweep
+        from lrbench.results.log import Store
+        from lrbench.trials.run import run_sensitivity
 
         chosen = load_spec(spec, set_ or [])
         trials, _ = prepare_sweep(chosen)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from lrbench.choices import DEFAULTS_HELP
+from lrbench.cli.screen import Screen, table
 from lrbench.cli.shared import Folder, Out, Overrides, SpecPath, app, draw, exit_codes, folder_for, out, say
-from lrbench.screen import Screen, table
+from lrbench.config.sections import DEFAULTS_HELP
 
 
 @app.command("time")
@@ -36,8 +36,8 @@ def time_(
     with exit_codes():
         from lrbench.export.find import find_measurement
         from lrbench.measure.environment import read_environment
-        from lrbench.store import Store
-        from lrbench.sweep.retime import subjects, time_subjects
+        from lrbench.results.log import Store
+        from lrbench.trials.retime import subjects, time_subjects
 
         with Store(folder, create=False) as store:
             for note in store.notices:
@@ -66,12 +66,12 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
     folder = folder_for(spec, out_folder)
     with exit_codes():
         from lrbench.measure.environment import read_environment
+        from lrbench.plan.spec import load_spec
+        from lrbench.plan.trials import prepare_sweep
         from lrbench.report.summary import breakeven_rows
-        from lrbench.store import Store
-        from lrbench.sweep.layer_table import plan_layers, run_layers, time_whole
-        from lrbench.sweep.plan import prepare_sweep
-        from lrbench.sweep.spec import load_spec
-        from lrbench.timed import LayerSession, Session
+        from lrbench.results.log import Store
+        from lrbench.results.sessions import LayerSession, Session
+        from lrbench.timing.layers import plan_layers, run_layers, time_whole
 
         chosen = load_spec(spec, set_ or [])
         _, skeleton = prepare_sweep(chosen)
@@ -105,7 +105,7 @@ def doctor(
     Example: `lrbench doctor --threads 2`
     """
     with exit_codes():
-        from lrbench.sweep.doctor import ROUNDS, diagnose
+        from lrbench.timing.doctor import ROUNDS, diagnose
 
         found = diagnose(model=model, image_size=image_size, threads=threads)
     where = found.environment

@@ -16,7 +16,7 @@ from lrbench.export.artefacts import ARTEFACTS, Opened
 from lrbench.export.find import Source
 from lrbench.learn.batches import Batching, test_batches
 from lrbench.learn.datasets import load_dataset
-from lrbench.records import Measurement
+from lrbench.results.records import Measurement
 
 SCHEMA = 1
 

@@ -10,11 +10,11 @@ from torch import nn
 
 from lrbench.errors import InputError
 from lrbench.learn.weights import recall_weights
-from lrbench.records import Failure, Measurement, Record, SpecRecord, Trial
-from lrbench.sweep.dense import weights_path
-from lrbench.sweep.plan import make_architecture
-from lrbench.sweep.spec import SweepSpec, make_spec
-from lrbench.sweep.timing import build_untrained, shaped
+from lrbench.plan.spec import SweepSpec, make_spec
+from lrbench.plan.trials import make_architecture
+from lrbench.results.records import Failure, Measurement, Record, SpecRecord, Trial
+from lrbench.timing.models import build_untrained, shaped
+from lrbench.trials.dense import weights_path
 
 TIMED = (
     "batch_sizes",

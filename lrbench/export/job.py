@@ -19,10 +19,10 @@ from lrbench.export.timing import Job, builder_of, rounds_table, time_artefacts,
 from lrbench.limits import writing
 from lrbench.measure.environment import read_environment
 from lrbench.measure.settings import settings
-from lrbench.store import write_table
-from lrbench.sweep.plan import make_architecture
-from lrbench.sweep.processes import Notify
-from lrbench.timed import Architecture
+from lrbench.plan.trials import make_architecture
+from lrbench.results.log import write_table
+from lrbench.results.sessions import Architecture
+from lrbench.timing.processes import Notify
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model
 from torch import nn
 
-from lrbench.choices import ModelChoice
+from lrbench.config.sections import ModelChoice
 from lrbench.errors import InputError
 from lrbench.export.plan import WEIGHTS, read_plan
 from lrbench.learn.models import build_model, build_own
-from lrbench.sweep.timing import shaped
+from lrbench.timing.models import shaped
 
 
 def load(folder: str | Path, build: Callable[..., nn.Module] | None = None) -> nn.Module:

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from lrbench.choices import Triple
+from lrbench.config.sections import Triple
 from lrbench.errors import InputError
 from lrbench.limits import writing
-from lrbench.timed import Architecture
+from lrbench.results.sessions import Architecture
 
 SCHEMA = 1
 PLAN = "plan.json"

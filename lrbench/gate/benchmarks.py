@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lrbench.gate.folders import Folder
-from lrbench.verdicts import Verdict, Word
+from lrbench.gate.verdicts import Verdict, Word
 
 
 def judge_benchmarks(base: Folder, current: Folder) -> Iterator[Verdict]:

@@ -10,8 +10,8 @@ from lrbench.gate.exact import judge_exact
 from lrbench.gate.folders import BENCHMARKS, load_folder
 from lrbench.gate.timed import judge_timings
 from lrbench.gate.tolerances import Tolerances
-from lrbench.tables import COLUMNS
-from lrbench.verdicts import Verdict
+from lrbench.gate.verdicts import Verdict
+from lrbench.results.tables import COLUMNS
 
 KEPT = (*(f"{name}.csv" for name in COLUMNS), "records.jsonl", BENCHMARKS)
 """The files that a baseline is made of."""

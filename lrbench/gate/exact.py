@@ -7,7 +7,7 @@ import pandas as pd
 
 from lrbench.gate.folders import Folder, Row, by_name
 from lrbench.gate.tolerances import WeightTolerance
-from lrbench.verdicts import Tier, Verdict, Word
+from lrbench.gate.verdicts import Tier, Verdict, Word
 
 CHOOSING = ("energy", "evbmf")
 """Rank rules that look at trained weights, which no two processors train alike."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lrbench.errors import InputError
 from lrbench.report.frame import load_table, name_methods
-from lrbench.tables import COLUMNS
+from lrbench.results.tables import COLUMNS
 
 BENCHMARKS = "benchmarks.json"
 """What `make bench` wrote, in the format of pytest-benchmark."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from types import MappingProxyType
 from xml.etree import ElementTree
 
-from lrbench.verdicts import BLOCKING, Verdict, exit_code
+from lrbench.gate.verdicts import BLOCKING, Verdict, exit_code
 
 Format = Callable[[Sequence[Verdict]], str]
 

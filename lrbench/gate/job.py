@@ -15,8 +15,8 @@ from lrbench.gate.alternate import Lap, Laps, Pace, Version, list_workloads, tim
 from lrbench.gate.check import check_folders
 from lrbench.gate.regress import AGAIN, BASE, HEAD, against_base, against_references, judge_pairs, missing_workloads
 from lrbench.gate.tolerances import Tolerances
+from lrbench.gate.verdicts import Verdict
 from lrbench.gate.versions import checked_out, commit_of, repository_root
-from lrbench.verdicts import Verdict
 
 Notify = Callable[[str], None]
 

@@ -9,8 +9,8 @@ import numpy as np
 from lrbench.gate.alternate import Lap, Laps
 from lrbench.gate.timed import Comparison, judge_ratios
 from lrbench.gate.tolerances import TimeTolerance
-from lrbench.statistics import Logs, Ratio, estimate, is_fit, layout_medians, log_ratios
-from lrbench.verdicts import Verdict
+from lrbench.gate.verdicts import Verdict
+from lrbench.statistics.paired import Logs, Ratio, estimate, is_fit, layout_medians, log_ratios
 
 HEAD, AGAIN, BASE = "head", "head again", "base"
 """The versions of a session: the code at hand, the same once more (the A/A control), what it is judged against."""

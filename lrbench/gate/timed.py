@@ -8,10 +8,10 @@ import pandas as pd
 
 from lrbench.gate.folders import Folder, number_repeats
 from lrbench.gate.tolerances import TimeTolerance
+from lrbench.gate.verdicts import Verdict, Word
 from lrbench.report.frame import name_methods
 from lrbench.report.latency import SETTING, counted, describe, fitness, layout_logs, with_logs
-from lrbench.statistics import Estimate, difference, estimate, holm
-from lrbench.verdicts import Verdict, Word
+from lrbench.statistics.paired import Estimate, difference, estimate, holm
 
 AXES = [name for name in SETTING if name != "environment"]
 

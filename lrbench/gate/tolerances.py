@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lrbench.choices import Choice, describe_keys
-from lrbench.reading import read_toml, validate
+from lrbench.config.reading import read_toml, validate
+from lrbench.config.sections import Choice, describe_keys
 
 FILE = "tolerances.toml"
 

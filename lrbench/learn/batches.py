@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import v2
 
-from lrbench.choices import DataChoice
+from lrbench.config.sections import DataChoice
 from lrbench.learn.datasets import Dataset, Split
 
 AUGMENTATIONS: Mapping[str, Callable[[int], v2.Transform]] = MappingProxyType(

@@ -10,7 +10,7 @@ import torch
 from pydantic import TypeAdapter
 
 from lrbench.limits import writing
-from lrbench.records import Epoch
+from lrbench.results.records import Epoch
 
 _epochs: TypeAdapter[tuple[Epoch, ...]] = TypeAdapter(tuple[Epoch, ...])
 

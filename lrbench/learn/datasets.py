@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from sklearn.model_selection import train_test_split
 
-from lrbench.choices import DataChoice
+from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
 from lrbench.learn.sources import Source, count_classes, files_of, labels_of, listing_of, names_of, open_source
 from lrbench.limits import require_disk, require_memory, writing

@@ -10,7 +10,7 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lrbench.choices import ModelChoice
+from lrbench.config.sections import ModelChoice
 from lrbench.errors import InputError, nearest
 from lrbench.learn.imports import call_guarded, import_callable
 

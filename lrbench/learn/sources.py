@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torchvision.datasets import CIFAR10, ImageFolder, Imagenette
 
-from lrbench.choices import DataChoice
+from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError, nearest
 from lrbench.learn.imports import call, source_digest
 

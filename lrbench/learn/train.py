@@ -12,12 +12,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
-from lrbench.choices import DataChoice, Finetune, Recipe
+from lrbench.config.sections import DataChoice, Finetune, Recipe
 from lrbench.errors import InputError
 from lrbench.learn.batches import Batching, training_batches, training_steps
 from lrbench.learn.checkpoints import Checkpoint, Stateful, keep_checkpoint, resume_
 from lrbench.learn.datasets import Split
-from lrbench.records import Epoch, Stage
+from lrbench.results.records import Epoch, Stage
 
 
 class DivergedError(ArithmeticError):

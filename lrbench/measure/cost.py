@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lrbench.records import Cost
+from lrbench.results.records import Cost
 
 MAC_OPERATORS = frozenset({"conv", "linear", "addmm", "matmul", "bmm", "baddbmm", "einsum"})
 """fvcore's names of the operators that are multiply-accumulates; what it counts beside them are `other_ops`.

@@ -5,7 +5,7 @@ from time import process_time
 
 import torch
 
-from lrbench.timed import Gpu
+from lrbench.results.sessions import Gpu
 
 Call = Callable[[], object]
 

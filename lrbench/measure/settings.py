@@ -7,9 +7,9 @@ from types import MappingProxyType
 import torch
 from torch import nn
 
-from lrbench.choices import LatencyChoice
+from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
-from lrbench.timed import Setting
+from lrbench.results.sessions import Setting
 
 PRESENT: Mapping[str, Callable[[], bool]] = MappingProxyType(
     {"cpu": lambda: True, "cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lrbench.report.points import Row
 from lrbench.report.posterior import Drop, Share, latency_at_most
-from lrbench.statistics import Estimate
+from lrbench.statistics.paired import Estimate
 
 ROUNDING = 1e-9
 """What floats make of a difference that is just as large as its limit."""

@@ -20,7 +20,7 @@ from lrbench.report.scores import hypervolumes, learning_curves, score_correlati
 from lrbench.report.sensitivity import sensitivity_grid
 from lrbench.report.standing import standings
 from lrbench.report.study_figures import curves_figure, error_figure, hypervolume_figure, scores_figure
-from lrbench.store import write_table
+from lrbench.results.log import write_table
 
 Drawing = Callable[[], Figure]
 Drawings = Iterator[tuple[str, Drawing]]

@@ -9,10 +9,10 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from lrbench.errors import InputError
-from lrbench.records import SCHEMA, wrong_schema
-from lrbench.report.checks import checked, text_columns
 from lrbench.report.latency import latency_ratios
-from lrbench.tables import COLUMNS, unguarded
+from lrbench.results.checks import checked, text_columns
+from lrbench.results.records import SCHEMA, wrong_schema
+from lrbench.results.tables import COLUMNS, unguarded
 
 
 def load_table(folder: Path, name: str) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
-from lrbench.statistics import Estimate
+from lrbench.statistics.paired import Estimate
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import lrbench as library
-from lrbench.choices import DataChoice
 from lrbench.cli.export import Format
+from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
 from lrbench.export.artefacts import ARTEFACTS, Opened, require_packages, write_artefacts
 from lrbench.export.check import check_artefacts, right_answers
@@ -25,8 +25,8 @@ from lrbench.export.plan import Plan
 from lrbench.learn import batches
 from lrbench.learn.datasets import load_dataset
 from lrbench.measure.accuracy import evaluate
-from lrbench.records import Accuracy, Measurement, Record
-from lrbench.store import LOG, read_records
+from lrbench.results.log import LOG, read_records
+from lrbench.results.records import Accuracy, Measurement, Record
 
 FAST = ("--set", "latency.processes=1", "--set", "latency.rounds=10", "--set", "latency.warmup_s=0.0")
 

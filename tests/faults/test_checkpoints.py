@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from lrbench.choices import DataChoice, Recipe
+from lrbench.config.sections import DataChoice, Recipe
 from lrbench.learn.checkpoints import Checkpoint
 from lrbench.learn.datasets import Split
 from lrbench.learn.train import batching, train_
-from lrbench.records import Epoch
+from lrbench.results.records import Epoch
 
 DATA = DataChoice(image_size=8, augment="crop-flip")
 

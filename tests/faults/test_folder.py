@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from lrbench.errors import InputError
 from lrbench.limits import in_words, require_disk, require_memory, require_writable
-from lrbench.store import LOG, Store, read_records, set_aside
-from lrbench.tables import build_tables, guarded, unguarded
+from lrbench.results.log import LOG, Store, read_records, set_aside
+from lrbench.results.tables import build_tables, guarded, unguarded
 
 
 def test_a_full_disk_loses_nothing_and_the_next_writer_goes_on(small_disk: Path) -> None:

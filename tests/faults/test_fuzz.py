@@ -12,16 +12,16 @@ import samples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lrbench.choices import SECTIONS
+from lrbench.config.sections import SECTIONS
 from lrbench.errors import InputError
 from lrbench.lowrank.ranks import Candidate, RankRule, format_rule, parse_rule
-from lrbench.records import from_line
+from lrbench.plan.spec import SweepSpec, load_spec, make_spec
+from lrbench.plan.trials import build_skeleton
 from lrbench.report.draw import figure_tables
 from lrbench.report.frame import load_table
 from lrbench.report.summary import all_trials, breakeven_rows, failed_trials, front_trials, markdown, timed_only
-from lrbench.sweep.plan import build_skeleton
-from lrbench.sweep.spec import SweepSpec, load_spec, make_spec
-from lrbench.tables import COLUMNS
+from lrbench.results.records import from_line
+from lrbench.results.tables import COLUMNS
 
 WORDS = [
     *("rank", "fraction", "energy", "params", "macs", "evbmf", "multiple", "max", "breakeven", "full", "=", " ", "-"),

@@ -15,7 +15,7 @@ import samples
 import torch
 from torchvision.datasets.utils import extract_archive
 
-from lrbench.choices import DataChoice, Recipe
+from lrbench.config.sections import DataChoice, Recipe
 from lrbench.errors import InputError
 from lrbench.learn.checkpoints import resume_
 from lrbench.learn.sources import _downloaded, safe_archives

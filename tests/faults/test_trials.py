@@ -8,12 +8,12 @@ import pytest
 import torch
 from outcomes import assert_same_tables, assert_same_weights, tables_of
 
+from lrbench.execute.executors import BACKENDS, Crew, describe_exit
 from lrbench.learn.train import DivergedError
-from lrbench.records import Failure, SpecRecord
 from lrbench.report.frame import load_table
-from lrbench.store import read_records
-from lrbench.sweep.jobs import fault_of
-from lrbench.sweep.pool import BACKENDS, Crew, describe_exit
+from lrbench.results.log import read_records
+from lrbench.results.records import Failure, SpecRecord
+from lrbench.trials.jobs import fault_of
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

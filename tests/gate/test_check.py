@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from lrbench.gate.check import check_folders
 from lrbench.gate.tolerances import Tolerances
-from lrbench.records import Accuracy, Measurement, Record
-from lrbench.timed import Session
-from lrbench.verdicts import Verdict, exit_code
+from lrbench.gate.verdicts import Verdict, exit_code
+from lrbench.results.records import Accuracy, Measurement, Record
+from lrbench.results.sessions import Session
 
 LAYERS = (samples.layer("conv1"), samples.layer("conv2", weight_error=0.3))
 

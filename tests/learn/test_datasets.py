@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lrbench.choices import DataChoice
+from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
 from lrbench.learn import datasets
 from lrbench.learn.datasets import carve, decode, load_dataset

@@ -8,7 +8,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from lrbench.choices import ModelChoice
+from lrbench.config.sections import ModelChoice
 from lrbench.errors import InputError
 from lrbench.learn.models import _fit_head, build_model, count_outputs
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lrbench.choices import DataChoice, Finetune, Recipe
+from lrbench.config.sections import DataChoice, Finetune, Recipe
 from lrbench.errors import InputError
 from lrbench.learn.batches import AUGMENTATIONS, training_batches, training_steps
 from lrbench.learn.batches import test_batches as whole_batches

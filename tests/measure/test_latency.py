@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from lrbench.choices import LatencyChoice
+from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.measure import cuda
 from lrbench.measure.environment import Watch
 from lrbench.measure.latency import block_of, call_of, clocked, fold_batch_norm, place, quiet, renew_, time_side_by_side
 from lrbench.measure.settings import settings
-from lrbench.timed import Setting, Timed
+from lrbench.results.sessions import Setting, Timed
 
 
 class Clock:

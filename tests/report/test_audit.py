@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from lrbench.records import Accuracy
 from lrbench.report.audit import audit, audit_correlations
 from lrbench.report.draw import draw_figures
 from lrbench.report.frame import done_trials, load_table
@@ -20,7 +19,8 @@ from lrbench.report.latency import additivity, latency_ratios, layer_ratios
 from lrbench.report.page import write_report
 from lrbench.report.plan_figures import audit_figure, sensitivity_figure
 from lrbench.report.sensitivity import sensitivity_grid
-from lrbench.tables import COLUMNS, build_tables
+from lrbench.results.records import Accuracy
+from lrbench.results.tables import COLUMNS, build_tables
 
 PLANS = [
     ("knapsack", 80, 0.10),

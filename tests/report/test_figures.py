@@ -16,7 +16,7 @@ from lrbench.report.figures import pareto_figure
 from lrbench.report.frame import done_trials
 from lrbench.report.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
 from lrbench.report.study_figures import curves_figure, error_figure, hypervolume_figure, scores_figure
-from lrbench.tables import build_tables, guarded
+from lrbench.results.tables import build_tables, guarded
 
 DENSE = samples.trial("d", scheme="dense", layer_set="none", rank_rule="none")
 LOGS = {

@@ -13,7 +13,7 @@ from lrbench.errors import InputError
 from lrbench.report.frame import done_trials, load_table, pareto
 from lrbench.report.latency import latency_ratios
 from lrbench.report.summary import COLUMNS, all_trials, failed_trials, front_trials, markdown
-from lrbench.tables import build_tables
+from lrbench.results.tables import build_tables
 
 
 @given(points=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25))

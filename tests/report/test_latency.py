@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import samples
 
-from lrbench.records import Record
 from lrbench.report.latency import additivity, breakeven, latency_ratios, layer_ratios
-from lrbench.tables import build_tables
-from lrbench.timed import Session
+from lrbench.results.records import Record
+from lrbench.results.sessions import Session
+from lrbench.results.tables import build_tables
 
 
 def table(name: str, *records: Record) -> pd.DataFrame:

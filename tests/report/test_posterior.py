@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta, t
 
 from lrbench.report.posterior import Answers, Drop, Share, drop_between, latency_at_most, share_of, unpack
-from lrbench.statistics import estimate
+from lrbench.statistics.paired import estimate
 
 
 def answers(correct: list[int], samples: int, right: np.ndarray | None = None) -> Answers:

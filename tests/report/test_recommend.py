@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.errors import InputError
-from lrbench.records import Accuracy, Measurement, Record
 from lrbench.report.constraints import CONSTRAINTS, COSTS
 from lrbench.report.frame import done_trials
 from lrbench.report.latency import latency_ratios
 from lrbench.report.points import Where, choose_rivals, choose_setting, pool_points
 from lrbench.report.recommend import Nearest, recommend
-from lrbench.tables import build_tables
+from lrbench.results.records import Accuracy, Measurement, Record
+from lrbench.results.tables import build_tables
 
 EVEN = ("--confidence", 0.5)
 DENSE = {"scheme": "dense", "layer_set": "none", "rank_rule": "none"}

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from lrbench.records import Epoch
 from lrbench.report.frame import done_trials
 from lrbench.report.scores import (
     _output_errors,
@@ -20,7 +19,8 @@ from lrbench.report.scores import (
     score_correlations,
     truncation_errors,
 )
-from lrbench.tables import build_tables
+from lrbench.results.records import Epoch
+from lrbench.results.tables import build_tables
 
 STUDY = Path(__file__).parents[2] / "results" / "truncation"
 

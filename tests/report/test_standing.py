@@ -9,11 +9,11 @@ import samples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrbench.records import Accuracy, Measurement
 from lrbench.report.frame import done_trials, pareto
 from lrbench.report.latency import latency_ratios
 from lrbench.report.standing import DOMINATED, FRONT, RIVALS, TIED, standings, with_control, with_standing
-from lrbench.tables import build_tables
+from lrbench.results.records import Accuracy, Measurement
+from lrbench.results.tables import build_tables
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 20)), max_size=25)
 

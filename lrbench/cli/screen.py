@@ -1,0 +1,166 @@
+"""What a person sees: progress while a sweep runs, and tables of results. On a pipe, plain lines."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import TextIOWrapper
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from lrbench.results.records import Failure, Measurement, Record, Sensitivity, Trial
+from lrbench.results.sessions import LayerSession, Session
+
+PIPE_WIDTH = 200
+"""Characters of a line of a table that goes to a pipe or file, which has no width of its own."""
+
+
+class _Console(Console):
+    """A console whose reader may go away (`| head`): the command then ends as the signal SIGPIPE would end it."""
+
+    def on_broken_pipe(self) -> None:
+        """Send what else is written nowhere, and end with exit code 141."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if self.stderr else sys.stdout).fileno())
+        raise SystemExit(141)
+
+
+def console(*, stderr: bool) -> Console:
+    """Where texts go; long lines are left to the terminal, and what its encoding lacks is written as an escape."""
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    made = _Console(stderr=stderr, soft_wrap=True)
+    return made if made.is_terminal else _Console(stderr=stderr, soft_wrap=True, width=PIPE_WIDTH)
+
+
+def units_of(trials: Iterable[Trial]) -> int:
+    """The work in trials: epochs of training, and one for the rest of each."""
+    listed = list(trials)
+    baselines = {trial.baseline: trial.baseline_epochs for trial in listed}
+    return sum(baselines.values()) + sum(trial.finetune_epochs + 1 for trial in listed)
+
+
+def describe(record: Record) -> str:
+    """One lasting line for a finished trial or timing session; "" for records that need none."""
+    if isinstance(record, Measurement):
+        return (
+            f"done    {record.trial.label}: {record.cost.params:,} params, {record.cost.macs:,} MACs, accuracy "
+            f"{record.dense.accuracy:.2%} dense, {record.truncated.accuracy:.2%} truncated, "
+            f"{record.finetuned.accuracy:.2%} finetuned"
+        )
+    if isinstance(record, Failure):
+        return f"{record.failure:<7} {record.trial.label}: {record.stage}: {record.reason}"
+    if isinstance(record, Session):
+        how = record.setting
+        return (
+            f"timed   {len(record.architectures) - 1} architectures beside dense: {how.label}, process "
+            f"{record.process + 1}, {len(record.rounds)} rounds, {record.ended}"
+            + (", once more: the A/A control was unfit" if record.attempt > 1 else "")
+        )
+    if isinstance(record, LayerSession):
+        return (
+            f"timed   {record.shape}, {len(record.replacements) - 2} factorizations: {record.setting.label}, process "
+            f"{record.process + 1}, {len(record.rounds)} rounds, {record.ended}"
+        )
+    if isinstance(record, Sensitivity):
+        first, last = record.probes[0], record.probes[-1]
+        return (
+            f"probed  {record.layer}, {record.scheme} {record.truncation}: rank {first.rank} loses "
+            f"{first.output_error:.2%} of its outputs, rank {last.rank} {last.output_error:.2%}"
+        )
+    return ""
+
+
+class Screen:
+    """Progress of a sweep; use it as a context manager. A live display on a terminal, one line a stage elsewhere."""
+
+    def __init__(
+        self,
+        console: Console,
+        trials: Sequence[Trial],
+        *,
+        epochs: Mapping[str, int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Name the console, the trials to come, the epochs that a whole stage has by its name, and the clock (s)."""
+        self._console, self._epochs, self._clock = console, epochs, clock
+        self._total, self._started = max(1, units_of(trials)), clock()
+        self._done: list[Trial] = []
+        self._pending, self._stage_units = 0.0, 0.0
+        self._last = ("", "", "")
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._sweep = self._bars.add_task("sweep", total=self._total, note="")
+        self._stage = self._bars.add_task("start", total=1, note="")
+
+    def __enter__(self) -> Self:
+        """Start the display."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the display away."""
+        self._bars.stop()
+
+    def notify(self, what: str, stage: str, done: int, total: int) -> None:
+        """Show how far a stage is: `done` of `total` steps."""
+        share, epochs = done / max(total, 1), self._epochs.get(stage, 0)
+        note = f"epoch {min(epochs, int(share * epochs) + 1)} of {epochs}" if epochs else ""
+        if (what, stage) != self._last[:2]:
+            self._pending += self._stage_units
+            self._bars.reset(self._stage)
+        if (what, stage, note) != self._last and not self._console.is_terminal:
+            self._console.print(f"[{self._clock_text()}] {what}: {stage} {note}", markup=False, highlight=False)
+        self._last = (what, stage, note)
+        self._stage_units = epochs * share
+        self._bars.update(self._stage, description=f"{what}: {stage}", completed=done, total=total, note=note)
+        self._bars.update(self._sweep, completed=self._units())
+
+    def finish(self, record: Record) -> None:
+        """Count a record's work as done, and print its lasting line."""
+        if isinstance(record, Measurement | Failure):
+            self._done.append(record.trial)
+            self._pending = self._stage_units = 0.0
+        if line := describe(record):
+            self._console.print(line, markup=False, highlight=False)
+
+    def _units(self) -> float:
+        return units_of(self._done) + self._pending + self._stage_units
+
+    def _clock_text(self) -> str:
+        elapsed, units = self._clock() - self._started, self._units()
+        left = f", about {_duration(elapsed / units * (self._total - units))} left" if self._done else ""
+        return _duration(elapsed) + left
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table of texts; columns that start with `#` are numbers, set right."""
+    drawn = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        drawn.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
+    for row in rows:
+        drawn.add_row(*map(Text, row))  # a stranger's names are no markup
+    return drawn

@@ -1,0 +1,67 @@
+"""Read what a user wrote in TOML into a frozen choice; every mistake is one clear error."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from lrbench.config.sections import Choice
+from lrbench.errors import InputError, nearest
+
+C = TypeVar("C", bound=Choice)
+
+
+def read_toml(path: Path, *, what: str) -> dict[str, Any]:
+    """The document in a TOML file; `what` it is stands in errors.
+
+    Raises: InputError when the file cannot be read or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{what} {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{what} {path} is no TOML: {error}") from error
+
+
+def validate(kind: type[C], document: Mapping[str, Any], *, where: str) -> C:
+    """A document as a choice; `where` it came from stands in errors.
+
+    Raises: InputError naming each wrong key and what is allowed.
+    """
+    try:
+        return kind.model_validate_json(json.dumps(document, default=str))
+    except ValidationError as error:
+        mistakes = "; ".join(_explain(detail, kind) for detail in _roots(error.errors()))
+        raise InputError(f"{where}: {mistakes}") from error
+
+
+def _roots(errors: Sequence[ErrorDetails]) -> Iterable[ErrorDetails]:
+    """Without the complaints about a whole that only follow from one about its parts."""
+    places = [error["loc"] for error in errors]
+    return (e for e in errors if not any(p != e["loc"] and p[: len(e["loc"])] == e["loc"] for p in places))
+
+
+def _explain(error: ErrorDetails, kind: type[Choice]) -> str:
+    """One mistake: which key, what is allowed, what came."""
+    path = [str(part) for part in error["loc"]]
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {key}: {nearest(path[-1], _keys(kind, path[:-1]))}"
+    message = error["msg"].removeprefix("Value error, ")
+    got = error["input"]
+    if error["type"] == "value_error" or isinstance(got, Mapping):
+        return f"{key}: {message}" if key else message
+    return f"{key}: {message}, got {json.dumps(got, default=str)}"
+
+
+def _keys(kind: Any, path: Sequence[str]) -> Iterable[str]:
+    """The keys of a section, which may be one of many of its kind (`layer_sets.NAME`)."""
+    for part in path:
+        of_many = get_args(kind)
+        kind = of_many[-1] if of_many else kind.model_fields[part].annotation
+    return list(kind.model_fields)

@@ -1,0 +1,91 @@
+"""What a sweep will need of disk and memory: estimated from below, and held against the machine before any training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lrbench.config.sections import Recipe
+from lrbench.learn.train import pick_device
+from lrbench.limits import in_words, require_disk, require_memory, require_writable
+from lrbench.plan.spec import SweepSpec
+from lrbench.plan.trials import Skeleton
+from lrbench.results.records import Trial
+from lrbench.timing.models import bytes_of
+from lrbench.trials.dense import weights_path
+
+RECORD_BYTES = 100_000
+"""What the log and the tables take for one trial, about."""
+
+
+def check_disk(
+    spec: SweepSpec, skeleton: Skeleton, todo: Sequence[Trial], *, folder: Path, cache: Path, jobs: int
+) -> None:
+    """Look whether what the trials to run will leave on disk fits there.
+
+    Args:
+        spec: the sweep.
+        skeleton: its untrained model.
+        todo: the trials to run.
+        folder: of results.
+        cache: directory for decoded images and trained weights.
+        jobs: trials that run at a time.
+
+    Raises: InputError when a directory cannot be written, or has too little room, in numbers.
+    """
+    if not todo:
+        return
+    for place in (folder, cache):
+        require_writable(place)
+    require_disk(folder, RECORD_BYTES * len(todo), what=f"the records of {len(todo)} trials")
+    size = bytes_of(skeleton.model)
+    models = weights_to_keep(spec, todo, cache=cache)
+    what = f"{models} trained models of {in_words(size)} and the checkpoints of {jobs}"
+    require_disk(cache, size * (models + 3 * jobs), what=what)
+
+
+def check_memory(spec: SweepSpec, model: nn.Module, *, images: int, jobs: int) -> None:
+    """Look whether so many trainings at a time, each on so many images, fit into memory.
+
+    Raises: InputError when they do not, in numbers.
+    """
+    for recipe in (spec.baseline, spec.finetune):
+        device, batch = pick_device(recipe.device), min(recipe.batch_size, images)
+        need = jobs * training_bytes(model, recipe, image_size=spec.data.image_size, batch=batch)
+        left = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+        require_memory(need, what=f"{jobs} x {spec.model.name} in batches of {batch} on {device}", left=left)
+
+
+def weights_to_keep(spec: SweepSpec, todo: Sequence[Trial], *, cache: Path) -> int:
+    """How many models the sweep will train and keep."""
+    keys = {trial.key for trial in todo} if spec.finetune.epochs else set()
+    keys |= {trial.baseline for trial in todo} if spec.baseline.epochs else set()
+    return sum(not weights_path(cache / "weights", key).exists() for key in keys)
+
+
+def training_bytes(model: nn.Module, recipe: Recipe, *, image_size: int, batch: int) -> int:
+    """What one training holds at least: the dense model and a copy, gradients, optimizer, a batch's activations."""
+    slots = 2 if recipe.optimizer == "adamw" else 1
+    if recipe.epochs == 0:
+        return 2 * bytes_of(model)
+    return bytes_of(model) * (3 + slots) + batch * activation_bytes(model, (3, image_size, image_size))
+
+
+def activation_bytes(model: nn.Module, shape: tuple[int, int, int]) -> int:
+    """What the modules of a model give out for one image, each piece of memory counted once."""
+    seen: dict[int, Tensor] = {}
+
+    def watch(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if isinstance(output, Tensor):
+            seen[output.untyped_storage().data_ptr()] = output
+
+    handles = [module.register_forward_hook(watch) for module in model.modules() if not list(module.children())]
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, *shape))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sum(output.untyped_storage().nbytes() for output in seen.values())

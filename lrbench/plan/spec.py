@@ -1,0 +1,195 @@
+"""A sweep spec: a TOML file and command-line overrides, validated into frozen records."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from lrbench.config.reading import read_toml, validate
+from lrbench.config.sections import (
+    Baseline,
+    CalibrationChoice,
+    Choice,
+    DataChoice,
+    Finetune,
+    LatencyChoice,
+    LayerSetChoice,
+    LayerTableChoice,
+    ModelChoice,
+    RunChoice,
+    SensitivityChoice,
+    SweepChoice,
+)
+from lrbench.errors import InputError, nearest
+from lrbench.lowrank.budget import parse_budget
+from lrbench.lowrank.ranks import format_rule, parse_rule
+from lrbench.lowrank.schemes import SCHEMES
+
+MIXED = "mixed"
+"""In the place of a scheme: each layer has the one of the grid's other schemes that a budget rule likes best."""
+
+
+class Grid(SweepChoice):
+    """`[sweep]` with the names of schemes and rank rules checked, each rule in its canonical spelling."""
+
+    @field_validator("schemes")
+    @classmethod
+    def _known_schemes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in (*SCHEMES, MIXED):
+                raise ValueError(f"unknown scheme {name!r}: {nearest(name, (*SCHEMES, MIXED))}")
+        if not set(names) - {MIXED, "writeback"} and MIXED in names:
+            raise ValueError(f"{MIXED} needs schemes to mix beside it")
+        return tuple(dict.fromkeys(names))
+
+    @field_validator("ranks")
+    @classmethod
+    def _readable_rules(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(format_rule(parse_rule(text)) for text in texts))
+
+
+class SweepSpec(Choice):
+    """A whole spec: every section with its defaults."""
+
+    model: ModelChoice = ModelChoice()
+    data: DataChoice = DataChoice()
+    baseline: Baseline = Baseline()
+    finetune: Finetune = Finetune()
+    calibration: CalibrationChoice = CalibrationChoice()
+    sweep: Grid = Grid()
+    layer_sets: dict[str, LayerSetChoice] = Field({"all": LayerSetChoice()}, min_length=1)
+    latency: LatencyChoice = LatencyChoice()
+    layer_table: LayerTableChoice = LayerTableChoice()
+    sensitivity: SensitivityChoice = SensitivityChoice()
+    run: RunChoice = RunChoice()
+
+    @model_validator(mode="after")
+    def _known_layer_sets(self) -> "SweepSpec":
+        for name in self.sweep.layer_sets:
+            if name not in self.layer_sets:
+                raise ValueError(f"sweep.layer_sets: unknown layer set {name!r}: {nearest(name, self.layer_sets)}")
+        if set(self.sweep.truncations) - {"plain"}:
+            if not any(SCHEMES[name].reads_outputs for name in self.sweep.schemes if name != MIXED):
+                able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.reads_outputs)
+                raise ValueError(f"sweep.truncations: output and sequential need one of the schemes {able}")
+            if self.calibration.images == 0:
+                raise ValueError("calibration.images: output and sequential truncation need at least 1, got 0")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_calibrate_on(self) -> "SweepSpec":
+        if self.finetune.batch_norm == "re-estimated" and self.calibration.images == 0:
+            raise ValueError("calibration.images: re-estimated batch norm needs at least 1, got 0")
+        return self
+
+    @model_validator(mode="after")
+    def _spendable_budgets(self) -> "SweepSpec":
+        rules = [rule for rule in map(parse_budget, self.sweep.ranks) if rule]
+        if MIXED in self.sweep.schemes and not rules:
+            raise ValueError(f"sweep.schemes: {MIXED} needs a budget rule among sweep.ranks: knapsack macs=0.5")
+        if self.sensitivity.accuracy_points == 0 and any(rule.allocation == "greedy" for rule in rules):
+            raise ValueError("sensitivity.accuracy_points: greedy looks at accuracies and needs at least 2, got 0")
+        if any(rule.cost == "latency" for rule in rules) and not self.latency.devices:
+            raise ValueError("latency.devices: a budget of latency needs one")
+        return self
+
+    def grid_methods(self) -> tuple[tuple[str, str], ...]:
+        """Each scheme of the grid with each truncation that it has; only schemes that read outputs have all of them."""
+        return tuple(
+            (scheme, truncation)
+            for scheme in self.sweep.schemes
+            for truncation in dict.fromkeys(self.sweep.truncations)
+            if truncation == "plain" or scheme == MIXED or SCHEMES[scheme].reads_outputs
+        )
+
+    def methods(self, scheme: str, truncation: str) -> tuple[tuple[str, str], ...]:
+        """The methods that a layer may have in a trial: one, or where schemes are mixed, all that save something."""
+        if scheme != MIXED:
+            return ((scheme, truncation),)
+        mixed = (name for name in self.sweep.schemes if name not in (MIXED, "writeback"))
+        return tuple((name, truncation if SCHEMES[name].reads_outputs else "plain") for name in mixed)
+
+    def left_out(self) -> tuple[str, ...]:
+        """What the grid cannot hold, in words."""
+        truncations = [name for name in dict.fromkeys(self.sweep.truncations) if name != "plain"]
+        missing = [
+            f"scheme {scheme} has no {truncation} truncation: left out"
+            for scheme in self.sweep.schemes
+            for truncation in truncations
+            if scheme != MIXED and not SCHEMES[scheme].reads_outputs
+        ]
+        rules = [rule for rule in self.sweep.ranks if MIXED in self.sweep.schemes and not parse_budget(rule)]
+        return (*missing, *(f"{rule} gives each layer a rank and no scheme: left out for {MIXED}" for rule in rules))
+
+    def chosen_layer_sets(self) -> tuple[str, ...]:
+        """The layer sets that the grid ranges over."""
+        return tuple(dict.fromkeys(self.sweep.layer_sets)) or tuple(self.layer_sets)
+
+
+def load_spec(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
+    """Read a spec.
+
+    Args:
+        path: a TOML file.
+        overrides: `section.key=value` texts, the value as in TOML (a bare word is a string).
+
+    Raises: InputError naming file, key and what is allowed.
+    """
+    return make_spec(read_toml(path, what="spec"), overrides, where=f"spec {path}")
+
+
+def make_spec(document: dict[str, Any], overrides: Sequence[str] = (), *, where: str) -> SweepSpec:
+    """Validate a document, which overrides change (in place); `where` it came from stands in errors.
+
+    Raises: InputError naming key and what is allowed.
+    """
+    for text in overrides:
+        _override(document, text)
+    return validate(SweepSpec, document, where=where + (" with --set" if overrides else ""))
+
+
+def _override(document: dict[str, Any], text: str) -> None:
+    """Set one key of the document (in place)."""
+    name, equals, value = text.partition("=")
+    keys = name.strip().split(".")
+    if not equals or not all(keys):
+        raise InputError(f"--set takes section.key=value, got {text!r}")
+    section: Any = document
+    for key in keys[:-1]:
+        section = section.setdefault(key, {})
+        if not isinstance(section, dict):
+            raise InputError(f"--set {text}: {key} is no section")
+    section[keys[-1]] = _parse_value(value.strip())
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+
+
+def flat_keys(spec: SweepSpec) -> tuple[tuple[str, str], ...]:
+    """Every key of a spec that has a say in results, with its value as JSON."""
+
+    def walk(values: Mapping[str, Any], place: str) -> Iterable[tuple[str, str]]:
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                yield from walk(value, f"{place}{name}.")
+            else:
+                yield f"{place}{name}", json.dumps(value)
+
+    return tuple(walk(spec.model_dump(mode="json", exclude={"run"}), ""))
+
+
+def differences(old: Iterable[tuple[str, str]], new: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """What changed from one spec to another, a line a key: `finetune.epochs: 2 -> 1`."""
+    before, after = dict(old), dict(new)
+    return tuple(
+        f"{key}: {before.get(key, 'unset')} -> {after.get(key, 'unset')}"
+        for key in (*before, *(key for key in after if key not in before))
+        if before.get(key) != after.get(key)
+    )

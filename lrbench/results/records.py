@@ -1,0 +1,313 @@
+"""What was observed: the frozen records that make up a results folder's log. Base units, no tensors, no torch."""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from lrbench.results.sessions import Architecture, Environment, LayerSession, Session
+
+SCHEMA = 1
+
+Stage = Literal["baseline", "finetune"]
+"""The two trainings of a trial."""
+
+Fault = Literal["failed", "nan", "oom", "timeout", "killed"]
+"""How a trial failed: it raised, a number was not finite, memory ran out, time ran out, its process died."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One point of a sweep: what was chosen, before anything is observed.
+
+    `key` is a digest of everything that decides the outcome, `baseline` that of the dense model it starts from.
+    The dense control has scheme `dense`, layer set and rank rule `none`. `recipe` is what finetuning does beyond the
+    usual: `frozen`, `re-estimated distill=0.5`; `train` when nothing.
+    """
+
+    key: str
+    baseline: str
+    model: str
+    weights: str
+    data: str
+    image_size: int
+    scheme: str
+    layer_set: str
+    rank_rule: str
+    seed: int
+    baseline_seed: int
+    baseline_epochs: int
+    finetune_epochs: int
+    truncation: str = "plain"
+    calibration_images: int = 0
+    recipe: str = "train"
+
+    @property
+    def label(self) -> str:
+        """A short name for people: `channel early rank=8 seed 0`, `channel output all ...`, `dense seed 0`."""
+        if self.scheme == "dense":
+            return f"dense seed {self.seed}"
+        how = self.scheme if self.truncation == "plain" else f"{self.scheme} {self.truncation}"
+        return f"{how} {self.layer_set} {self.rank_rule} seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A convolution or linear layer of a trial. `rank` is None when it stayed dense, and `reason` says why.
+
+    `weight_error` is ||W - W_r|| / ||W|| (Frobenius), `energy` the share kept of the squared singular values, or of the
+    outputs' variance in output truncation,
+    `numerical_rank` that of the trained weight's matrix, `denormal_share` how many of its trained weights lie so near 0
+    that a processor may be slow with them. Break-even ranks are real numbers.
+    """
+
+    layer: str
+    kind: str
+    scheme: str
+    rank: int | None
+    reason: str | None
+    out_channels: int
+    in_channels: int
+    kernel_height: int
+    kernel_width: int
+    max_rank: int | None
+    breakeven_rank_params: float | None
+    breakeven_rank_macs: float | None
+    params: int
+    macs: int
+    dense_params: int
+    dense_macs: int
+    weight_error: float | None
+    energy: float | None
+    numerical_rank: int | None
+    truncation: str = "plain"
+    denormal_share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One epoch. `loss` and `accuracy` are running means over the training images, as they were seen."""
+
+    stage: Stage
+    epoch: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """Right answers on a split, and the mean cross-entropy in nats.
+
+    `right` says which images were answered rightly: a bit each, in hexadecimal, padded with 0 to whole bytes. With it
+    two models are compared image by image.
+    """
+
+    correct: int
+    samples: int
+    loss: float
+    right: str = ""
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers, 0..1."""
+        return self.correct / self.samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Params, MACs (convolutions, linear layers, matrix products), other counted operations, and what has no count."""
+
+    params: int
+    macs: int
+    other_ops: int
+    uncounted: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a budget rule expected of the model it chose.
+
+    `damage` is the sum of its layers' predicted damages, `latency_ratio` the sum of their timings over the dense
+    model's, None without a layer table of the machine.
+    """
+
+    params: int
+    macs: int
+    damage: float
+    latency_ratio: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A finished trial. Accuracies are those of the test split; seconds are wall time of each stage.
+
+    `search` is of the finetuned model on the search split, by which trials may be chosen; None when it is empty.
+    `deterministic` says whether torch promises the same bits for the same machine, versions and `threads`: it does on
+    the CPU. `attempt` counts from 1 the times that the trial was tried.
+    """
+
+    kind: Literal["trial"] = "trial"
+    trial: Trial
+    architecture: Architecture
+    environment: str
+    commit: str
+    started: str
+    cost: Cost
+    dense_cost: Cost
+    layers: tuple[Layer, ...]
+    epochs: tuple[Epoch, ...]
+    dense: Accuracy
+    truncated: Accuracy
+    finetuned: Accuracy
+    recalibrated: Accuracy | None = None
+    search: Accuracy | None = None
+    reused_weights: bool
+    truncate_s: float
+    evaluate_s: float
+    finetune_s: float
+    peak_memory_bytes: int
+    attempt: int = 1
+    deterministic: bool | None = None
+    threads: int | None = None
+    predicted: Prediction | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A trial that did not finish, with its reason; `attempt` counts from 1."""
+
+    kind: Literal["failure"] = "failure"
+    trial: Trial
+    environment: str
+    commit: str
+    started: str
+    stage: str
+    reason: str
+    traceback: str
+    seconds: float
+    failure: Fault = "failed"
+    attempt: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A trial whose architecture is timed without being trained; costs by the closed formulas."""
+
+    kind: Literal["planned"] = "planned"
+    trial: Trial
+    architecture: Architecture
+    params: int
+    macs: int
+    dense_params: int
+    dense_macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSpectrum:
+    """Singular values of a layer's weight under a scheme, largest first."""
+
+    layer: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectra:
+    """Singular values of the layers of a dense baseline, or (`trial` set) of a written-back trial once trained."""
+
+    kind: Literal["spectra"] = "spectra"
+    baseline: str
+    trial: str | None
+    scheme: str
+    layers: tuple[LayerSpectrum, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """One layer of a dense baseline truncated alone, at one rank.
+
+    Attributes:
+        rank: of the layer; params (bias included) and MACs are its own.
+        energy, weight_error: as in `Layer`.
+        spectral_error: ||W - W_r|| / ||W|| in the spectral norm.
+        output_error: mean square of what its outputs lose, over their variance, on calibration images.
+        search: accuracy of the whole model on the search split after batch norm was re-estimated; None: not asked for.
+        divergence: mean Kullback-Leibler divergence from the dense (re-estimated) predictions there, in nats.
+    """
+
+    rank: int
+    params: int
+    macs: int
+    energy: float
+    weight_error: float
+    spectral_error: float
+    output_error: float
+    search: Accuracy | None = None
+    divergence: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """How a layer of a dense baseline bears truncation by one method, rank by rank.
+
+    `search` is the dense model's accuracy, batch norm re-estimated too.
+    """
+
+    kind: Literal["sensitivity"] = "sensitivity"
+    baseline: str
+    environment: str
+    commit: str
+    started: str
+    layer: str
+    scheme: str
+    truncation: str
+    images: int
+    dense_params: int
+    dense_macs: int
+    probes: tuple[Probe, ...]
+    search: Accuracy | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecRecord:
+    """The spec that a sweep ran by, each key with its value as JSON; written when it differs from the one before."""
+
+    kind: Literal["spec"] = "spec"
+    started: str
+    keys: tuple[tuple[str, str], ...]
+
+
+Record = Measurement | Failure | Planned | Spectra | Sensitivity | SpecRecord | Session | LayerSession | Environment
+
+_adapter: TypeAdapter[Record] = TypeAdapter(
+    Annotated[Record, Field(discriminator="kind")], config=ConfigDict(ser_json_inf_nan="strings")
+)
+
+
+def to_line(record: Record) -> str:
+    """One line of JSON, floats in full, with the schema version first."""
+    body = _adapter.dump_json(record).decode()
+    return f'{{"schema":{SCHEMA},{body[1:]}'
+
+
+def from_line(line: str) -> Record:
+    """Read what `to_line` wrote.
+
+    Raises: ValueError when the line is no record, or one of another schema version.
+    """
+    fields = json.loads(line)
+    version = fields.pop("schema", None) if isinstance(fields, dict) else None
+    if version != SCHEMA:
+        raise ValueError(wrong_schema(version))
+    return _adapter.validate_python(fields)
+
+
+def wrong_schema(version: object) -> str:
+    """Why a version other than `SCHEMA` cannot be read, and what to do."""
+    if isinstance(version, int) and version > SCHEMA:
+        return f"schema must be {SCHEMA}, got {version}: a newer lrbench wrote this; update lrbench to read it"
+    if isinstance(version, int):
+        return f"schema must be {SCHEMA}, got {version}: an older lrbench wrote this; run the sweep anew, with --fresh"
+    return f"schema must be {SCHEMA}, got {version}"

@@ -1,0 +1,1 @@
+"""Intervals, ratios and tests, by numpy and scipy alone."""

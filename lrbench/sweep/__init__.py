@@ -1,1 +1,0 @@
-"""From a spec to records: load, plan, run."""

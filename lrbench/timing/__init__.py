@@ -1,0 +1,1 @@
+"""Timing sessions of whole models and of single layers, alone on their machine."""

@@ -1,0 +1,92 @@
+"""Is this machine fit for timing? A dense model against its own copy, and what stands in the way."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+
+from lrbench.config.sections import LatencyChoice
+from lrbench.measure.environment import read_environment, read_watch, usable_cpus
+from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
+from lrbench.measure.settings import settings
+from lrbench.plan.spec import SweepSpec
+from lrbench.results.sessions import CONTROL, DENSE, Environment, Setting, Timed
+from lrbench.statistics.paired import Ratio, is_fit, log_ratios
+from lrbench.timing.models import build_untrained, control_ratio, renew_all
+from lrbench.timing.processes import alone
+
+ROUNDS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What an A/A session of 100 rounds showed.
+
+    `noise` is the standard deviation of log(copy / dense) over single rounds, by the quartiles; `visible` the smallest
+    ratio change that such a session would tell from none, the half width of its 99 % interval; `advice` what to mend,
+    most important first.
+    """
+
+    environment: Environment
+    setting: Setting
+    control: Ratio
+    fit: bool
+    dense_s: float
+    noise: float
+    visible: float
+    load: float | None
+    advice: tuple[str, ...]
+
+
+def diagnose(*, model: str, image_size: int, threads: int) -> Diagnosis:
+    """Time a model against its copy, nothing else: about half a minute.
+
+    Raises: InputError for an unknown model, or when torch does not take so many threads.
+    """
+    spec = SweepSpec.model_validate(
+        {"model": {"name": model}, "data": {"image_size": image_size}, "latency": {"devices": ("cpu",)}}
+    )
+    choice = LatencyChoice(devices=("cpu",), threads=(threads,), rounds=ROUNDS, precision=1e-9, block_s=0.01)
+    setting, before = settings(choice)[0], read_watch()
+    with alone(lambda *_: None), quiet(threads):
+        dense = build_untrained(spec, classes=10)
+        models = [place(deepcopy(dense), setting) for _ in range(2)]
+        runs = [call_of(one, setting, shape=(3, image_size, image_size)) for one in models]
+        timed = time_side_by_side(
+            [block_of(run, setting) for run in runs], choice, renew=lambda: renew_all(models, setting)
+        )
+    environment, control = read_environment(), control_ratio([timed])
+    logs = log_ratios((r.wall_s[CONTROL] for r in timed.rounds), (r.wall_s[DENSE] for r in timed.rounds))
+    low, high = np.quantile(logs, [0.25, 0.75])
+    return Diagnosis(
+        environment=environment,
+        setting=setting,
+        control=control,
+        fit=is_fit(control, within=choice.control_within),
+        dense_s=sorted(r.wall_s[DENSE] for r in timed.rounds)[len(timed.rounds) // 2],
+        noise=float(high - low) / 1.349,
+        visible=control.half_width,
+        load=before.load,
+        advice=tuple(_advice(environment, timed, load=before.load, threads=threads)),
+    )
+
+
+def _advice(environment: Environment, timed: Timed, *, load: float | None, threads: int) -> Iterator[str]:
+    cpus = usable_cpus()
+    if load is not None and load > 0.25 * cpus:
+        yield f"load was {load:.2f} on {cpus} CPUs before the session: stop what else runs"
+    stolen = sum(r.steal_s or 0.0 for r in timed.rounds)
+    spent = sum(sum(r.wall_s) for r in timed.rounds)
+    if stolen > 0.01 * spent:
+        yield f"the host withheld {stolen:.1f} s of CPU time: this is a virtual machine with busy neighbours"
+    if environment.governor not in ("performance", "unknown"):
+        yield f"frequency governor is {environment.governor!r}: cpupower frequency-set -g performance"
+    quota, _, period = environment.cgroup_cpus.partition(" ")
+    if quota.isdigit() and period.isdigit() and int(quota) / int(period) < threads:
+        yield f"the container may use {int(quota) / int(period):g} CPUs: time with fewer than {threads} threads"
+    if threads > (psutil.cpu_count(logical=False) or cpus):
+        yield f"{threads} threads on {psutil.cpu_count(logical=False)} cores share them: time with fewer threads"
+    if psutil.virtual_memory().available < 2**30:
+        yield "less than 1 GiB of memory is free: swapping would be timed"

@@ -1,0 +1,156 @@
+"""Budget rules from the table of layers to the ranks of a trial, by the real commands on a tiny model."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import samples
+
+from lrbench.lowrank.schemes import SCHEMES
+from lrbench.plan.budgets import damage_laws, scale_of_layers
+
+BUDGET = [
+    *("--set", "sensitivity.step=1", "--set", "sensitivity.points=4", "--set", "sensitivity.accuracy_points=2"),
+    *("--set", "latency.devices=['cpu']", "--set", "sweep.schemes=['channel','spatial','mixed']"),
+]
+RULES = "'knapsack macs=0.7','uniform macs=0.7','global-energy macs=0.7','greedy macs=0.7','minmax macs=0.7'"
+
+
+@pytest.fixture
+def probed(workplace: Path, lrbench, undrawn: None) -> Path:
+    result = lrbench("sensitivity", "tiny.toml", *BUDGET, "--set", f"sweep.ranks=[{RULES}]")
+    assert result.exit_code == 0, result.output
+    assert "probed" in result.output
+    return workplace / "results/tiny"
+
+
+def test_each_layer_is_truncated_alone_by_each_method_once(probed: Path, lrbench) -> None:
+    table = pd.read_csv(probed / "sensitivity.csv")
+    assert set(zip(table["layer"], table["scheme"], strict=True)) == {
+        (layer, scheme) for layer in (0, 3) for scheme in ("channel", "spatial")
+    }
+    for _, group in table.groupby(["layer", "scheme"]):
+        assert group["output_error"].is_monotonic_decreasing
+        assert group["spectral_error"].is_monotonic_decreasing
+        assert group["accuracy"].notna().sum() == 2
+        assert (group["macs"] < group["dense_macs"]).all()
+    judged = table.dropna(subset="divergence")
+    assert (judged["divergence"] >= 0).all()
+    assert len(set(judged["dense_accuracy"])) == 1
+    before = (probed / "records.jsonl").read_bytes()
+    again = lrbench("sensitivity", "tiny.toml", *BUDGET, "--set", f"sweep.ranks=[{RULES}]")
+    assert (again.exit_code, (probed / "records.jsonl").read_bytes()) == (0, before)
+    more = lrbench(
+        "sensitivity", "tiny.toml", *BUDGET, "--set", "sensitivity.accuracy_points=3", "--set", f"sweep.ranks=[{RULES}]"
+    )
+    assert more.exit_code == 0
+    assert pd.read_csv(probed / "sensitivity.csv")["accuracy"].notna().sum() > table["accuracy"].notna().sum()
+
+
+def test_every_rule_keeps_to_its_budget_and_predicts_its_macs(probed: Path, lrbench) -> None:
+    planned = lrbench("plan", "tiny.toml", *BUDGET, "--set", f"sweep.ranks=[{RULES}]")
+    assert planned.exit_code == 0, planned.output
+    assert "predicted damage" in planned.output
+    result = lrbench("sweep", "tiny.toml", *BUDGET, "--set", f"sweep.ranks=[{RULES}]", "--only", "accuracy")
+    assert result.exit_code == 0, result.output
+    trials = pd.read_csv(probed / "trials.csv").query("scheme != 'dense'")
+    assert len(trials) == 15
+    assert (trials["macs"] <= 0.7 * trials["dense_macs"]).all()
+    assert (trials["macs"] == trials["predicted_macs"]).all()
+    assert (trials["params"] == trials["predicted_params"]).all()
+    damage = trials.pivot_table(index="rank_rule", columns="scheme", values="predicted_damage")
+    assert (damage.loc["knapsack macs=0.7"] <= damage.min() + 1e-9).all(), (
+        "no rule beats the exact one by its own score"
+    )
+    assert (damage["mixed"] <= damage[["channel", "spatial"]].min(axis=1) + 1e-9)["knapsack macs=0.7"]
+    layers = pd.read_csv(probed / "layers.csv").merge(trials[["trial"]], on="trial").dropna(subset="rank")
+    assert set(layers["scheme"]) <= {"channel", "spatial"}
+
+
+def test_a_sweep_probes_what_its_budgets_need(workplace: Path, lrbench, undrawn: None) -> None:
+    words = ["--set", "sweep.ranks=['knapsack params=0.8']", "--set", "sweep.truncations=['plain','sequential']"]
+    result = lrbench("sweep", "tiny.toml", *BUDGET, *words, "--only", "accuracy")
+    assert result.exit_code == 0, result.output
+    trials = pd.read_csv(workplace / "results/tiny/trials.csv").query("scheme != 'dense'")
+    assert set(zip(trials["scheme"], trials["truncation"], strict=True)) == {
+        *(("channel", "plain"), ("channel", "sequential"), ("spatial", "plain")),
+        *(("mixed", "plain"), ("mixed", "sequential")),
+    }
+    assert (trials["params"] <= 0.8 * trials["dense_params"]).all()
+    assert (trials["params"] == trials["predicted_params"]).all()
+
+
+def test_a_budget_of_latency_goes_by_the_layer_table_of_this_machine(probed: Path, lrbench) -> None:
+    words = [*BUDGET, "--set", "sweep.ranks=['knapsack latency=0.999']"]
+    early = lrbench("sweep", "tiny.toml", *words, "--only", "accuracy")
+    assert early.exit_code == 2
+    assert "the results folder has no timing of layers on this machine" in early.output
+    assert lrbench("layers", "tiny.toml", *words, "--set", "layer_table.step=1").exit_code == 0
+    planned = lrbench("plan", "tiny.toml", *words)
+    assert planned.exit_code == 0, planned.output
+    assert "of the time; predicted damage" in planned.output or "at least" in planned.output, "as this machine has it"
+
+
+def test_a_budget_that_cannot_be_met_is_refused_before_any_trial_and_says_what_can(probed: Path, lrbench) -> None:
+    words = [*BUDGET, "--set", "sweep.ranks=['knapsack macs=0.01','knapsack macs=0.7']"]
+    planned = lrbench("plan", "tiny.toml", *words)
+    assert "of the dense model's macs remain" in planned.output
+    result = lrbench("sweep", "tiny.toml", *words, "--only", "accuracy")
+    assert result.exit_code == 2
+    assert "of the dense model's macs remain" in result.output
+    assert pd.read_csv(probed / "trials.csv").empty
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sweep.schemes=['mixed']"], "mixed needs schemes to mix beside it"),
+        (["sweep.schemes=['channel','mixed']"], "mixed needs a budget rule among sweep.ranks"),
+        (["sweep.ranks=['greedy macs=0.5']"], "greedy looks at accuracies and needs at least 2, got 0"),
+        (["sweep.ranks=['knapsack latency=0.5']", "latency.devices=[]"], "a budget of latency needs one"),
+    ],
+)
+def test_a_spec_whose_budgets_make_no_sense_is_refused(
+    words: list[str], message: str, workplace: Path, lrbench
+) -> None:
+    result = lrbench("plan", "tiny.toml", *(part for word in words for part in ("--set", word)))
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_a_layer_that_loses_nothing_does_no_damage(
+    workplace: Path, lrbench, undrawn: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At full rank nothing is lost, though re-estimation alone changes what the dense model says."""
+    monkeypatch.setattr(
+        "lrbench.trials.probes.ladder", lambda shape, scheme, choice: (SCHEMES[scheme].max_rank(shape),)
+    )
+    words = ["--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=1']"]
+    result = lrbench("sensitivity", "tiny.toml", *words, "--set", "sensitivity.accuracy_points=1")
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(workplace / "results/tiny/sensitivity.csv")
+    assert table["divergence"].tolist() == pytest.approx([0, 0], abs=1e-9)
+    assert table["accuracy"].tolist() == table["dense_accuracy"].tolist()
+
+
+def test_a_divergence_that_rounding_put_below_zero_bends_no_law() -> None:
+    probes = [
+        replace(probe, divergence=2 * probe.output_error) for probe in samples.sensitivity("a", {1: 0.4, 2: 0.2}).probes
+    ]
+    odd = replace(samples.sensitivity("a", {3: 0.1}).probes[0], divergence=-1e-17)
+    layer = SimpleNamespace(name="a")
+    law = damage_laws([layer], [replace(samples.sensitivity("a", {}), probes=(*probes, odd))])["a"]
+    assert law(0.3) == pytest.approx(0.6)
+
+
+def test_layers_are_scaled_by_what_whole_models_save_where_such_were_timed() -> None:
+    """conv1 at rank 8 saves 0.2 of a second alone, 0.3 in the model."""
+    curves = {("conv1", "channel"): {4: -0.4, 12: 0.0}}
+    timed = samples.session({"a0": 0.7, "a1": 0.7}, series="s")
+    assert scale_of_layers([timed], curves) == (pytest.approx(1.5), 2)
+    assert scale_of_layers([timed], {("conv9", "channel"): {4: -0.4}}) == (1.0, 0), "no model of these layers"
+    assert scale_of_layers([samples.session({"a0": 1.3}, series="s")], curves) == (1.0, 0), "nothing that makes sense"
+    wall = [(1.0, 1.2, 0.7)] * 10
+    assert scale_of_layers([replace(timed, rounds=samples.rounds_of(wall))], curves) == (1.0, 0), "unfit"

@@ -1,0 +1,97 @@
+"""Sweep specs: defaults, overrides, and one clear message for each mistake."""
+
+from pathlib import Path
+
+import pytest
+
+from lrbench.config.sections import DEFAULTS_HELP, SECTIONS
+from lrbench.errors import InputError
+from lrbench.lowrank.schemes import SCHEMES
+from lrbench.plan.spec import SweepSpec, load_spec
+
+SPECS = Path(__file__).parents[2] / "bench" / "sweeps"
+
+
+@pytest.mark.parametrize("path", sorted(SPECS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_spec_of_the_project_is_valid(path: Path) -> None:
+    assert load_spec(path).sweep.ranks
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").write_text("")
+    assert load_spec(tmp_path / "empty.toml") == SweepSpec()
+
+
+def test_overrides_win_and_may_name_what_the_file_does_not(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("[finetune]\nepochs = 7\n")
+    spec = load_spec(
+        tmp_path / "s.toml",
+        ["finetune.epochs=1", "data.name=folder", "sweep.ranks=['rank = 4']", "layer_sets.one.include=['a.*']"],
+    )
+    assert (spec.finetune.epochs, spec.data.name, spec.sweep.ranks) == (1, "folder", ("rank=4",))
+    assert spec.layer_sets["one"].include == ("a.*",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[finetune]\nepoch = 1", "unknown key finetune.epoch: did you mean 'epochs'? allowed: amp, batch_norm"),
+        ("[fine]\nepochs = 1", "unknown key fine: did you mean 'finetune'? allowed: baseline, calibration"),
+        ("[layer_sets.a]\nincludes = ['*']", "unknown key layer_sets.a.includes: did you mean 'include'?"),
+        ("[finetune]\nepochs = '3'", 'finetune.epochs: Input should be a valid integer, got "3"'),
+        ("[finetune]\nepochs = true", "finetune.epochs: Input should be a valid integer, got true"),
+        ("[finetune]\nepochs = -1", "finetune.epochs: Input should be greater than or equal to 0, got -1"),
+        ("[finetune]\nlr = inf", "finetune.lr"),
+        ("[finetune]\noptimizer = 'adam'", "finetune.optimizer: Input should be 'sgd' or 'adamw', got \"adam\""),
+        ("[finetune]\nlr = 2020-01-01", "finetune.lr: Input should be a valid number"),
+        ("finetune = 3", "finetune: Input should be an object"),
+        ("[sweep]\nranks = []", "sweep.ranks: Tuple should have at least 1 item after validation, not 0"),
+        ("[sweep]\nranks = ['rank=0']", "sweep.ranks: rank must be at least 1, got 0"),
+        ("[sweep]\nranks = ['fraction=1.5']", "sweep.ranks: fraction must lie in (0, 1], got 1.5"),
+        ("[sweep]\nschemes = ['chanel']", "sweep.schemes: unknown scheme 'chanel': did you mean 'channel'?"),
+        ("[sweep]\nlayer_sets = ['al']", "sweep.layer_sets: unknown layer set 'al': did you mean 'all'?"),
+        ("[data]\nsearch_share = 0.7", "data.search_share: Input should be less than or equal to 0.5, got 0.7"),
+        ("[data]\nmean = [0.5]", "data.mean"),
+        ("[latency]\nbatch_sizes = [0]", "latency.batch_sizes.0: Input should be greater than or equal to 1, got 0"),
+        ("[model\n", "is no TOML"),
+    ],
+)
+def test_a_mistake_names_file_key_and_what_is_allowed(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_spec(path)
+    assert str(caught.value).startswith(f"spec {path}")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["finetune.epochs", "=3", "finetune..epochs=1", "data.root.x=1"])
+def test_a_wrong_override_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("[data]\nroot = 'here'\n")
+    with pytest.raises(InputError, match="--set"):
+        load_spec(tmp_path / "s.toml", [text])
+
+
+def test_one_mistake_gives_one_complaint(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("[sweep]\ntruncations = ['outpt']\n")
+    with pytest.raises(InputError) as caught:
+        load_spec(tmp_path / "s.toml")
+    assert str(caught.value).endswith(
+        "sweep.truncations.0: Input should be 'plain', 'output' or 'sequential', got \"outpt\""
+    )
+
+
+def test_a_missing_spec_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent\.toml cannot be read: No such file"):
+        load_spec(tmp_path / "absent.toml")
+
+
+def test_every_key_is_described_with_its_default() -> None:
+    text = DEFAULTS_HELP
+    assert set(SECTIONS) == {name.replace("layer_sets", "layer_sets.NAME") for name in SweepSpec.model_fields}
+    for section in SECTIONS.values():
+        for key, field in section.model_fields.items():
+            assert field.description, key
+            assert f"`{key} = " in text
+    assert all(f"`{name}`" in text for name in SCHEMES)
+    assert "(none, flip, crop, crop-flip, resized-crop-flip)" in text

@@ -1,0 +1,130 @@
+"""Timing as a stage: what is still due, fresh processes, and second attempts."""
+
+import os
+from collections.abc import Container
+from dataclasses import replace
+
+import pytest
+import samples
+
+from lrbench.config.sections import LatencyChoice, LayerTableChoice
+from lrbench.errors import InputError
+from lrbench.lowrank.layers import Shape
+from lrbench.lowrank.schemes import SCHEMES
+from lrbench.results.sessions import Architecture, Session
+from lrbench.timing.layers import staircase
+from lrbench.timing.models import fit_sessions, missing_timings, until_fit
+from lrbench.timing.processes import in_fresh_process
+from lrbench.trials.retime import subjects
+
+CHOICE = LatencyChoice(devices=("cpu",), memory_formats=("contiguous",), processes=2, group=3)
+WANTED = {key: samples.architecture(key) for key in ("a0", "a1", "a2", "a3")}
+
+
+def due(*sessions: Session, model_bytes: int = 1000, again: Container[str] = ()) -> list[list[str]]:
+    found = missing_timings(CHOICE, WANTED, sessions, environment="e0", model_bytes=model_bytes, again=again)
+    return [[one.key for one in timing.architectures] for timing in found]
+
+
+def test_architectures_are_timed_in_groups() -> None:
+    assert due() == [["a0", "a1", "a2"], ["a3"]]
+
+
+def test_the_dense_model_takes_no_place_of_its_own() -> None:
+    dense = samples.architecture("dense", dense=True)
+
+    def keys(wanted: dict[str, Architecture]) -> list[list[str]]:
+        found = missing_timings(CHOICE, wanted, (), environment="e0", model_bytes=1)
+        return [[one.key for one in timing.architectures] for timing in found]
+
+    assert keys({"dense": dense, **WANTED}) == keys(WANTED)
+    assert keys({"dense": dense}) == [["dense"]]
+
+
+def test_models_too_large_to_be_held_together_are_timed_apart() -> None:
+    assert due(model_bytes=2**60) == [["a0"], ["a1"], ["a2"], ["a3"]]
+
+
+def test_a_timing_counts_once_all_its_processes_are_there() -> None:
+    half = samples.session({"a0": 0.5, "a1": 0.5}, series="s")
+    assert due(half) == [["a0", "a1", "a2"], ["a3"]]
+    assert due(half, replace(half, process=1, environment="e1")) == [["a0", "a1", "a2"], ["a3"]]
+    assert [one[:2] for one in due(half, replace(half, process=1))] == [["a2", "a3"]]
+
+
+def test_a_group_that_is_not_full_is_filled_up_with_what_was_timed_before() -> None:
+    done = [replace(samples.session({"a0": 0.5, "a1": 0.5}), series="s", process=process) for process in (0, 1)]
+    assert due(*done) == [["a2", "a3", "a0"]]
+    assert due(*done, again=("a1",)) == [["a1", "a2", "a3"]]
+    assert due(*done, again=("a0", "a1")) == [["a0", "a1", "a2"], ["a3", "a0", "a1"]]
+    foreign = replace(done[0], architectures=tuple(replace(one, classes=3) for one in done[0].architectures))
+    assert due(foreign, replace(foreign, process=1)) == [["a2", "a3"]], "another model is no company"
+
+
+def scripted(*controls: float):
+    """Sessions whose A/A controls are these, one after another."""
+    left = iter(controls)
+
+    def run(process: int, attempt: int) -> Session:
+        wall = [(1.0, next(ratio), 0.5) for ratio in [iter([one] * 20) for one in [next(left)]] for _ in range(20)]
+        return replace(samples.session({"a0": 0.5}), rounds=samples.rounds_of(wall), process=process, attempt=attempt)
+
+    return run
+
+
+def attempts(*controls: float) -> list[tuple[int, int]]:
+    return [(one.attempt, one.process) for one in until_fit(CHOICE, scripted(*controls))]
+
+
+def test_a_fit_timing_is_made_once() -> None:
+    assert attempts(1.0, 1.0) == [(1, 0), (1, 1)]
+
+
+def test_an_unfit_timing_is_made_once_more_and_then_kept() -> None:
+    assert attempts(1.2, 1.2, 1.0, 1.0) == attempts(1.2, 1.2, 1.2, 1.2) == [(1, 0), (1, 1), (2, 0), (2, 1)]
+
+
+def test_a_fresh_process_is_another_one_and_its_errors_come_back() -> None:
+    assert in_fresh_process(os.getpid) != os.getpid()
+    with pytest.raises(ValueError, match="invalid literal"):
+        in_fresh_process(int, "rank")
+
+
+@pytest.mark.parametrize("scheme", [name for name in SCHEMES if name not in ("writeback", "linear")])
+@pytest.mark.parametrize("points", [3, 5, 100])
+def test_the_staircase_steps_to_break_even(scheme: str, points: int) -> None:
+    shape = Shape(
+        out_channels=256, in_channels=128, groups=1, kernel=(3, 3), in_size=(8, 8), out_size=(4, 4), bias=False
+    )
+    ranks = staircase(shape, scheme, LayerTableChoice(points=points))
+    limit = SCHEMES[scheme].breakeven_macs(shape)
+    assert limit is not None
+    assert list(ranks) == sorted(set(ranks))
+    assert len(ranks) <= points
+    assert ranks[-2] < limit <= ranks[-1] < limit + 16
+    assert all(rank % 16 == 0 for rank in ranks)
+
+
+def test_a_layer_that_rank_does_not_change_has_no_staircase() -> None:
+    shape = Shape(out_channels=8, in_channels=8, groups=1, kernel=(3, 3), in_size=(4, 4), out_size=(4, 4), bias=False)
+    assert staircase(shape, "writeback", LayerTableChoice()) == ()
+
+
+def test_own_code_is_only_run_when_it_is_named() -> None:
+    own = samples.measurement(samples.trial())
+    own = replace(own, architecture=replace(own.architecture, model="evil:build"))
+    with pytest.raises(InputError, match=r"'evil:build' is code of your own; --model evil:build allows"):
+        list(subjects([own], overrides=(), models=()))
+    with pytest.raises(InputError, match="holds no architecture to time"):
+        list(subjects([], overrides=(), models=()))
+    with pytest.raises(InputError, match=r"--set takes only keys of latency here, got 'model\.name=evil:build'"):
+        list(subjects([own], overrides=("model.name=evil:build",), models=()))
+
+
+def test_unfit_timings_are_not_among_the_fit_ones() -> None:
+    good, bad = (
+        samples.session({"a0": 0.5}, series="good"),
+        samples.session({"a0": 0.5}, series="bad", control_within=-1.0),
+    )
+    again = replace(bad, control_within=0.05, series="mended", attempt=2)
+    assert fit_sessions([good, bad, again]) == [good, again]
