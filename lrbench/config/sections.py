@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 Triple = tuple[float, float, float]
 
@@ -158,8 +158,11 @@ class LatencyChoice(Choice):
     dtypes: tuple[Literal["float32", "bfloat16", "amp"], ...] = Field(
         ("float32",), min_length=1, description="of weights and input; `amp`: autocast to bfloat16"
     )
-    modes: tuple[Literal["eager", "compile", "cuda-graph"], ...] = Field(
-        ("eager",), min_length=1, description="as it stands, by torch.compile, or as one captured CUDA graph"
+    runtimes: tuple[Literal["eager", "compile", "cuda-graph"], ...] = Field(
+        ("eager",),
+        min_length=1,
+        validation_alias=AliasChoices("runtimes", "modes"),
+        description="as it stands, by torch.compile, or as one captured CUDA graph",
     )
     batch_norms: tuple[Literal["kept", "folded"], ...] = Field(
         ("kept",), min_length=1, description="`folded` into the convolutions before them, as for deployment"

@@ -71,14 +71,14 @@ def call_of(model: nn.Module, setting: Setting, *, shape: Sequence[int]) -> Call
     inputs = inputs.to(device=setting.device, dtype=DTYPES[setting.dtype])
     if inputs.dim() == 4:
         inputs = inputs.contiguous(memory_format=MEMORY_FORMATS[setting.memory_format])
-    run = torch.compile(model) if setting.mode == "compile" else model
+    run = torch.compile(model) if setting.runtime == "compile" else model
     mixed = torch.autocast(setting.device, torch.bfloat16) if setting.dtype == "amp" else nullcontext()
 
     def call() -> object:
         with mixed:
             return run(inputs)
 
-    return cuda.as_graph(call) if setting.mode == "cuda-graph" else call
+    return cuda.as_graph(call) if setting.runtime == "cuda-graph" else call
 
 
 def renew_(model: nn.Module) -> None:

@@ -22,7 +22,7 @@ def settings(choice: LatencyChoice) -> tuple[Setting, ...]:
 
     `auto` is the CPU, and CUDA where there is one.
 
-    Raises: InputError when a device is unknown or absent, or when a mode does not run here.
+    Raises: InputError when a device is unknown or absent, or when a runtime does not run here.
     """
     devices: list[str] = []
     for name in choice.devices:
@@ -32,10 +32,10 @@ def settings(choice: LatencyChoice) -> tuple[Setting, ...]:
             raise InputError(f"device {name!r} is not to be had here: torch sees none")
         devices += [d for d in ("cpu", "cuda") if PRESENT[d]()] if name == "auto" else [name]
     devices = list(dict.fromkeys(devices))
-    for mode in choice.modes:
-        refusal = _refuses_mode(mode, devices)
+    for runtime in choice.runtimes:
+        refusal = _refuses_runtime(runtime, devices)
         if refusal:
-            raise InputError(f"latency.modes: {mode} does not run here: {refusal}")
+            raise InputError(f"latency.runtimes: {runtime} does not run here: {refusal}")
     return tuple(
         Setting(
             device=device,
@@ -43,24 +43,24 @@ def settings(choice: LatencyChoice) -> tuple[Setting, ...]:
             threads=threads,
             memory_format=memory_format,
             dtype=dtype,
-            mode=mode,
+            runtime=runtime,
             folded=batch_norm == "folded",
         )
         for device in devices
         for threads in (choice.threads if device == "cpu" else choice.threads[:1])
-        for mode in choice.modes
-        if mode != "cuda-graph" or device == "cuda"
+        for runtime in choice.runtimes
+        if runtime != "cuda-graph" or device == "cuda"
         for memory_format, dtype, batch_norm, batch_size in product(
             choice.memory_formats, choice.dtypes, choice.batch_norms, choice.batch_sizes
         )
     )
 
 
-def _refuses_mode(mode: str, devices: list[str]) -> str:
-    """Why a mode cannot run on any or some of the devices; "" when it can. Compiling is tried, on one tiny layer."""
-    if not devices or mode == "eager":
+def _refuses_runtime(runtime: str, devices: list[str]) -> str:
+    """Why a runtime cannot run on any or some of the devices; "" when it can. Compiling is tried, on one tiny layer."""
+    if not devices or runtime == "eager":
         return ""
-    if mode == "cuda-graph":
+    if runtime == "cuda-graph":
         return "" if "cuda" in devices else "it needs device cuda"
     for device in devices:
         try:

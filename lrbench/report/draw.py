@@ -116,7 +116,7 @@ def _by_setting(
 def _slug(setting: Mapping[str, Hashable]) -> str:
     """A setting in a file's name, usual values left out."""
     words = [setting["device"], f"b{setting['batch_size']}", f"t{setting['threads']}", setting["memory_format"]]
-    words += [setting[key] for key, usual in (("dtype", "float32"), ("mode", "eager")) if setting[key] != usual]
+    words += [setting[key] for key, usual in (("dtype", "float32"), ("runtime", "eager")) if setting[key] != usual]
     return _safe("_".join(map(str, [*words, *(["folded"] if setting["folded"] else [])])))
 
 

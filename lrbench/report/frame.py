@@ -12,7 +12,7 @@ from lrbench.errors import InputError
 from lrbench.report.latency import latency_ratios
 from lrbench.results.checks import checked, text_columns
 from lrbench.results.records import SCHEMA, wrong_schema
-from lrbench.results.tables import COLUMNS, unguarded
+from lrbench.results.tables import COLUMNS, RENAMED, unguarded
 
 
 def load_table(folder: Path, name: str) -> pd.DataFrame:
@@ -30,6 +30,7 @@ def load_table(folder: Path, name: str) -> pd.DataFrame:
         frame = pd.read_csv(BytesIO(content), keep_default_na=False, na_values=[""], dtype=text_columns(name))
     except (ValueError, OSError) as error:
         raise InputError(f"{path} cannot be read as a table: {error}") from error
+    frame = frame.rename(columns=RENAMED)
     if not content.endswith(b"\n"):
         raise InputError(f"{path} is cut short: its last line has no end; the next sweep into {folder} writes it anew")
     versions = [version for version in frame.get("schema", []) if version != SCHEMA]

@@ -228,5 +228,5 @@ def describe(setting: Iterable[tuple[Hashable, object]]) -> str:
     known = dict(setting)
     words = [f"{known['device']}", f"batch {known['batch_size']}", f"threads {known['threads']}"]
     words += [f"{known['memory_format']}"]
-    words += [f"{known[key]}" for key, usual in (("dtype", "float32"), ("mode", "eager")) if known[key] != usual]
+    words += [f"{known[key]}" for key, usual in (("dtype", "float32"), ("runtime", "eager")) if known[key] != usual]
     return ", ".join([*words, *(["batch norm folded"] if known["folded"] else [])])

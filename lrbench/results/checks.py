@@ -17,7 +17,7 @@ TEXTS = frozenset(
         *("trial", "state", "reason", "model", "weights", "data", "scheme", "truncation", "layer_set", "rank_rule"),
         *("baseline", "architecture", "uncounted_ops", "environment", "commit", "started", "failure", "layer", "kind"),
         *("stage", "layers", "shape", "backend", "dense_backend", "series", "ended", "throttling"),
-        *("device", "memory_format", "dtype", "mode"),
+        *("device", "memory_format", "dtype", "runtime"),
         *("machine", "processor", "cpu_capability", "gpu", "system", "python", "torch", "torchvision", "fvcore"),
         *("cuda", "blas", "isa", "governor", "cgroup_cpus", "cgroup_memory_bytes", "onednn", "openmp", "gpu_driver"),
         *("variables", "right", "recipe"),

@@ -1,7 +1,7 @@
 """What was observed: the frozen records that make up a results folder's log. Base units, no tensors, no torch."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -295,13 +295,22 @@ def to_line(record: Record) -> str:
 def from_line(line: str) -> Record:
     """Read what `to_line` wrote.
 
+    Names of before are read as those of now: a setting's `runtime` was its `mode` once.
+
     Raises: ValueError when the line is no record, or one of another schema version.
     """
     fields = json.loads(line)
     version = fields.pop("schema", None) if isinstance(fields, dict) else None
     if version != SCHEMA:
         raise ValueError(wrong_schema(version))
-    return _adapter.validate_python(fields)
+    setting = fields.get("setting")
+    if isinstance(setting, dict) and "mode" in setting:
+        fields["setting"] = {**setting, "runtime": setting["mode"]}
+    record = _adapter.validate_python(fields)
+    if isinstance(record, SpecRecord):
+        keys = ((key.replace("latency.modes", "latency.runtimes"), value) for key, value in record.keys)
+        return replace(record, keys=tuple(keys))
+    return record
 
 
 def wrong_schema(version: object) -> str:

@@ -9,7 +9,7 @@ from lrbench.results.sessions import CONTROL, DENSE, LayerSession, Session, layo
 
 Row = dict[str, Any]
 
-AXES = ("device", "batch_size", "threads", "memory_format", "dtype", "mode", "folded")
+AXES = ("device", "batch_size", "threads", "memory_format", "dtype", "runtime", "folded")
 """Columns of a `Setting`."""
 
 WATCH = ("load", "steal_s", "sm_clock_hz", "memory_clock_hz", "temperature_c", "throttling", "ended")

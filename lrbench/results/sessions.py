@@ -37,14 +37,14 @@ class Setting:
     threads: int
     memory_format: str
     dtype: str = "float32"
-    mode: str = "eager"
+    runtime: str = "eager"
     folded: bool = False
 
     @property
     def label(self) -> str:
         """In words, usual values left out: `cpu, batch 1, threads 1, channels_last`."""
         words = [self.device, f"batch {self.batch_size}", f"threads {self.threads}", self.memory_format]
-        words += [value for value, usual in ((self.dtype, "float32"), (self.mode, "eager")) if value != usual]
+        words += [value for value, usual in ((self.dtype, "float32"), (self.runtime, "eager")) if value != usual]
         return ", ".join([*words, *(["batch norm folded"] if self.folded else [])])
 
 

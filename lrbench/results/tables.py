@@ -83,6 +83,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """The columns of each table; results/README.md says what each means."""
 
+RENAMED = {"mode": "runtime"}
+"""Columns of older tables, and what they are called now."""
+
 
 def build_tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """All tables of a log. A trial that failed and was run again is its last outcome."""

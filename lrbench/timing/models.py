@@ -235,7 +235,7 @@ def bytes_of(model: nn.Module) -> int:
 
 def renew_all(models: Sequence[nn.Module], setting: Setting) -> None:
     """Lay models out anew in memory; a captured CUDA graph holds addresses and stays where it is."""
-    if setting.mode != "cuda-graph":
+    if setting.runtime != "cuda-graph":
         for model in models:
             renew_(model)
 

@@ -98,7 +98,7 @@ def _axes(sessions: Iterable[Session]) -> dict[str, dict[Any, None]]:
             "threads": setting.threads,
             "memory_formats": setting.memory_format,
             "dtypes": setting.dtype,
-            "modes": setting.mode,
+            "runtimes": setting.runtime,
             "batch_norms": "folded" if setting.folded else "kept",
         }
         for name, value in values.items():

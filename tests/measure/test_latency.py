@@ -166,9 +166,9 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 
 
 @needs_cuda
-@pytest.mark.parametrize("mode", ["eager", "cuda-graph"])
-def test_cuda_is_timed_to_the_end_of_the_work(mode: str) -> None:
-    setting = Setting(device="cuda", batch_size=64, threads=1, memory_format="contiguous", mode=mode)
+@pytest.mark.parametrize("runtime", ["eager", "cuda-graph"])
+def test_cuda_is_timed_to_the_end_of_the_work(runtime: str) -> None:
+    setting = Setting(device="cuda", batch_size=64, threads=1, memory_format="contiguous", runtime=runtime)
     model = nn.Sequential(*(nn.Conv2d(3 if i == 0 else 64, 64, 3) for i in range(8)))
     with quiet(1):
         block = block_of(call_of(place(model, setting), setting, shape=(3, 128, 128)), setting)
@@ -206,5 +206,5 @@ def test_an_unknown_device_says_what_is_allowed() -> None:
 
 
 def test_a_cuda_graph_without_cuda_is_refused() -> None:
-    with pytest.raises(InputError, match=r"latency\.modes: cuda-graph does not run here: it needs device cuda"):
-        settings(LatencyChoice(devices=("cpu",), modes=("eager", "cuda-graph")))
+    with pytest.raises(InputError, match=r"latency\.runtimes: cuda-graph does not run here: it needs device cuda"):
+        settings(LatencyChoice(devices=("cpu",), runtimes=("eager", "cuda-graph")))

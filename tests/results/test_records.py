@@ -1,6 +1,7 @@
 """Records, the log and its tables, and what happens when they are damaged."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.errors import InputError
+from lrbench.report.frame import load_table
 from lrbench.results.log import LOG, Store, read_records
 from lrbench.results.records import Failure, Measurement, Planned, Record, SpecRecord, Spectra, from_line, to_line
 from lrbench.results.sessions import Environment, LayerSession, Session
@@ -121,3 +123,15 @@ def test_tables_follow_the_log_in_a_tenth_of_the_time_and_wholly_at_the_end(tmp_
     assert seen[0] == 1
     assert 2 < len(set(seen)) < 10
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 30
+
+
+def test_what_was_once_called_mode_is_read_as_runtime(tmp_path: Path) -> None:
+    session = replace(samples.session({"a0": 0.5}), setting=replace(samples.SETTING, runtime="compile"))
+    spec = SpecRecord(started="2026", keys=(("latency.runtimes", '["eager"]'),))
+    for record, name in ((session, "runtime"), (spec, "runtimes")):
+        assert from_line(to_line(record).replace(f'{name}"', f'{name.replace("runtime", "mode")}"')) == record
+    folder = written(tmp_path, [session])
+    table = load_table(folder, "latency")
+    assert set(table["runtime"]) == {"compile"}
+    (folder / "latency.csv").write_text((folder / "latency.csv").read_text().replace(",runtime,", ",mode,"))
+    pd.testing.assert_frame_equal(load_table(folder, "latency"), table)
