@@ -9,11 +9,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import nn
 
 import lrbench
+from lrbench.learn.architectures import cut_architecture, shaped
 from lrbench.measure.cost import measure_cost
-from lrbench.plan.preview import outline
+from lrbench.plan.preview import preview
+from lrbench.plan.run import prepare
 from lrbench.plan.spec import SweepSpec, make_spec
-from lrbench.plan.trials import architecture_of, prepare_sweep
-from lrbench.timing.models import shaped
 
 RANKS = {f"layer{stage}.{block}.conv{number}": 16 for stage in (1, 2) for block in (0, 1) for number in (1, 2)}
 COMPRESS = "compress the eight convolutions of two stages to rank 16"
@@ -56,8 +56,8 @@ def spec() -> SweepSpec:
 
 @pytest.mark.benchmark(group=PLAN)
 def bench_plan(benchmark: BenchmarkFixture, describe: Callable[..., None], spec: SweepSpec) -> None:
-    trials, skeleton = prepare_sweep(spec)
-    found = benchmark(lambda: [outline(trial, spec, skeleton) for trial in trials])
+    run = prepare(spec)
+    found = benchmark(lambda: [preview(trial, spec, run.dense) for trial in run.trials])
     describe("plan by formula")
     assert len(found) == 10
 
@@ -65,16 +65,16 @@ def bench_plan(benchmark: BenchmarkFixture, describe: Callable[..., None], spec:
 @pytest.mark.benchmark(group=PLAN)
 def bench_plan_by_building(benchmark: BenchmarkFixture, describe: Callable[..., None], spec: SweepSpec) -> None:
     """The same costs by building each model and tracing it."""
-    trials, skeleton = prepare_sweep(spec)
-    outlines = [outline(trial, spec, skeleton) for trial in trials]
-    made = [architecture_of(spec, one.cuts or (), classes=skeleton.classes) for one in outlines]
+    run = prepare(spec)
+    previews = [preview(trial, spec, run.dense) for trial in run.trials]
+    made = [cut_architecture(run.dense.architecture, known.cuts or ()) for known in previews]
 
     def naive() -> list[int]:
-        return [measure_cost(shaped(skeleton.model, one), (3, 32, 32)).macs for one in made]
+        return [measure_cost(shaped(run.dense.model, one), (3, 32, 32)).macs for one in made]
 
     macs = benchmark.pedantic(naive, rounds=3)
     describe("plan by building and tracing", reference=True)
-    assert macs == [one.macs for one in outlines]
+    assert macs == [known.macs for known in previews]
 
 
 STEP = "a training step of four images of 32 px"

@@ -8,7 +8,8 @@ import torchvision
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 
-from lrbench.lowrank.compress import Shaped, decompose_layer, restructure
+from lrbench.lowrank.compress import decompose_layer, restructure
+from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.factors import weight_of
 from lrbench.lowrank.layers import Layer, find_layers
 from lrbench.lowrank.schemes import SCHEMES
@@ -98,8 +99,8 @@ def bench_decompose_per_rank(
     assert benchmark.pedantic(naive, rounds=1) > len(layers)
 
 
-def shapes(layers: list[Layer]) -> list[Shaped]:
-    return [Shaped(layer=layer.name, scheme="channel", rank=8) for layer in layers]
+def shapes(layers: list[Layer]) -> list[Cut]:
+    return [Cut(layer=layer.name, scheme="channel", rank=8) for layer in layers]
 
 
 @pytest.mark.benchmark(group="MACs of ResNet-18 at rank 8")

@@ -55,21 +55,22 @@ def jobs_of(count: int) -> list[Any]:
     """Jobs of one made-up trial each."""
     import samples
 
+    from lrbench.execute.jobs import Job
     from lrbench.plan.spec import SweepSpec
-    from lrbench.trials.jobs import Job
 
     job = Job(spec=SweepSpec(), trials=(), cache=Path("cache"), environment="", commit="", threads=1)
     return [replace(job, trials=(samples.trial(f"t{number}", baseline="none"),)) for number in range(count)]
 
 
-def seconds_of(work: Any, count: int, crew: Any, *, warm_up: int) -> float:
-    """How long a back-end takes for so many trials once it is warm."""
-    from lrbench.execute.executors import BACKENDS
+def seconds_of(work: Any, count: int, workers: Any, *, warm_up: int) -> float:
+    """How long an executor takes for so many trials once it is warm."""
+    from lrbench.execute.executors import EXECUTORS
+    from lrbench.execute.jobs import Worker
     from lrbench.learn.datasets import load_dataset
-    from lrbench.trials.jobs import Desk
+    from lrbench.progress import silent
 
     data = load_dataset(jobs_of(1)[0].spec.data, cache=Path("cache"))
-    with BACKENDS[crew.backend](crew, Desk(lambda *_: None, data)) as execute:
+    with EXECUTORS[workers.executor].open(workers, Worker(silent, data=data)) as execute:
         for _ in execute(work, jobs_of(warm_up), None):
             pass
         started = time.perf_counter()
@@ -79,20 +80,23 @@ def seconds_of(work: Any, count: int, crew: Any, *, warm_up: int) -> float:
 
 
 def engines() -> Iterator[dict[str, Any]]:
-    """Seconds a trial of nothing, by back-end, and how much of 16 places a second of sleep fills."""
-    from lrbench.execute.executors import Crew
-    from lrbench.execute.ray_jobs import Cluster
+    """Seconds a trial of nothing, by executor, and how much of 16 places a second of sleep fills."""
+    from lrbench.execute.workers import ALONE, Cluster, Workers
 
-    yield row("no-op trials, in process", NOTHING, seconds_of(nothing, NOTHING, Crew(), warm_up=1))
-    yield row("no-op trials, pool of 2", NOTHING, seconds_of(nothing, NOTHING, Crew(jobs=2), warm_up=2 * WARM_UP))
+    yield row("no-op trials, in process", NOTHING, seconds_of(nothing, NOTHING, ALONE, warm_up=1))
+    yield row(
+        "no-op trials, pool of 2",
+        NOTHING,
+        seconds_of(nothing, NOTHING, Workers(executor="pool", jobs=2), warm_up=2 * WARM_UP),
+    )
     with cluster(1, 1) as address:
-        crew = Crew(cluster=Cluster(address=address))
+        workers = Workers(executor="ray", cluster=Cluster(address=address))
         yield row(
-            "no-op trials, Ray, 2 nodes of 1 CPU", NOTHING, seconds_of(nothing, NOTHING, crew, warm_up=4 * WARM_UP)
+            "no-op trials, Ray, 2 nodes of 1 CPU", NOTHING, seconds_of(nothing, NOTHING, workers, warm_up=4 * WARM_UP)
         )
     with cluster(WORKERS) as address:
-        crew = Crew(cluster=Cluster(address=address))
-        taken = seconds_of(sleep, SLEEPERS, crew, warm_up=WORKERS * WARM_UP)
+        workers = Workers(executor="ray", cluster=Cluster(address=address))
+        taken = seconds_of(sleep, SLEEPERS, workers, warm_up=WORKERS * WARM_UP)
     yield row(f"1 s sleeps, Ray, {WORKERS} workers", SLEEPERS, taken, efficiency=SLEEPERS / WORKERS / taken)
 
 

@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 import lrbench.report.draw
-import lrbench.trials.stages  # noqa: F401 - what the command would load, loaded once
+import lrbench.trials.sweep  # noqa: F401 - what the command would load, loaded once
 from lrbench.cli import app
 from lrbench.measure.environment import read_commit
 

@@ -18,23 +18,23 @@ import numpy as np
 import pandas as pd
 
 from lrbench.config.sections import LatencyChoice
-from lrbench.measure.environment import read_commit, read_environment
+from lrbench.learn.architectures import build_dense, make_architecture
 from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
 from lrbench.measure.settings import settings
+from lrbench.plan.budgets import NOTHING
+from lrbench.plan.preview import plan_architectures
+from lrbench.plan.run import prepare
 from lrbench.plan.spec import make_spec
-from lrbench.plan.trials import prepare_sweep
 from lrbench.results.sessions import CONTROL, Session
 from lrbench.statistics.paired import Ratio, is_fit, ratio_of
 from lrbench.timing.models import (
     Job,
-    build_untrained,
     control_ratio,
     layout_log_ratios,
     renew_all,
     time_models,
 )
 from lrbench.timing.processes import in_fresh_process
-from lrbench.trials.stages import plan_architectures
 
 SESSIONS, ROUNDS, SIZE = 40, 100, 64
 SPEC = {
@@ -63,7 +63,7 @@ def aa_sessions() -> pd.DataFrame:
     choice = LatencyChoice(rounds=ROUNDS, precision=1e-9, limit_s=1e9)
     rows = []
     with quiet(1):
-        dense = build_untrained(spec, classes=10)
+        dense = build_dense(make_architecture(spec.model.name, image_size=SIZE, classes=10))
         for session in range(SESSIONS):
             models = [place(deepcopy(dense), setting) for _ in range(2)]
             blocks = [block_of(call_of(one, setting, shape=(3, SIZE, SIZE)), setting) for one in models]
@@ -85,18 +85,18 @@ def spin(end: float) -> None:
 def repeatability() -> pd.DataFrame:
     """A row for each architecture and session."""
     spec = make_spec(SPEC, where="study")
-    trials, skeleton = prepare_sweep(spec)
-    planned, _ = plan_architectures(spec, trials, skeleton=skeleton, held=())
+    run = prepare(spec)
+    planned, _ = plan_architectures(run, run.trials, evidence=NOTHING)
     dense, *others = [one.architecture for one in planned]
     labels = ["A/A control", *(one.trial.label for one in planned[1:])]
     rows = []
     for process, neighbour in enumerate(("none", "one busy core")):
         job = Job(
-            spec=spec,
+            choice=spec.latency,
             setting=settings(spec.latency)[0],
             architectures=(dense, dense, *others),
-            environment=read_environment().key,
-            commit=read_commit(),
+            environment=run.environment.key,
+            commit=run.commit,
             series="study",
             process=process,
             attempt=1,

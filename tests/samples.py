@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from lrbench.lowrank.cuts import Cut
 from lrbench.results.log import Store
 from lrbench.results.records import (
     Accuracy,
@@ -18,7 +19,7 @@ from lrbench.results.records import (
     Spectra,
     Trial,
 )
-from lrbench.results.sessions import Architecture, Factorized, LayerSession, Replacement, Round, Session, Setting
+from lrbench.results.sessions import Architecture, LayerSession, Replacement, Round, Session, Setting
 
 
 def trial(key: str = "t0", **changes: object) -> Trial:
@@ -41,7 +42,7 @@ def trial(key: str = "t0", **changes: object) -> Trial:
 
 
 def architecture(key: str = "a0", *, dense: bool = False) -> Architecture:
-    layers = () if dense else (Factorized(layer="conv1", scheme="channel", rank=8),)
+    layers = () if dense else (Cut(layer="conv1", scheme="channel", rank=8),)
     return Architecture(key=key, model="resnet18", image_size=32, classes=10, layers=layers)
 
 

@@ -139,16 +139,16 @@ def test_a_baseline_that_diverges_fails_every_trial_of_its_seed(workplace: Path,
 
 
 def test_an_interrupted_sweep_resumes(workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lrbench.trials import jobs
+    from lrbench.trials import work
 
-    original, count = jobs.run_trial, iter(range(100))
+    original, count = work.run_trial, iter(range(100))
 
     def interrupted(*args: object, **kwargs: object) -> object:
         if next(count) == 2:
             raise KeyboardInterrupt
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(jobs, "run_trial", interrupted)
+    monkeypatch.setattr(work, "run_trial", interrupted)
     stopped = lrbench("sweep", "tiny.toml")
     assert stopped.exit_code == 130
     assert "what is finished is kept" in stopped.output

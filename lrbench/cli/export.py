@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrbench.cli.screen import Screen, table
-from lrbench.cli.shared import Folder, app, err, exit_codes, out, say
+from lrbench.cli.shared import Cache, Folder, app, err, exit_codes, out, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +41,7 @@ def export(  # noqa: PLR0913 - the options of a command
             "--set", metavar="KEY=VALUE", help="`data.root=photos`, or a key of latency: `latency.threads=[2]`"
         ),
     ] = None,
-    cache: Annotated[
-        Path, typer.Option(envvar="LRBENCH_CACHE", help="directory of decoded images and trained weights")
-    ] = Path("cache"),
+    cache: Cache = Path("cache"),
     model: Annotated[
         list[str] | None, typer.Option("--model", metavar="MODULE:CALLABLE", help="own model code that may be run")
     ] = None,
@@ -61,7 +59,7 @@ def export(  # noqa: PLR0913 - the options of a command
     """
     with exit_codes(continues=False):
         from lrbench.export.find import find_source
-        from lrbench.export.job import Wish, chosen_names, export_trial
+        from lrbench.export.job import Request, chosen_names, export_trial
         from lrbench.results.log import read_records, set_aside
 
         source = find_source(
@@ -70,9 +68,9 @@ def export(  # noqa: PLR0913 - the options of a command
         if fresh and (moved := set_aside(to)):
             say(f"{to} was moved to {moved}")
         named = any(text.startswith("data.name=") for text in set_ or [])
-        wish = Wish(names=chosen_names(formats or []), within=within, named_data=named)
+        request = Request(names=chosen_names(formats or []), within=within, named_data=named)
         with Screen(out, (), epochs={}) as screen:
-            made = export_trial(source, to, wish, cache=cache, notify=screen.notify)
+            made = export_trial(source, to, request, cache=cache, progress=screen.notify)
         say(f"{source.measurement.trial.label}, on {made.images}")
         out.print(table("Each artefact beside the trial's model", CHECKS, _checks(made.checks)))
     if made.timing is None:

@@ -25,6 +25,7 @@ SpecPath = Annotated[Path, typer.Argument(help="sweep spec, a TOML file", show_d
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key: `finetune.epochs=1`")
 ]
+Cache = Annotated[Path, typer.Option(envvar="LRBENCH_CACHE", help="directory of decoded images and trained weights")]
 Out = Annotated[Path | None, typer.Option("--out", help="results folder", show_default="results/ and the spec's name")]
 Folder = Annotated[Path, typer.Argument(help="results folder", show_default=False)]
 

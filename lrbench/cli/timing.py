@@ -1,6 +1,6 @@
 """Commands that time: an existing folder on this machine, single layers, and the machine itself."""
 
-from itertools import chain
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -45,15 +45,14 @@ def time_(
             found = list(subjects(store.records, overrides=set_ or [], models=model or []))
             once_more = {find_measurement(store.records, key).architecture.key for key in again or ()}
             with Screen(out, (), epochs={}) as screen:
-                for record in time_subjects(
+                records = time_subjects(
                     found,
-                    held=store.records,
+                    tuple(store.records),
                     environment=read_environment(),
-                    notify=screen.notify,
+                    progress=screen.notify,
                     again=once_more,
-                ):
-                    store.append(record)
-                    screen.finish(record)
+                )
+                store.keep(records, screen.finish)
         draw(folder)
 
 
@@ -65,29 +64,22 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
     """
     folder = folder_for(spec, out_folder)
     with exit_codes():
-        from lrbench.measure.environment import read_environment
+        from lrbench.plan.run import prepare
         from lrbench.plan.spec import load_spec
-        from lrbench.plan.trials import prepare_sweep
         from lrbench.report.summary import breakeven_rows
         from lrbench.results.log import Store
-        from lrbench.results.sessions import LayerSession, Session
-        from lrbench.timing.layers import plan_layers, run_layers, time_whole
+        from lrbench.trials.layers import plan_layers, time_layers
 
-        chosen = load_spec(spec, set_ or [])
-        _, skeleton = prepare_sweep(chosen)
+        run = prepare(load_spec(spec, set_ or []))
         with Store(folder) as store:
             for note in store.notices:
                 say(note)
-            environment = read_environment()
-            jobs = plan_layers(chosen, skeleton, store.records, environment=environment.key)
-            say(f"{len(jobs)} layers to time, {sum(len(job.candidates) for job in jobs)} factorizations, in {folder}")
-            if environment not in store.records:
-                store.append(environment)
+            jobs = plan_layers(run, store.records)
+            count = sum(len(job.candidates) for job in jobs)
+            say(f"{len(jobs)} layers to time, {count} factorizations, in {folder}")
             with Screen(out, (), epochs={}) as screen:
-                whole = time_whole(chosen, skeleton, store.records, environment=environment.key, notify=screen.notify)
-                for session in chain[Session | LayerSession](whole, run_layers(jobs, notify=screen.notify)):
-                    store.append(session)
-                    screen.finish(session)
+                told = replace(run, progress=screen.notify)
+                store.keep(time_layers(told, jobs, tuple(store.records)), screen.finish)
         if jobs:
             draw(folder)
         for title, columns, rows in breakeven_rows(folder):

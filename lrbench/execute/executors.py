@@ -1,158 +1,80 @@
-"""Back-ends: where jobs run. Each maps a function over jobs and yields their records as they come; none writes them.
+"""Executors: where the jobs of a run run, and where its timings are taken. None of them writes a record.
 
-To add one, write a context manager that gives an `Execute`, and add one entry to `BACKENDS`.
+To add one, write a context manager that gives an `Execute`, add one entry to `EXECUTORS` here, and its name to those of
+`lrbench.config`.
 """
 
-import os
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
-from multiprocessing import get_context, parent_process
-from threading import Thread
-from time import perf_counter
 from types import MappingProxyType
 
-from pebble import ProcessExpired, ProcessPool
-
-from lrbench.errors import InputError
-from lrbench.execute.ray_jobs import Cluster, Hall, connected
+from lrbench.execute import local_timing, pool, ray_jobs, ray_timing
+from lrbench.execute.jobs import Execute, Worker
+from lrbench.execute.workers import Workers
+from lrbench.plan.run import Run
 from lrbench.results.records import Record
-from lrbench.trials.jobs import Desk, Job, TrialTimeoutError, WorkerDiedError, failures
+from lrbench.results.sessions import Architecture
 
-Records = tuple[Record, ...]
-Work = Callable[[Job, Desk], Records]
-Execute = Callable[[Work, Sequence[Job], float | None], Iterator[Records]]
-"""(what to do, the jobs, seconds that each may take) -> the records of each job, in the order in which they end."""
+Time = Callable[[Run, Workers, Mapping[str, Architecture], Sequence[Record]], Iterator[Record]]
+"""(the run, its workers, architectures by key, what the log holds) -> records of the timings that were due."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crew:
-    """How trials are run: `jobs` at a time in child processes, on a cluster, or one after the other in this process.
+class Executor:
+    """A place where jobs run.
 
-    `timeout_s` is what each may take, None as long as it wants.
+    Attributes:
+        open: gives what runs jobs, while it lasts.
+        threads: how many threads of torch a job has, when this process has so many.
+        at_once: how many trainings this machine holds in memory at a time; 0: they are on other machines.
+        holds_images: whether this process itself needs the images.
+        time: times architectures.
+        takes: options of the command line that mean something to it.
+        by_name: whether it is taken only when it is asked for by its name.
     """
 
-    jobs: int | None = None
-    timeout_s: float | None = None
-    cluster: Cluster | None = None
-
-    @property
-    def backend(self) -> str:
-        """The entry of `BACKENDS`: a limit of time needs a process that can be killed."""
-        if self.cluster is not None:
-            return "ray"
-        return "here" if self.jobs is None and self.timeout_s is None else "pool"
-
-    def threads(self, ours: int) -> int:
-        """CPU threads of each job when this process has `ours`: two that share a core slow each other many times."""
-        return self.cluster.cpus if self.cluster else max(1, ours // (self.jobs or 1))
-
-
-ALONE = Crew()
-"""One trial after the other, in this process."""
+    open: Callable[[Workers, Worker], AbstractContextManager[Execute]]
+    threads: Callable[[Workers, int], int]
+    at_once: Callable[[Workers], int]
+    holds_images: bool
+    time: Time
+    takes: frozenset[str] = frozenset()
+    by_name: bool = False
 
 
 @contextmanager
-def here(crew: Crew, desk: Desk) -> Iterator[Execute]:
+def open_here(workers: Workers, worker: Worker) -> Iterator[Execute]:
     """Run jobs in this process, one after the other; nothing can be cut short."""
-    yield lambda work, jobs, timeout_s: (work(job, desk) for job in jobs)
+    yield lambda work, jobs, timeout_s: (work(job, worker) for job in jobs)
 
 
-@contextmanager
-def pool(crew: Crew, desk: Desk) -> Iterator[Execute]:
-    """Run jobs in fresh child processes, killed when time is up or this process ends; one that dies fails its job only.
-
-    Children keep desks of their own: the dense model is trained by one of them and recalled by the others.
-    """
-    count = crew.jobs or 1
-    workers = ProcessPool(max_workers=count, context=get_context("spawn"), initializer=_end_with_parent)
-
-    def execute(work: Work, jobs: Sequence[Job], timeout_s: float | None) -> Iterator[Records]:
-        waiting, running = iter(jobs), dict[Future[Records], tuple[Job, float]]()
-        for ended in range(len(jobs)):
-            desk.notify(f"{count} at a time", work.__name__.replace("_", " "), ended, len(jobs))
-            for job in islice(waiting, count - len(running)):
-                running[_schedule(workers, work, job, timeout_s=timeout_s)] = (job, perf_counter())
-            done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
-            yield _outcome(done, *running.pop(done), timeout_s=timeout_s)
-
-    try:
-        yield execute
-    finally:
-        workers.stop()  # type: ignore[no-untyped-call]
-        workers.join()
-
-
-@contextmanager
-def on_cluster(crew: Crew, desk: Desk) -> Iterator[Execute]:
-    """Run jobs as tasks on the nodes of a Ray cluster; one that is lost with its node is tried again on another."""
-    assert crew.cluster is not None
-    with connected(crew.cluster) as ray:
-        hall = Hall(ray, crew.cluster, desk)
-        try:
-            yield hall.execute
-        finally:
-            hall.clean()
-
-
-BACKENDS: Mapping[str, Callable[[Crew, Desk], AbstractContextManager[Execute]]] = MappingProxyType(
-    {"here": here, "pool": pool, "ray": on_cluster}
+EXECUTORS: Mapping[str, Executor] = MappingProxyType(
+    {
+        "here": Executor(
+            open=open_here,
+            threads=lambda workers, ours: ours,
+            at_once=lambda workers: 1,
+            holds_images=True,
+            time=local_timing.time_here,
+        ),
+        "pool": Executor(
+            open=pool.open_pool,
+            threads=lambda workers, ours: max(1, ours // workers.jobs),  # two that share a core slow each other
+            at_once=lambda workers: workers.jobs,
+            holds_images=False,
+            time=local_timing.time_here,
+            takes=frozenset(["jobs", "timeout"]),
+        ),
+        "ray": Executor(
+            open=ray_jobs.open_ray,
+            threads=lambda workers, ours: workers.cluster.cpus,
+            at_once=lambda workers: 0,
+            holds_images=True,
+            time=ray_timing.time_on_nodes,
+            takes=frozenset(["timeout", "address", "cpus-per-trial", "gpus-per-trial", "on"]),
+            by_name=True,
+        ),
+    }
 )
-
-
-def _schedule(workers: ProcessPool, work: Work, job: Job, *, timeout_s: float | None) -> Future[Records]:
-    try:
-        future: Future[Records] = workers.schedule(_in_child, args=(work, job), timeout=timeout_s)
-    except RuntimeError as error:  # what pebble raises once its workers cannot be started any more
-        raise InputError(
-            f"no child processes can be started: {error}. What is finished is kept; the same command continues, and "
-            "without --jobs and --timeout it needs none"
-        ) from error
-    return future
-
-
-def _outcome(future: Future[Records], job: Job, started: float, *, timeout_s: float | None) -> Records:
-    """The records of a job that ended, whichever way."""
-    fail = partial(failures, job, stage="trial", seconds=perf_counter() - started)
-    try:
-        return future.result()
-    except TimeoutError:
-        return fail(TrialTimeoutError(f"not finished after {timeout_s:g} s"), failure="timeout")
-    except (ProcessExpired, BrokenProcessPool) as error:
-        return fail(WorkerDiedError(describe_exit(getattr(error, "exitcode", None))), failure="killed")
-
-
-def describe_exit(code: int | None) -> str:
-    """How a process ended, in words."""
-    if code is None:
-        return "its process could not be started or reached"
-    if code >= 0:
-        return f"its process ended with exit code {code}"
-    name = {number.value: number.name for number in signal.Signals}.get(-code, "unknown")
-    hint = ", perhaps because memory ran out" if name == "SIGKILL" else ""
-    return f"its process was ended by signal {-code} ({name}){hint}"
-
-
-_desk = Desk(lambda what, stage, done, total: None)
-"""A child's own."""
-
-
-def _in_child(work: Work, job: Job) -> Records:
-    return work(job, _desk)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent is gone, even one that was killed and could say nothing."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
+"""By name."""

@@ -14,7 +14,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -24,18 +24,17 @@ import numpy as np
 from filelock import FileLock
 
 from lrbench.errors import InputError
+from lrbench.execute.jobs import Execute, Job, Records, TrialTimeoutError, Work, Worker, WorkerDiedError, failures
 from lrbench.execute.versions import read_versions
+from lrbench.execute.workers import Cluster, Workers
 from lrbench.learn.datasets import Dataset, load_dataset
+from lrbench.learn.weights import weights_path
 from lrbench.limits import in_words, writing
 from lrbench.measure.environment import read_environment
-from lrbench.plan.budgets import NOTHING, Evidence
-from lrbench.results.records import Fault, Record
-from lrbench.trials.dense import weights_path
-from lrbench.trials.jobs import Desk, Job, TrialTimeoutError, WorkerDiedError, failures
+from lrbench.progress import silent
+from lrbench.results.records import Fault
 
 T = TypeVar("T")
-Records = tuple[Record, ...]
-Work = Callable[[Job, Desk], Records]
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """A Ray started here sends no usage statistics, and leaves CUDA_* as they are for a task without GPUs."""
@@ -48,23 +47,6 @@ POLL_S = 1.0
 
 AHEAD = 2
 """Trials handed out for each place there is, so that no place waits for the driver; one where their time is limited."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cluster:
-    """Which Ray cluster, and what a trial holds of it.
-
-    Attributes:
-        address: `auto`, `host:port` or `ray://host:port`; None starts a Ray of this machine that ends with the command.
-        cpus: CPUs of a trial, which are its threads too.
-        gpus: GPUs of a trial, or a share of one.
-        on: labels that a node must have to time on it.
-    """
-
-    address: str | None = None
-    cpus: int = 1
-    gpus: float = 0.0
-    on: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +154,7 @@ def check_versions(ray: Any, nodes: Sequence[Node]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parcel:
+class Payload:
     """What is sent with a job: references to the images (None: each node reads its own) and to weights by their key."""
 
     run: str
@@ -181,14 +163,13 @@ class Parcel:
     uri: str
 
 
-class Hall:
+class Driver:
     """The driver's side: hands out jobs, takes records and weights back, tries again what was lost."""
 
-    def __init__(self, ray: Any, cluster: Cluster, desk: Desk) -> None:
-        """Name the package (connected), the cluster, and the driver's own desk with the images."""
-        self._ray, self._cluster, self._desk = ray, cluster, desk
+    def __init__(self, ray: Any, cluster: Cluster, worker: Worker) -> None:
+        """Name the package (connected), the cluster, and the driver's own worker with the images."""
+        self._ray, self._cluster, self._worker = ray, cluster, worker
         self._run = uuid.uuid4().hex[:12]
-        self._evidence: tuple[Evidence, Any] | None = None
         self._weights: dict[str, Any] = {}
         self._data: tuple[Any, ...] | None = None
 
@@ -222,26 +203,23 @@ class Hall:
 
     def _tell(self, work: Work, nodes: Sequence[Node], places: int, *, running: int, ended: int, total: int) -> None:
         what = f"{min(running, places)} running on {len(nodes)} nodes" if places else "waiting for a node"
-        self._desk.notify(what, work.__name__.replace("_", " "), ended, total)
+        self._worker.progress(what, work.__name__.replace("_", " "), ended, total)
 
     def _submit(self, work: Work, job: Job, timeout_s: float | None) -> Any:
         ray, cluster = self._ray, self._cluster
-        if self._evidence is None or self._evidence[0] is not job.evidence:
-            self._evidence = (job.evidence, ray.put(job.evidence))
-        bare, (_, evidence) = replace(job, evidence=NOTHING), self._evidence
         task = ray.remote(run_job).options(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=0)
-        return task.remote(work, bare, evidence, self._parcel(job), timeout_s)
+        return task.remote(work, job, self._payload(job), timeout_s)
 
-    def _parcel(self, job: Job) -> Parcel:
+    def _payload(self, job: Job) -> Payload:
         if self._data is None:
-            self._data = self._ship(self._desk.bench(job).data)
+            self._data = self._ship(self._worker.data(job))
         keys = {key for trial in job.trials for key in (trial.baseline, trial.key)}
-        paths = {key: weights_path(job.cache / "weights", key) for key in keys}
+        paths = {key: weights_path(job.weights, key) for key in keys}
         for key, path in paths.items():
             if key not in self._weights and path.exists():
                 self._weights[key] = self._ray.put(path.read_bytes())
         weights = {key: self._weights[key] for key in keys & set(self._weights)}
-        return Parcel(run=self._run, data=self._data, weights=weights, uri=job.spec.run.weights_uri)
+        return Payload(run=self._run, data=self._data, weights=weights, uri=job.spec.run.weights_uri)
 
     def _ship(self, data: Dataset) -> tuple[Any, ...]:
         """The images in the object store, where they fit."""
@@ -249,9 +227,11 @@ class Hall:
         size = sum(array.nbytes for array in arrays.values())
         room = STORE_SHARE * min(node.resources.get("object_store_memory", 0.0) for node in alive(self._ray))
         if size > room:
-            self._desk.notify(f"{in_words(size)} of images, read by each node from its own data.root", "images", 1, 1)
+            self._worker.progress(
+                f"{in_words(size)} of images, read by each node from its own data.root", "images", 1, 1
+            )
             return ()
-        self._desk.notify(f"{in_words(size)} of images, sent to each node once", "images", 1, 1)
+        self._worker.progress(f"{in_words(size)} of images, sent to each node once", "images", 1, 1)
         plain = {key: np.ascontiguousarray(array).view(np.ndarray) for key, array in arrays.items()}
         train, search, test = (
             replace(split, images=plain[id(split.images)]) for split in (data.train, data.search, data.test)
@@ -280,7 +260,7 @@ class Hall:
     def _keep(self, job: Job, weights: Mapping[str, bytes]) -> None:
         """Write what came back into the cache, and let go of what only this job needed."""
         for key, content in weights.items():
-            _write(weights_path(job.cache / "weights", key), content)
+            _write(weights_path(job.weights, key), content)
         for trial in job.trials:
             if trial.key != trial.baseline:
                 self._weights.pop(trial.key, None)
@@ -309,17 +289,26 @@ class Hall:
             self._ray.wait(refs, num_returns=len(refs), timeout=5)
 
 
-def run_job(
-    work: Work, job: Job, evidence: Evidence, parcel: Parcel, timeout_s: float | None
-) -> tuple[Records, dict[str, bytes]]:
+@contextmanager
+def open_ray(workers: Workers, worker: Worker) -> Iterator[Execute]:
+    """Run jobs as tasks on the nodes of a Ray cluster; one that is lost with its node is tried again on another."""
+    with connected(workers.cluster) as ray:
+        driver = Driver(ray, workers.cluster, worker)
+        try:
+            yield driver.execute
+        finally:
+            driver.clean()
+
+
+def run_job(work: Work, job: Job, payload: Payload, timeout_s: float | None) -> tuple[Records, dict[str, bytes]]:
     """On a node: run one job, and give its records with the weights that it made.
 
     The first record is the node's environment. When time is up the process ends, whatever it is doing.
     """
     import ray
 
-    folder = node_folder() / parcel.run
-    for key, ref in parcel.weights.items():
+    folder = node_folder() / payload.run
+    for key, ref in payload.weights.items():
         path = weights_path(folder / "weights", key)
         with writing(folder):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -327,36 +316,36 @@ def run_job(
             if not path.exists():
                 _write(path, ray.get(ref))
     environment = read_environment()
-    job = replace(job, evidence=evidence, cache=folder, environment=environment.key)
-    desk = _desk_of(parcel, job, ray)
+    job = replace(job, cache=folder, environment=environment.key)
+    worker = _worker_of(payload, job, ray)
     if timeout_s is not None:
         faulthandler.dump_traceback_later(timeout_s, exit=True)
     try:
-        records = work(job, desk)
+        records = work(job, worker)
     finally:
         faulthandler.cancel_dump_traceback_later()
-    made = {key for trial in job.trials for key in (trial.baseline, trial.key)} - set(parcel.weights)
+    made = {key for trial in job.trials for key in (trial.baseline, trial.key)} - set(payload.weights)
     paths = {key: path for key in made if (path := weights_path(folder / "weights", key)).exists()}
     weights = {key: path.read_bytes() for key, path in paths.items()}
     for trial in job.trials:
         if trial.key in weights and trial.key != trial.baseline:
             paths[trial.key].unlink()
-            if parcel.uri:
-                _put(parcel.uri, trial.key, weights.pop(trial.key))
+            if payload.uri:
+                _put(payload.uri, trial.key, weights.pop(trial.key))
     return (environment, *records), weights
 
 
-_desks: dict[str, Desk] = {}
+_workers: dict[str, Worker] = {}
 """A worker's own, by run: of one run at a time."""
 
 
-def _desk_of(parcel: Parcel, job: Job, ray: Any) -> Desk:
-    if parcel.run not in _desks:
-        _desks.clear()
+def _worker_of(payload: Payload, job: Job, ray: Any) -> Worker:
+    if payload.run not in _workers:
+        _workers.clear()
         images = node_folder() / "images"
-        data = ray.get(parcel.data[0]) if parcel.data else load_dataset(job.spec.data, cache=images)
-        _desks[parcel.run] = Desk(lambda what, stage, done, total: None, data)
-    return _desks[parcel.run]
+        data = ray.get(payload.data[0]) if payload.data else load_dataset(job.spec.data, cache=images)
+        _workers[payload.run] = Worker(silent, data=data)
+    return _workers[payload.run]
 
 
 def node_folder() -> Path:

@@ -5,28 +5,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
-from lrbench.execute.ray_jobs import POLL_S, Cluster, Node, alive, ask, connected, pinned
+from lrbench.execute.ray_jobs import POLL_S, Node, alive, ask, connected, pinned
+from lrbench.execute.workers import Workers
+from lrbench.learn.architectures import bytes_of
 from lrbench.measure.environment import now, read_environment
-from lrbench.plan.spec import SweepSpec
+from lrbench.plan.run import Run
+from lrbench.progress import silent
 from lrbench.results.records import Record
 from lrbench.results.sessions import Architecture, Session
 from lrbench.timing.models import Timing, missing_timings, run_timings
-from lrbench.timing.processes import Notify
 
 RESOURCE = "timing"
 """The custom resource, one of each node, that a session holds beside the node's CPUs, where the node has it."""
 
 
 def time_on_nodes(
-    spec: SweepSpec,
-    wanted: Mapping[str, Architecture],
-    held: Iterable[Record],
-    *,
-    cluster: Cluster,
-    classes: int,
-    model_bytes: int,
-    notify: Notify,
+    run: Run, workers: Workers, wanted: Mapping[str, Architecture], held: Sequence[Record]
 ) -> Iterator[Record]:
     """Time architectures in each environment among the nodes that may time; where several share one, on any of them.
 
@@ -34,7 +30,7 @@ def time_on_nodes(
 
     Raises: InputError when no node has the labels asked for, or those that had were lost.
     """
-    records = list(held)
+    cluster, choice = workers.cluster, run.spec.latency
     with connected(cluster) as ray:
         nodes = [node for node in alive(ray) if node.places(cluster) and cluster.on.items() <= node.labels.items()]
         if not nodes:
@@ -42,18 +38,18 @@ def time_on_nodes(
         known = ask(ray, read_environment, nodes)
         queues: dict[str, deque[Timing]] = {}
         for environment in dict.fromkeys(environment for _, environment in known):
-            if environment not in records:
+            if environment not in held:
                 yield environment
             due = missing_timings(
-                spec.latency,
+                choice,
                 wanted,
-                [one for one in records if isinstance(one, Session)],
+                [one for one in held if isinstance(one, Session)],
                 environment=environment.key,
-                model_bytes=model_bytes,
+                model_bytes=bytes_of(run.dense.model),
             )
             queues[environment.key] = deque(due)
         places = [Place(node=node, environment=environment.key) for node, environment in known]
-        yield from _run(ray, spec, queues, places, classes=classes, notify=notify)
+        yield from _run(ray, run, queues, places)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +60,7 @@ class Place:
     environment: str
 
 
-def _run(
-    ray: Any,
-    spec: SweepSpec,
-    queues: Mapping[str, deque[Timing]],
-    places: Sequence[Place],
-    *,
-    classes: int,
-    notify: Notify,
-) -> Iterator[Session]:
+def _run(ray: Any, run: Run, queues: Mapping[str, deque[Timing]], places: Sequence[Place]) -> Iterator[Session]:
     """Give each idle node the next timing of its environment, until all are made; one that is lost is made again."""
     idle, running = list(places), dict[Any, tuple[Place, Timing]]()
     tries: Counter[Timing] = Counter()
@@ -80,17 +68,17 @@ def _run(
     while any(queues.values()) or running:
         for place in [one for one in idle if queues[one.environment]]:
             timing = queues[place.environment].popleft()
-            running[_submit(ray, place, spec, timing, classes)] = (place, timing)
+            running[_submit(ray, place, run, timing)] = (place, timing)
             idle.remove(place)
         left = sum(map(len, queues.values())) + len(running)
-        notify("latency", f"{len(running)} of {len(places)} nodes are timing", total - left, total)
+        run.progress("latency", f"{len(running)} of {len(places)} nodes are timing", total - left, total)
         _require_nodes(queues, [*idle, *(place for place, _ in running.values())])
         done, _ = ray.wait(list(running), timeout=POLL_S)
         for ref in done:
             place, timing = running.pop(ref)
             sessions = _sessions(ray, ref, place)
             tries[timing] += 1
-            if not sessions and tries[timing] > spec.run.retries:
+            if not sessions and tries[timing] > run.spec.run.retries:
                 raise InputError(f"a timing was lost {tries[timing]} times, on node {place.node.name} at last")
             if not sessions:
                 queues[place.environment].appendleft(timing)
@@ -122,20 +110,21 @@ def _require_nodes(queues: Mapping[str, deque[Timing]], served: Iterable[Place])
         )
 
 
-def _submit(ray: Any, place: Place, spec: SweepSpec, timing: Timing, classes: int) -> Any:
+def _submit(ray: Any, place: Place, run: Run, timing: Timing) -> Any:
     """A task that holds its whole node."""
     node = place.node
     resources = {RESOURCE: 1} if node.resources.get(RESOURCE) else {}
     gpus = 1 if timing.setting.device == "cuda" else 0
     options = {"num_cpus": node.resources.get("CPU", 0), "num_gpus": gpus, "resources": resources}
-    return pinned(ray, time_here, node, **options).remote(spec, timing, classes, place.environment, node.id)
+    task = pinned(ray, time_there, node, **options)
+    return task.remote(run.spec.latency, timing, run.dense.architecture, place.environment, node.id)
 
 
-def time_here(spec: SweepSpec, timing: Timing, classes: int, environment: str, node: str) -> tuple[Session, ...]:
+def time_there(
+    choice: LatencyChoice, timing: Timing, dense: Architecture, environment: str, node: str
+) -> tuple[Session, ...]:
     """On a node: make one timing, all its processes and attempts."""
-    sessions = run_timings(
-        spec, [timing], classes=classes, environment=environment, notify=lambda what, stage, done, total: None
-    )
+    sessions = run_timings(choice, [timing], dense=dense, environment=environment, progress=silent)
     return tuple(replace(session, node=node, finished=now()) for session in sessions)
 
 

@@ -9,12 +9,10 @@ from typing import Any
 from torch import nn
 
 from lrbench.errors import InputError
-from lrbench.learn.weights import recall_weights
+from lrbench.learn.architectures import build_dense, check_unchanged, shaped
+from lrbench.learn.weights import recall_weights, weights_path
 from lrbench.plan.spec import SweepSpec, make_spec
-from lrbench.plan.trials import make_architecture
 from lrbench.results.records import Failure, Measurement, Record, SpecRecord, Trial
-from lrbench.timing.models import build_untrained, shaped
-from lrbench.trials.dense import weights_path
 
 TIMED = (
     "batch_sizes",
@@ -73,8 +71,7 @@ def find_source(
             f"model {shape.model!r} is code of your own; --model {shape.model} allows to import and run it"
         )
     spec = _spec_of(records, measurement, overrides)
-    if make_architecture(spec, shape.layers, classes=shape.classes).key != shape.key:
-        raise InputError(f"model {shape.model!r} is no longer the one that was measured: its file has changed")
+    check_unchanged(shape)
     return Source(measurement=measurement, spec=spec, weights=path)
 
 
@@ -124,17 +121,13 @@ def _spec_of(records: Sequence[Record], measurement: Measurement, overrides: Seq
     return make_spec(document, overrides, where="the spec of the trial")
 
 
-def build_dense(source: Source) -> nn.Module:
-    """The dense model of a trial in eval mode, its weights random."""
-    return build_untrained(source.spec, classes=source.measurement.architecture.classes).eval()
-
-
 def recall_model(source: Source) -> nn.Module:
     """The finetuned model of a trial in eval mode.
 
     Raises: InputError when the kept weights are not those of such a model.
     """
-    model = shaped(build_dense(source), source.measurement.architecture)
+    shape = source.measurement.architecture
+    model = shaped(build_dense(shape), shape)
     try:
         recall_weights(model, source.weights)
     except Exception as error:  # torch, safetensors and pydantic each raise their own

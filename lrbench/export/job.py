@@ -13,20 +13,20 @@ from torch import nn
 from lrbench.errors import InputError
 from lrbench.export.artefacts import ARTEFACTS, require_packages, write_artefacts
 from lrbench.export.check import Images, check_artefacts, checks_table, images_of, right_answers, threads_of
-from lrbench.export.find import Source, build_dense, recall_model
+from lrbench.export.find import Source, recall_model
 from lrbench.export.plan import WEIGHTS, Plan
 from lrbench.export.timing import Job, builder_of, rounds_table, time_artefacts, timing_table
+from lrbench.learn.architectures import build_dense, cut_architecture
 from lrbench.limits import writing
 from lrbench.measure.environment import read_environment
 from lrbench.measure.settings import settings
-from lrbench.plan.trials import make_architecture
+from lrbench.progress import Progress
 from lrbench.results.log import write_table
 from lrbench.results.sessions import Architecture
-from lrbench.timing.processes import Notify
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class Request:
     """What is to be exported: artefacts by name; `within`: the difference of a logit that is always allowed.
 
     `named_data`: the user named the data set in this command, so that code of their own may be run for it.
@@ -46,31 +46,31 @@ class Export:
     images: str
 
 
-def export_trial(source: Source, out: Path, wish: Wish, *, cache: Path, notify: Notify) -> Export:
+def export_trial(source: Source, out: Path, request: Request, *, cache: Path, progress: Progress) -> Export:
     """Write, check and time artefacts of a trial; nothing is left behind unless every check holds.
 
     Args:
         source: the trial.
         out: folder that is not there yet, or empty.
-        wish: what is wanted.
+        request: what is wanted.
         cache: directory of decoded images.
-        notify: told of progress.
+        progress: told of progress.
 
     Raises: InputError when something is missing, or a runtime cannot take the model.
     """
-    require_packages(wish.names)
+    require_packages(request.names)
     require_free(out)
     with _unfinished(out) as (folder, dense):
-        notify("export", "writing", 0, 1)
-        model, images = recall_model(source), images_of(source, cache=cache, named=wish.named_data)
+        progress("export", "writing", 0, 1)
+        model, images = recall_model(source), images_of(source, cache=cache, named=request.named_data)
         plan = _plan(source, source.measurement.architecture, class_names=images.class_names)
-        write_artefacts(model, plan, folder, names=wish.names)
-        notify("export", "checking", 0, 1)
-        checks = _check(model, source, wish, images=images, folder=folder)
+        write_artefacts(model, plan, folder, names=request.names)
+        progress("export", "checking", 0, 1)
+        checks = _check(model, source, request, images=images, folder=folder)
         write_table(checks, folder / "checks.csv")
         if not checks["ok"].all():
             return Export(checks=checks, timing=None, images=images.words)
-        timing = _time(source, wish, folder=folder, dense=dense, notify=notify)
+        timing = _time(source, request, folder=folder, dense=dense, progress=progress)
         with writing(out):
             if out.exists():
                 out.rmdir()
@@ -118,26 +118,26 @@ def _plan(source: Source, shape: Architecture, *, class_names: tuple[str, ...] =
     )
 
 
-def _check(model: nn.Module, source: Source, wish: Wish, *, images: Images, folder: Path) -> pd.DataFrame:
+def _check(model: nn.Module, source: Source, request: Request, *, images: Images, folder: Path) -> pd.DataFrame:
     """The table of checks."""
     measurement = source.measurement
     build = builder_of(measurement.architecture.model)
     with threads_of(measurement) as threads:
         checks = check_artefacts(
             model,
-            {name: ARTEFACTS[name].load(folder, threads, build) for name in wish.names},
+            {name: ARTEFACTS[name].load(folder, threads, build) for name in request.names},
             images.batches,
             correct=right_answers(measurement, environment=read_environment().key),
-            within=wish.within,
+            within=request.within,
         )
     return checks_table(checks, measurement=measurement, folder=folder)
 
 
-def _time(source: Source, wish: Wish, *, folder: Path, dense: Path, notify: Notify) -> pd.DataFrame:
+def _time(source: Source, request: Request, *, folder: Path, dense: Path, progress: Progress) -> pd.DataFrame:
     """Time the artefacts in `folder` beside those of the dense model, written to `dense`; give the table."""
     shape, choice = source.measurement.architecture, source.spec.latency
-    undivided = make_architecture(source.spec, (), classes=shape.classes)
-    write_artefacts(build_dense(source), _plan(source, undivided), dense, names=wish.names)
+    whole = cut_architecture(shape, ())
+    write_artefacts(build_dense(shape).eval(), _plan(source, whole), dense, names=request.names)
     jobs = [
         Job(
             artefact=name,
@@ -149,9 +149,9 @@ def _time(source: Source, wish: Wish, *, folder: Path, dense: Path, notify: Noti
             setting=setting,
         )
         for setting in settings(choice)
-        for name in wish.names
+        for name in request.names
     ]
-    timings = time_artefacts(jobs, notify=notify)
+    timings = time_artefacts(jobs, progress=progress)
     table = timing_table(timings, choice=choice)
     write_table(table, folder / "timing.csv")
     write_table(rounds_table(timings), folder / "rounds.csv")

@@ -11,8 +11,8 @@ from torch import nn
 from lrbench.config.sections import ModelChoice
 from lrbench.errors import InputError
 from lrbench.export.plan import WEIGHTS, read_plan
+from lrbench.learn.architectures import shaped
 from lrbench.learn.models import build_model, build_own
-from lrbench.timing.models import shaped
 
 
 def load(folder: str | Path, build: Callable[..., nn.Module] | None = None) -> nn.Module:

@@ -16,10 +16,11 @@ from lrbench.export.artefacts import ARTEFACTS, Build
 from lrbench.learn.imports import import_callable
 from lrbench.measure.environment import read_environment
 from lrbench.measure.latency import clocked, quiet, time_side_by_side
+from lrbench.progress import Progress
 from lrbench.results.sessions import CONTROL, DENSE, Setting, Timed
 from lrbench.statistics.paired import is_fit, ratio_of
 from lrbench.timing.models import control_ratio, in_process, layout_log_ratios, until_fit
-from lrbench.timing.processes import Notify, alone
+from lrbench.timing.processes import alone
 
 SCHEMA = 1
 
@@ -58,15 +59,15 @@ def builder_of(model: str) -> Build | None:
     return import_callable(model, key="model.name") if ":" in model else None
 
 
-def time_artefacts(jobs: Sequence[Job], *, notify: Notify) -> tuple[Timing, ...]:
+def time_artefacts(jobs: Sequence[Job], *, progress: Progress) -> tuple[Timing, ...]:
     """Time artefacts, each in as many processes as its choice wants, with nothing else of lrbench timing here."""
     found: list[Timing] = []
-    with alone(notify):
+    with alone(progress):
         for job in jobs:
 
             def one(process: int, attempt: int, *, job: Job = job) -> Timed:
                 again = ", again: the A/A control was unfit" if attempt > 1 else ""
-                notify("latency", f"{job.artefact}, process {process + 1}, {job.setting.label}{again}", 0, 1)
+                progress("latency", f"{job.artefact}, process {process + 1}, {job.setting.label}{again}", 0, 1)
                 return in_process(job.choice, time_artefact, replace(job, process=process))
 
             sessions = tuple(until_fit(job.choice, one))[-job.choice.processes :]

@@ -1,7 +1,6 @@
 """Images as uint8 arrays: decoded once from their source, then kept in memory or mapped from disk."""
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +16,7 @@ from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
 from lrbench.learn.sources import Source, count_classes, files_of, labels_of, listing_of, names_of, open_source
 from lrbench.limits import require_disk, require_memory, writing
-
-Report = Callable[[str, int, int], None]
+from lrbench.progress import Progress, silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +53,7 @@ def decode(image: Any, size: int) -> NDArray[np.uint8]:
     return np.asarray(fitted, dtype=np.uint8).transpose(2, 0, 1)
 
 
-def _decode_all(source: Source, size: int, *, into: NDArray[np.uint8], what: str, report: Report) -> None:
+def _decode_all(source: Source, size: int, *, into: NDArray[np.uint8], what: str, progress: Progress) -> None:
     files = files_of(source)
 
     def one(index: int) -> None:
@@ -72,10 +70,10 @@ def _decode_all(source: Source, size: int, *, into: NDArray[np.uint8], what: str
     with ThreadPoolExecutor() as pool:
         for done, _ in enumerate(pool.map(one, range(len(source))), start=1):
             if done % 100 == 0 or done == len(source):
-                report(what, done, len(source))
+                progress("images", what, done, len(source))
 
 
-def _split(source: Source, choice: DataChoice, *, cache: Path | None, what: str, report: Report) -> Split:
+def _split(source: Source, choice: DataChoice, *, cache: Path | None, what: str, progress: Progress) -> Split:
     """Decode a source, into `cache` (mapped from there) when given."""
     labels, size = labels_of(source), choice.image_size
     everything = np.arange(len(labels))
@@ -83,7 +81,7 @@ def _split(source: Source, choice: DataChoice, *, cache: Path | None, what: str,
     if cache is None:
         require_memory(int(np.prod(shape)), what=f"the decoded {what} images")
         images = np.empty(shape, dtype=np.uint8)
-        _decode_all(source, size, into=images, what=what, report=report)
+        _decode_all(source, size, into=images, what=what, progress=progress)
         return Split(images=images, labels=labels, indices=everything)
     path = cache / f"{what}.npy"
     with writing(cache):
@@ -93,7 +91,7 @@ def _split(source: Source, choice: DataChoice, *, cache: Path | None, what: str,
             require_disk(cache, int(np.prod(shape)), what=f"the decoded {what} images")
             part = path.with_suffix(".part")
             mapped = _allocate(part, shape)
-            _decode_all(source, size, into=mapped, what=what, report=report)
+            _decode_all(source, size, into=mapped, what=what, progress=progress)
             mapped.flush()
             part.replace(path)
     return Split(images=np.load(path, mmap_mode="r"), labels=labels, indices=everything)
@@ -109,13 +107,13 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[np
     return mapped
 
 
-def load_dataset(choice: DataChoice, *, cache: Path, report: Report = lambda what, done, total: None) -> Dataset:
+def load_dataset(choice: DataChoice, *, cache: Path, progress: Progress = silent) -> Dataset:
     """Read a data set; image files are decoded once into `cache` and mapped from there afterwards.
 
     Args:
         choice: the `[data]` section.
         cache: directory for decoded images.
-        report: called with (split, images decoded, images in all).
+        progress: told of the images decoded, split by split.
 
     Raises: InputError for an unknown set, a wrong directory, a corrupt image (named), or classes without images.
     """
@@ -123,8 +121,8 @@ def load_dataset(choice: DataChoice, *, cache: Path, report: Report = lambda wha
     classes = count_classes(train, test)
     listing = listing_of(train, test)
     folder = cache / f"{listing}-{choice.image_size}px" if listing else None
-    whole = _split(train, choice, cache=folder, what="train", report=report)
-    held = _split(test, choice, cache=folder, what="test", report=report)
+    whole = _split(train, choice, cache=folder, what="train", progress=progress)
+    held = _split(test, choice, cache=folder, what="test", progress=progress)
     kept, searched = carve(whole.labels, share=choice.search_share)
     return Dataset(
         train=replace(whole, indices=kept),

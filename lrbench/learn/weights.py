@@ -14,6 +14,11 @@ from lrbench.results.records import Epoch
 _epochs: TypeAdapter[tuple[Epoch, ...]] = TypeAdapter(tuple[Epoch, ...])
 
 
+def weights_path(weights: Path, key: str) -> Path:
+    """Where the weights of a training are kept, in the directory of trained weights."""
+    return weights / f"{key}.safetensors"
+
+
 def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...]) -> None:
     """Write a model's weights, through a temporary name, flushed.
 

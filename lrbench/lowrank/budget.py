@@ -14,6 +14,8 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
+from lrbench.lowrank.cuts import Cut
+
 COSTS = ("macs", "params", "latency")
 """What a budget may count, each as a share of the dense model's."""
 
@@ -24,12 +26,10 @@ class OverBudgetError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One way to keep a layer: dense (no rank), or factorized.
+    """One way to keep a layer: dense, or factorized.
 
     Attributes:
-        scheme: how it is factorized; `dense` when it is not.
-        truncation: what the cut keeps.
-        rank: None when dense.
+        cut: what happens to the layer.
         params: of the layer, bias included.
         macs: of the layer.
         cost: what it changes in what the budget counts, as a share of the whole dense model's; below 0 it saves.
@@ -38,9 +38,7 @@ class Option:
         added_s: seconds that it adds to a call of the model, None when that is not known.
     """
 
-    scheme: str = "dense"
-    truncation: str = "plain"
-    rank: int | None = None
+    cut: Cut
     params: int
     macs: int
     cost: float = 0.0

@@ -3,31 +3,16 @@
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.factors import weight_of
 from lrbench.lowrank.layers import Factors, Layer, refusals
 from lrbench.lowrank.moments import Moments
 from lrbench.lowrank.ranks import Candidate, RankRule
 from lrbench.lowrank.schemes import SCHEMES, Scheme
 from lrbench.lowrank.svd import Decomposition, decompose_outputs, numerical_rank, product_singular_values
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cut:
-    """What happens to a layer: a rank, or None and the reason why it stays dense.
-
-    `truncation` is what the cut keeps. `gains_bias` says whether the replacement has a bias that the layer had not.
-    """
-
-    layer: Layer
-    scheme: str
-    rank: int | None
-    reason: str | None
-    gains_bias: bool = False
-    truncation: str = "plain"
 
 
 def decompose_layer(model: nn.Module, name: str, scheme: str) -> Decomposition:
@@ -82,7 +67,7 @@ def choose_rank(
     kind = SCHEMES[scheme]
 
     def dense(reason: str) -> Cut:
-        return Cut(layer=layer, scheme=scheme, rank=None, reason=reason)
+        return Cut(layer=layer.name, scheme=scheme, reason=reason)
 
     try:
         rank = rule.rank(candidate(layer, kind, decomposition))
@@ -101,30 +86,22 @@ def choose_rank(
 def make_cut(layer: Layer, rank: int, *, scheme: str, truncation: str) -> Cut:
     """A layer factorized at a rank; all but plain truncation moves what it drops into a bias."""
     gains_bias = truncation != "plain" and not layer.shape.bias
-    return Cut(layer=layer, scheme=scheme, rank=rank, reason=None, gains_bias=gains_bias, truncation=truncation)
+    return Cut(layer=layer.name, scheme=scheme, truncation=truncation, rank=rank, gains_bias=gains_bias)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shaped:
-    """One layer of an architecture: its name, scheme and rank, and whether it gains a bias."""
-
-    layer: str
-    scheme: str
-    rank: int
-    gains_bias: bool = False
-
-
-def restructure(model: nn.Module, layers: Iterable[Shaped]) -> nn.Module:
-    """A copy of a model with layers replaced, their weights not yet set.
+def restructure(model: nn.Module, cuts: Iterable[Cut]) -> nn.Module:
+    """A copy of a model with the layers of cuts replaced, their weights not yet set.
 
     Shapes of weights are then those of the compressed model: load them, or measure cost and latency.
     """
     small = deepcopy(model)
-    for shaped in layers:
-        replacement = SCHEMES[shaped.scheme].restructure(small.get_submodule(shaped.layer), shaped.rank)
-        if shaped.gains_bias:
+    for cut in cuts:
+        if cut.rank is None:
+            continue
+        replacement = SCHEMES[cut.scheme].restructure(small.get_submodule(cut.layer), cut.rank)
+        if cut.gains_bias:
             _shift_bias(replacement, weight_of(last_layer(replacement)).new_zeros(1))
-        small.set_submodule(shaped.layer, replacement)
+        small.set_submodule(cut.layer, replacement)
     return small
 
 
@@ -143,30 +120,34 @@ def _shift_bias(replacement: nn.Module, shift: Tensor) -> None:
 
 def compress(
     model: nn.Module,
-    ranks: Mapping[str, int],
+    cuts: Iterable[Cut] | Mapping[str, int],
     *,
     scheme: str = "channel",
-    decompose: Callable[[str], Decomposition] | None = None,
+    decompose: Callable[[Cut], Decomposition] | None = None,
 ) -> nn.Module:
-    """A copy of a model with each named layer truncated to its rank. An explicit rank is always obeyed.
+    """A copy of a model with each layer cut as its cut says. An explicit rank is always obeyed.
 
     Args:
         model: left alone.
-        ranks: layer name -> rank.
-        scheme: a name in `SCHEMES`.
-        decompose: layer name -> decomposition; plain SVD when left out. Pass a cached one to cut it at many ranks.
+        cuts: of layers, those without a rank stay dense; or layer name -> rank, all by one scheme.
+        scheme: a name in `SCHEMES`, for cuts given as ranks alone.
+        decompose: cut -> decomposition; when left out plain SVD, the only truncation that needs no images. Pass a
+            cached one to cut it at many ranks.
 
     Raises: ValueError when there is no such layer or scheme, a layer is refused by the scheme, or a rank lies outside
         its range.
 
     Warns: UserWarning when a replacement has at least as many weights as the layer it replaces.
     """
-    _check_named(model, ranks, scheme)
-    cut = decompose or (lambda name: decompose_layer(model, name, scheme))
+    if isinstance(cuts, Mapping):
+        cuts = [Cut(layer=layer, scheme=scheme, rank=rank) for layer, rank in cuts.items()]
+    factorized = {cut.layer: (cut, cut.rank) for cut in cuts if cut.rank is not None}
+    _check_named(model, [cut for cut, _ in factorized.values()])
     small = deepcopy(model)
-    for name, rank in ranks.items():
+    for name, (cut, rank) in factorized.items():
         dense = small.get_submodule(name)
-        replacement = replace_layer(dense, rank, scheme=SCHEMES[scheme], decomposition=cut(name), name=name)
+        found = (decompose or _plain(model))(cut)
+        replacement = replace_layer(dense, rank, scheme=SCHEMES[cut.scheme], decomposition=found, name=name)
         before, after = (sum(p.numel() for p in m.parameters() if p.dim() > 1) for m in (dense, replacement))
         if after >= before and isinstance(replacement, Factors):
             warnings.warn(f"layer {name}: rank {rank} has {after} weights, the dense layer {before}", stacklevel=2)
@@ -174,17 +155,28 @@ def compress(
     return small
 
 
-def _check_named(model: nn.Module, ranks: Mapping[str, int], scheme: str) -> None:
+def _plain(model: nn.Module) -> Callable[[Cut], Decomposition]:
+    """The plain decompositions of a model's layers."""
+
+    def decompose(cut: Cut) -> Decomposition:
+        if cut.truncation != "plain":
+            raise ValueError(f"layer {cut.layer}: {cut.truncation} truncation looks at images: give its decomposition")
+        return decompose_layer(model, cut.layer, cut.scheme)
+
+    return decompose
+
+
+def _check_named(model: nn.Module, cuts: Iterable[Cut]) -> None:
     """Raises: ValueError for an unknown scheme or layer, or a layer that the scheme refuses."""
-    if scheme not in SCHEMES:
-        raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
     modules, refused = dict(model.named_modules()), refusals(model)
-    for name in ranks:
-        if name not in modules:
-            raise ValueError(f"the model has no layer {name!r}")
-        reason = refused.get(name) or SCHEMES[scheme].refuses(modules[name])
+    for cut in cuts:
+        if cut.scheme not in SCHEMES:
+            raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {cut.scheme!r}")
+        if cut.layer not in modules:
+            raise ValueError(f"the model has no layer {cut.layer!r}")
+        reason = refused.get(cut.layer) or SCHEMES[cut.scheme].refuses(modules[cut.layer])
         if reason is not None:
-            raise ValueError(f"layer {name} cannot be factorized by scheme {scheme}: {reason}")
+            raise ValueError(f"layer {cut.layer} cannot be factorized by scheme {cut.scheme}: {reason}")
 
 
 def replace_layer(

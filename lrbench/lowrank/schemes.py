@@ -33,6 +33,7 @@ class Scheme:
         fill: replacement, factors as the decomposition cuts them -> sets the replacement's weights (in place).
         factors: replacement -> second (M, R) and first (R, N), as matrices; of a dense layer, identity and weight.
         reads_outputs: whether the matrix maps inputs to outputs, so that output truncation applies.
+        reshapes: whether the model has another shape then; False where the layer stays one, as dense as before.
     """
 
     paper: str
@@ -46,6 +47,7 @@ class Scheme:
     fill: Callable[[nn.Module, tuple[Tensor, ...]], None]
     factors: Callable[[nn.Module], Pair]
     reads_outputs: bool = False
+    reshapes: bool = True
 
     def breakeven_params(self, shape: Shape) -> float | None:
         """The rank at which the factors have as many weights as the layer; None when rank changes nothing."""
@@ -220,6 +222,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             fill=factors.fill_dense,
             factors=factors.read_dense,
             reads_outputs=False,
+            reshapes=False,
         ),
     }
 )

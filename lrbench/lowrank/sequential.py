@@ -5,14 +5,15 @@ other inputs than the dense layer did. Fitting its outputs to the dense ones is 
 1975, Journal of Multivariate Analysis 5).
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lrbench.lowrank.compress import compress
+from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.factors import weight_of
 from lrbench.lowrank.moments import output_rows
 from lrbench.lowrank.schemes import SCHEMES
@@ -36,7 +37,7 @@ class JointMoments:
 
 
 def compress_sequentially(
-    model: nn.Module, cuts: Mapping[str, tuple[str, int]], *, batches: Callable[[], Iterable[Tensor]]
+    model: nn.Module, cuts: Iterable[Cut], *, batches: Callable[[], Iterable[Tensor]]
 ) -> nn.Module:
     """A copy of a model with layers truncated in turn, each fitted to the dense outputs on what reaches it.
 
@@ -44,19 +45,21 @@ def compress_sequentially(
 
     Args:
         model: left alone, in eval mode.
-        cuts: layer name -> scheme and rank, in the order of the forward pass.
+        cuts: in the order of the forward pass; those without a rank stay dense.
         batches: gives the calibration images anew at each call, (N, C, H, W) on the model's device.
 
     Raises: ValueError as `compress` does, or when there are no images.
     """
     small = model
-    for name, (scheme, rank) in cuts.items():
-        if not SCHEMES[scheme].reads_outputs:
-            small = compress(small, {name: rank}, scheme=scheme)
+    for cut in cuts:
+        if cut.rank is None:
             continue
-        moments = _gather(model, small, name=name, batches=batches())
-        found = {name: decompose_regression(weight_of(model.get_submodule(name)).flatten(1), moments)}
-        small = compress(small, {name: rank}, scheme=scheme, decompose=found.__getitem__)
+        if not SCHEMES[cut.scheme].reads_outputs:
+            small = compress(small, [replace(cut, truncation="plain")])
+            continue
+        moments = _gather(model, small, name=cut.layer, batches=batches())
+        found = decompose_regression(weight_of(model.get_submodule(cut.layer)).flatten(1), moments)
+        small = compress(small, [cut], decompose={cut: found}.__getitem__)
     return small
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from lrbench.errors import InputError
 from lrbench.lowrank.budget import ALLOCATIONS, BudgetRule, Option, OverBudgetError
-from lrbench.lowrank.compress import Cut, make_cut
+from lrbench.lowrank.compress import make_cut
+from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer
 from lrbench.measure.settings import settings
 from lrbench.plan.spec import SweepSpec
@@ -102,7 +103,7 @@ def scale_of_layers(sessions: Iterable[Session], added_s: Curves) -> tuple[float
     known: dict[str, list[tuple[float, float]]] = {}
     for session in fit_sessions(sessions):
         for place, one in enumerate(session.architectures):
-            parts = [_at(added_s.get((cut.layer, cut.scheme)), cut.rank) for cut in one.layers]
+            parts = [_at(added_s.get((cut.layer, cut.scheme)), cut.rank) for cut in one.layers if cut.rank is not None]
             if parts and None not in parts:
                 measured = ratio_of([layout_log_ratios(session, place)]).ratio
                 known.setdefault(one.key, []).append((sum(filter(None, parts)) / _dense_s(session), measured))
@@ -181,11 +182,10 @@ def spend(
         raise ValueError(
             f"{rule}: with these layers, methods and ranks at least {least:.4f} of the dense model's {rule.cost} remain"
         ) from error
-    cuts = tuple(_cut(layer, option, rule) for layer, option in zip(layers, chosen, strict=True))
     changes = [(one, some[0]) for one, some in zip(chosen, table, strict=True)]
     added = [one.added_s for one in chosen if one.added_s is not None]
     timed = evidence.dense_s and len(added) == len(chosen)
-    return cuts, Prediction(
+    return tuple(one.cut for one in chosen), Prediction(
         params=dense.params + sum(one.params - before.params for one, before in changes),
         macs=dense.macs + sum(one.macs - before.macs for one, before in changes),
         damage=sum(one.damage for one in chosen),
@@ -209,12 +209,6 @@ def check_timed(rule: BudgetRule, evidence: Evidence) -> None:
             f"{rule}: the results folder has no timing of layers on this machine ({evidence.setting}); `lrbench layers "
             "SPEC` with the same --out makes them"
         )
-
-
-def _cut(layer: Layer, option: Option, rule: BudgetRule) -> Cut:
-    if option.rank is None:
-        return Cut(layer=layer, scheme=option.scheme, rank=None, reason=f"{rule} saves elsewhere")
-    return make_cut(layer, option.rank, scheme=option.scheme, truncation=option.truncation)
 
 
 Law = Callable[[float], float]
@@ -264,7 +258,8 @@ def _options(
 ) -> list[Option]:
     """The ways to keep a layer, dense first."""
     shape, score = layer.shape, SCORES[ALLOCATIONS[rule.allocation].score]
-    whole = Option(params=shape.weights + shape.biases, macs=shape.macs)
+    kept = Cut(layer=layer.name, scheme="dense", reason=f"{rule} saves elsewhere")
+    whole = Option(cut=kept, params=shape.weights + shape.biases, macs=shape.macs)
     options = [whole]
     for scheme, truncation in methods:
         asked = (layer.name, scheme, "output" if truncation == "sequential" else truncation)
@@ -282,9 +277,7 @@ def _options(
             known = Known(layer=layer, probe=probe, drop=drop, damage=law(probe.output_error))
             options.append(
                 Option(
-                    scheme=scheme,
-                    truncation=truncation,
-                    rank=probe.rank,
+                    cut=make_cut(layer, probe.rank, scheme=scheme, truncation=truncation),
                     params=probe.params,
                     macs=probe.macs,
                     cost=cost,

@@ -1,64 +1,85 @@
 """What happens to each layer of a model in a trial: by a rule for each layer, or by a budget for all of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
 from lrbench.lowrank.budget import BudgetRule
-from lrbench.lowrank.compress import Cut, choose_rank, refusal
+from lrbench.lowrank.compress import choose_rank, refusal
+from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer
-from lrbench.lowrank.ranks import parse_rule
+from lrbench.lowrank.ranks import RankRule, parse_rule
 from lrbench.lowrank.svd import Decomposition
 from lrbench.plan.budgets import Evidence, spend
 from lrbench.plan.spec import SweepSpec
-from lrbench.plan.trials import Skeleton, layers_of
+from lrbench.plan.trials import Untrained, layers_of
 from lrbench.results.records import Prediction, Trial
 
 Decompose = Callable[[str, str, str], Decomposition]
 """(layer, scheme, truncation) -> the decomposition of its weight."""
 
+CONTROL = "dense control"
+"""Why the layers of a dense control stay dense."""
+
+
+def rule_of(trial: Trial) -> RankRule | BudgetRule | None:
+    """By what a trial's ranks are chosen; None for the dense control, which has none."""
+    return None if trial.scheme == "dense" else parse_rule(trial.rank_rule)
+
 
 def choose_cuts(
-    trial: Trial,
-    spec: SweepSpec,
-    *,
-    model: nn.Module,
-    skeleton: Skeleton,
-    decompose: Decompose,
-    evidence: Evidence,
-) -> tuple[tuple[Cut, ...], Prediction | None]:
-    """What happens to each layer of the model in a trial, with the reason where it stays dense.
+    trial: Trial, spec: SweepSpec, layers: Sequence[Layer], *, model: nn.Module, decompose: Decompose
+) -> tuple[Cut, ...]:
+    """What a rank rule makes of each layer of a model, with the reason where it stays dense.
 
-    Returns: the cuts, and what a budget rule expects of them.
-
-    Raises: InputError when what a budget rule needs is not known; ValueError when its budget cannot be met.
+    Args:
+        trial: the dense control, or one whose rule gives each layer its rank.
+        spec: the sweep.
+        layers: of the model.
+        model: the dense one, trained where the rule needs weights.
+        decompose: asked only by a rule that needs weights.
     """
-    layers = skeleton.layers
-    if trial.scheme == "dense":
-        return tuple(Cut(layer=layer, scheme="dense", rank=None, reason="dense control") for layer in layers), None
-    chosen = {layer.name for layer in layers_of(spec, trial.layer_set, layers)}
-    rule = parse_rule(trial.rank_rule)
-    fixed = {layer.name: _fixed(layer, trial, spec, model=model, chosen=layer.name in chosen) for layer in layers}
-    if isinstance(rule, BudgetRule):
-        free = [layer for layer in layers if fixed[layer.name] is None]
-        methods = spec.methods(trial.scheme, trial.truncation)
-        cuts, prediction = spend(rule, free, methods=methods, dense=skeleton.cost, evidence=evidence.of(trial.baseline))
-        spent = {cut.layer.name: cut for cut in cuts}
-        return tuple(fixed[layer.name] or spent[layer.name] for layer in layers), prediction
+    rule = rule_of(trial)
+    if rule is None:
+        return tuple(Cut(layer=layer.name, scheme="dense", reason=CONTROL) for layer in layers)
+    assert isinstance(rule, RankRule), "budgets are spent on all layers together, by spend_budget"
+    fixed = _fixed(trial, spec, layers, model=model)
 
     def cut(layer: Layer) -> Cut:
         known = decompose(layer.name, trial.scheme, trial.truncation) if rule.needs_weights else None
         return choose_rank(layer, scheme=trial.scheme, rule=rule, decomposition=known, truncation=trial.truncation)
 
-    return tuple(fixed[layer.name] or cut(layer) for layer in layers), None
+    return tuple(fixed[layer.name] or cut(layer) for layer in layers)
 
 
-def _fixed(layer: Layer, trial: Trial, spec: SweepSpec, *, model: nn.Module, chosen: bool) -> Cut | None:
-    """The cut of a layer that no rule is asked about: it stays dense, and why."""
-    if not chosen:
-        return Cut(layer=layer, scheme="dense", rank=None, reason=f"not in layer set {trial.layer_set}")
+def spend_budget(
+    trial: Trial, spec: SweepSpec, *, dense: Untrained, evidence: Evidence
+) -> tuple[tuple[Cut, ...], Prediction]:
+    """What a budget rule makes of each layer of the dense model, and what it expects of the whole.
+
+    Raises: InputError when what the rule needs is not known; ValueError when its budget cannot be met.
+    """
+    rule = rule_of(trial)
+    assert isinstance(rule, BudgetRule)
+    fixed = _fixed(trial, spec, dense.layers, model=dense.model)
+    free = [layer for layer in dense.layers if fixed[layer.name] is None]
     methods = spec.methods(trial.scheme, trial.truncation)
-    reasons = [refusal(model, layer, scheme=scheme, truncation=truncation) for scheme, truncation in methods]
-    if None in reasons:
-        return None
-    return Cut(layer=layer, scheme=trial.scheme, rank=None, reason="; ".join(dict.fromkeys(map(str, reasons))))
+    cuts, prediction = spend(rule, free, methods=methods, dense=dense.cost, evidence=evidence.of(trial.baseline))
+    spent = {cut.layer: cut for cut in cuts}
+    return tuple(fixed[layer.name] or spent[layer.name] for layer in dense.layers), prediction
+
+
+def _fixed(trial: Trial, spec: SweepSpec, layers: Sequence[Layer], *, model: nn.Module) -> dict[str, Cut | None]:
+    """By layer, its cut where no rule is asked about it: it stays dense, and why."""
+    chosen = {layer.name for layer in layers_of(spec, trial.layer_set, tuple(layers))}
+    methods = spec.methods(trial.scheme, trial.truncation)
+
+    def fix(layer: Layer) -> Cut | None:
+        if layer.name not in chosen:
+            return Cut(layer=layer.name, scheme="dense", reason=f"not in layer set {trial.layer_set}")
+        reasons = [refusal(model, layer, scheme=scheme, truncation=truncation) for scheme, truncation in methods]
+        if None in reasons:
+            return None
+        return Cut(layer=layer.name, scheme=trial.scheme, reason="; ".join(dict.fromkeys(map(str, reasons))))
+
+    return {layer.name: fix(layer) for layer in layers}

@@ -8,42 +8,38 @@ import torch
 from torch import Tensor, nn
 
 from lrbench.config.sections import Recipe
+from lrbench.learn.architectures import bytes_of
 from lrbench.learn.train import pick_device
+from lrbench.learn.weights import weights_path
 from lrbench.limits import in_words, require_disk, require_memory, require_writable
+from lrbench.plan.run import Run
 from lrbench.plan.spec import SweepSpec
-from lrbench.plan.trials import Skeleton
 from lrbench.results.records import Trial
-from lrbench.timing.models import bytes_of
-from lrbench.trials.dense import weights_path
 
 RECORD_BYTES = 100_000
 """What the log and the tables take for one trial, about."""
 
 
-def check_disk(
-    spec: SweepSpec, skeleton: Skeleton, todo: Sequence[Trial], *, folder: Path, cache: Path, jobs: int
-) -> None:
+def check_disk(run: Run, todo: Sequence[Trial], *, folder: Path, jobs: int) -> None:
     """Look whether what the trials to run will leave on disk fits there.
 
     Args:
-        spec: the sweep.
-        skeleton: its untrained model.
+        run: the sweep.
         todo: the trials to run.
         folder: of results.
-        cache: directory for decoded images and trained weights.
         jobs: trials that run at a time.
 
     Raises: InputError when a directory cannot be written, or has too little room, in numbers.
     """
     if not todo:
         return
-    for place in (folder, cache):
+    for place in (folder, run.cache):
         require_writable(place)
     require_disk(folder, RECORD_BYTES * len(todo), what=f"the records of {len(todo)} trials")
-    size = bytes_of(skeleton.model)
-    models = weights_to_keep(spec, todo, cache=cache)
+    size = bytes_of(run.dense.model)
+    models = weights_to_keep(run.spec, todo, cache=run.cache)
     what = f"{models} trained models of {in_words(size)} and the checkpoints of {jobs}"
-    require_disk(cache, size * (models + 3 * jobs), what=what)
+    require_disk(run.cache, size * (models + 3 * jobs), what=what)
 
 
 def check_memory(spec: SweepSpec, model: nn.Module, *, images: int, jobs: int) -> None:

@@ -4,25 +4,26 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from lrbench.learn.architectures import cut_architecture
 from lrbench.lowrank.budget import BudgetRule
-from lrbench.lowrank.compress import Cut
-from lrbench.lowrank.ranks import parse_rule
+from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.svd import Decomposition
 from lrbench.plan.budgets import NOTHING, Evidence, damage_laws
-from lrbench.plan.cuts import choose_cuts
+from lrbench.plan.cuts import choose_cuts, rule_of, spend_budget
+from lrbench.plan.run import Run
 from lrbench.plan.spec import SweepSpec
-from lrbench.plan.trials import Skeleton, layer_cost, predicted_cost
-from lrbench.results.records import Cost, Prediction, Trial
+from lrbench.plan.trials import Untrained, layer_cost, predicted_cost
+from lrbench.results.records import Cost, Planned, Prediction, Trial
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outline:
+class Preview:
     """What is known of a trial before it runs: its cuts, params and MACs, or in `waits` why they are not known yet."""
 
     trial: Trial
-    cuts: tuple[Cut, ...] | None
-    params: int | None
-    macs: int | None
+    cuts: tuple[Cut, ...] | None = None
+    params: int | None = None
+    macs: int | None = None
     prediction: Prediction | None = None
     waits: str = ""
 
@@ -31,80 +32,96 @@ def _untrained(*_: str) -> Decomposition:
     raise AssertionError("a rule that needs weights was asked before training")
 
 
-def outline(trial: Trial, spec: SweepSpec, skeleton: Skeleton, *, evidence: Evidence = NOTHING) -> Outline:
+def preview(trial: Trial, spec: SweepSpec, dense: Untrained, *, evidence: Evidence = NOTHING) -> Preview:
     """Resolve a trial's layers and ranks, and its cost by the closed formulas."""
-    rule = parse_rule(trial.rank_rule) if trial.scheme != "dense" else None
-    if rule and rule.needs_weights and not isinstance(rule, BudgetRule):
-        return Outline(
-            trial=trial,
-            cuts=None,
-            params=None,
-            macs=None,
-            waits="its ranks are known once the dense model is trained (--only accuracy)",
-        )
-    try:
-        cuts, prediction = choose_cuts(
-            trial, spec, model=skeleton.model, skeleton=skeleton, decompose=_untrained, evidence=evidence
-        )
-    except ValueError as error:  # a budget that cannot be spent, or not yet
-        return Outline(trial=trial, cuts=None, params=None, macs=None, waits=str(error))
-    params, macs = predicted_cost(skeleton.cost, cuts)
-    return Outline(trial=trial, cuts=cuts, params=params, macs=macs, prediction=prediction)
+    rule, prediction = rule_of(trial), None
+    if isinstance(rule, BudgetRule):
+        try:
+            cuts, prediction = spend_budget(trial, spec, dense=dense, evidence=evidence)
+        except ValueError as error:  # a budget that cannot be spent, or not yet
+            return Preview(trial=trial, waits=str(error))
+    elif rule and rule.needs_weights:
+        return Preview(trial=trial, waits="its ranks are known once the dense model is trained (--only accuracy)")
+    else:
+        cuts = choose_cuts(trial, spec, dense.layers, model=dense.model, decompose=_untrained)
+    params, macs = predicted_cost(dense, cuts)
+    return Preview(trial=trial, cuts=cuts, params=params, macs=macs, prediction=prediction)
 
 
-def outline_row(outline: Outline, dense: Cost) -> tuple[str, ...]:
+def plan_architectures(
+    run: Run, trials: Iterable[Trial], *, evidence: Evidence
+) -> tuple[tuple[Planned, ...], tuple[str, ...]]:
+    """The architectures of trials, by what is known of layers, and why those of others are not known yet."""
+    previews = [preview(trial, run.spec, run.dense, evidence=evidence) for trial in trials]
+    planned = tuple(
+        Planned(
+            trial=known.trial,
+            architecture=cut_architecture(run.dense.architecture, known.cuts),
+            params=known.params,
+            macs=known.macs,
+            dense_params=run.dense.cost.params,
+            dense_macs=run.dense.cost.macs,
+        )
+        for known in previews
+        if known.cuts is not None and known.params is not None and known.macs is not None
+    )
+    return planned, tuple(f"{known.trial.label}: {known.waits}" for known in previews if known.cuts is None)
+
+
+def preview_row(known: Preview, dense: Cost) -> tuple[str, ...]:
     """A planned trial in words; ranks in the order of the set's layers, `7x4` for four layers of rank 7."""
-    if outline.cuts is None or outline.params is None or outline.macs is None:
-        return (outline.trial.label, outline.waits, "", "", "", "")
-    ranks = [str(cut.rank or "-") for cut in _asked(outline)]
+    if known.cuts is None or known.params is None or known.macs is None:
+        return (known.trial.label, known.waits, "", "", "", "")
+    ranks = [str(cut.rank or "-") for cut in _asked(known)]
     runs = [(rank, len(list(same))) for rank, same in groupby(ranks)]
     return (
-        outline.trial.label,
+        known.trial.label,
         " ".join(f"{rank}x{count}" if count > 1 else rank for rank, count in runs),
-        f"{outline.params:,}",
-        f"{outline.params / dense.params:.3f}",
-        f"{outline.macs:,}",
-        f"{outline.macs / dense.macs:.3f}",
+        f"{known.params:,}",
+        f"{known.params / dense.params:.3f}",
+        f"{known.macs:,}",
+        f"{known.macs / dense.macs:.3f}",
     )
 
 
-def _asked(outline: Outline) -> list[Cut]:
+def _asked(known: Preview) -> list[Cut]:
     """The cuts of the layers that a trial's rule was asked about."""
-    return [cut for cut in outline.cuts or () if cut.scheme != "dense" or outline.trial.rank_rule in (cut.reason or "")]
+    return [cut for cut in known.cuts or () if cut.scheme != "dense" or known.trial.rank_rule in (cut.reason or "")]
 
 
-def reasons(outlines: Iterable[Outline]) -> Iterator[str]:
+def reasons(previews: Iterable[Preview]) -> Iterator[str]:
     """Why layers of a set stay dense, a line for each trial and reason."""
-    for outline in outlines:
-        found: dict[str, list[str]] = {}
-        for cut in outline.cuts or ():
+    for known in previews:
+        names: dict[str, list[str]] = {}
+        for cut in known.cuts or ():
             if cut.scheme != "dense" and cut.reason:
-                found.setdefault(cut.reason, []).append(cut.layer.name)
-        for reason, names in found.items():
-            yield f"stay dense in {outline.trial.label}: {' '.join(names)}: {reason}"
+                names.setdefault(cut.reason, []).append(cut.layer)
+        for reason, layers in names.items():
+            yield f"stay dense in {known.trial.label}: {' '.join(layers)}: {reason}"
 
 
-def why_rows(outline: Outline, evidence: Evidence) -> Iterator[tuple[str, ...]]:
+def why_rows(known: Preview, dense: Untrained, evidence: Evidence) -> Iterator[tuple[str, ...]]:
     """What a budget rule chose for each layer that it was asked about, and by what."""
-    known = {
+    sensitivities = evidence.of(known.trial.baseline).sensitivities
+    errors = {
         (one.layer, one.scheme, one.truncation, probe.rank): probe.output_error
-        for one in evidence.of(outline.trial.baseline).sensitivities
+        for one in sensitivities
         for probe in one.probes
     }
-    asked = _asked(outline)
-    laws = damage_laws([cut.layer for cut in asked], evidence.of(outline.trial.baseline).sensitivities)
+    asked, layers = _asked(known), {layer.name: layer for layer in dense.layers}
+    laws = damage_laws([layers[cut.layer] for cut in asked], sensitivities)
     for cut in asked:
         if cut.rank is None:
-            yield (cut.layer.name, "dense", "", "1.000", "", "", cut.reason or "")
+            yield (cut.layer, "dense", "", "1.000", "", "", cut.reason or "")
             continue
         truncation = "output" if cut.truncation == "sequential" else cut.truncation
-        error = known[cut.layer.name, cut.scheme, truncation, cut.rank]
+        error = errors[cut.layer, cut.scheme, truncation, cut.rank]
         yield (
-            cut.layer.name,
-            cut.scheme if cut.truncation == "plain" else f"{cut.scheme} {cut.truncation}",
+            cut.layer,
+            cut.method,
             str(cut.rank),
-            f"{layer_cost(cut)[1] / cut.layer.shape.macs:.3f}",
+            f"{layer_cost(layers[cut.layer], cut)[1] / layers[cut.layer].shape.macs:.3f}",
             f"{error:.4f}",
-            f"{laws[cut.layer.name](error):.4f}",
+            f"{laws[cut.layer](error):.4f}",
             "",
         )

@@ -1,48 +1,48 @@
-"""From a spec to trials, and from a trial to an architecture, with costs from closed formulas. Trains nothing."""
+"""From a spec to its trials, and to the untrained dense model with costs from closed formulas. Trains nothing."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from lrbench.errors import InputError
-from lrbench.learn.imports import source_digest
+from lrbench.learn.architectures import code_of, make_architecture
 from lrbench.learn.models import FILES, build_model
-from lrbench.learn.sources import identify
-from lrbench.learn.train import pick_device
 from lrbench.lowrank.budget import parse_budget
-from lrbench.lowrank.compress import Cut
+from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer, find_layers, select
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.cost import measure_cost
-from lrbench.measure.latency import fold_batch_norm
-from lrbench.measure.settings import settings
 from lrbench.plan.spec import MIXED, SweepSpec
+from lrbench.results.keys import digest
 from lrbench.results.records import SCHEMA, Cost, Trial
-from lrbench.results.sessions import Architecture, Factorized
+from lrbench.results.sessions import Architecture
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skeleton:
-    """The dense model with random or given weights: what can be known without training."""
+class Untrained:
+    """The dense model of a seed with random or given weights: what can be known without training.
+
+    Attributes:
+        model: in eval mode, on the CPU.
+        seed: by which its weights were drawn.
+        note: what was done to its head, in words; "" when nothing.
+        architecture: the dense one.
+        layers: convolutions and linear layers, in the order of the model's modules.
+        cost: of the whole model.
+    """
 
     model: nn.Module
+    seed: int
     note: str
-    classes: int
+    architecture: Architecture
     layers: tuple[Layer, ...]
     cost: Cost
 
 
-def digest(value: Any) -> str:
-    """A short key for anything JSON can hold."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def build_skeleton(spec: SweepSpec, *, classes: int, seed: int) -> Skeleton:
+def build_untrained(spec: SweepSpec, *, classes: int, seed: int) -> Untrained:
     """Build the dense model, its weights drawn with a seed.
 
     Raises: InputError for a wrong model or weights, or when a layer set of the grid matches no layer.
@@ -60,20 +60,26 @@ def build_skeleton(spec: SweepSpec, *, classes: int, seed: int) -> Skeleton:
                 f"layer_sets.{name} matches no {' or '.join(kinds)} layer of {spec.model.name}; "
                 f"its layers: {some or 'none of that kind'}"
             )
-    cost = measure_cost(model, (3, size, size))
-    return Skeleton(model=model, note=note, classes=classes, layers=layers, cost=cost)
+    return Untrained(
+        model=model,
+        seed=seed,
+        note=note,
+        architecture=make_architecture(spec.model.name, image_size=size, classes=classes),
+        layers=layers,
+        cost=measure_cost(model, (3, size, size)),
+    )
+
+
+def chosen_layers(spec: SweepSpec, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layers of a model that any chosen layer set selects and some scheme can factorize."""
+    chosen = {layer.name for name in spec.chosen_layer_sets() for layer in layers_of(spec, name, layers)}
+    return tuple(layer for layer in layers if layer.name in chosen and layer.refusal is None)
 
 
 def layers_of(spec: SweepSpec, layer_set: str, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     """The layers of a model that a layer set selects."""
     choice = spec.layer_sets[layer_set]
     return select(layers, include=choice.include, exclude=choice.exclude, kinds=choice.kinds)
-
-
-def _code(spec: SweepSpec) -> dict[str, str]:
-    """The digest of the user's own model code; nothing for a torchvision model, whose version the environment has."""
-    name = spec.model.name
-    return {"code": source_digest(name, key="model.name")} if ":" in name else {}
 
 
 def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
@@ -84,7 +90,7 @@ def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
     return digest(
         {
             "schema": SCHEMA,
-            "model": {**spec.model.model_dump(), "weights": weights, **_code(spec)},
+            "model": {**spec.model.model_dump(), "weights": weights, **code_of(spec.model.name)},
             "data": {**spec.data.model_dump(exclude={"root"}), "identity": identity},
             "recipe": spec.baseline.model_dump(exclude={"seed"}),
             "seed": seed,
@@ -139,46 +145,9 @@ def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
     return tuple(trials)
 
 
-def prepare_sweep(spec: SweepSpec) -> tuple[tuple[Trial, ...], Skeleton]:
-    """The trials of a spec and the untrained dense model; refuses what cannot run here before anything starts.
-
-    Raises: InputError for a device that is absent, data or a model that cannot be used.
-    """
-    settings(spec.latency)
-    for recipe in (spec.baseline, spec.finetune):
-        pick_device(recipe.device)
-    identity, classes = identify(spec.data)
-    skeleton = build_skeleton(spec, classes=classes, seed=0)
-    if "folded" in spec.latency.batch_norms:
-        fold_batch_norm(skeleton.model)
-    return plan_trials(spec, identity=identity), skeleton
-
-
-def architecture_of(spec: SweepSpec, cuts: tuple[Cut, ...], *, classes: int) -> Architecture:
-    """The model's shape after the cuts. A layer written back is as dense as before."""
-    layers = tuple(
-        Factorized(layer=cut.layer.name, scheme=cut.scheme, rank=cut.rank, gains_bias=cut.gains_bias)
-        for cut in cuts
-        if cut.rank is not None and SCHEMES[cut.scheme].breakeven_params(cut.layer.shape) is not None
-    )
-    return make_architecture(spec, layers, classes=classes)
-
-
-def make_architecture(spec: SweepSpec, layers: tuple[Factorized, ...], *, classes: int) -> Architecture:
-    """An architecture with its key, a digest of the model (its code, when it is the user's own) and of the layers."""
-    shapes = [[layer.layer, layer.scheme, layer.rank, *["bias"] * layer.gains_bias] for layer in layers]
-    return Architecture(
-        key=digest([spec.model.name, spec.data.image_size, classes, shapes, *_code(spec).values()]),
-        model=spec.model.name,
-        image_size=spec.data.image_size,
-        classes=classes,
-        layers=layers,
-    )
-
-
-def layer_cost(cut: Cut) -> tuple[int, int]:
+def layer_cost(layer: Layer, cut: Cut) -> tuple[int, int]:
     """Params (with bias) and MACs of one layer after its cut, by the closed formulas."""
-    shape = cut.layer.shape
+    shape = layer.shape
     if cut.rank is None:
         return shape.weights + shape.biases, shape.macs
     scheme = SCHEMES[cut.scheme]
@@ -186,11 +155,12 @@ def layer_cost(cut: Cut) -> tuple[int, int]:
     return scheme.weights(shape, cut.rank) + biases, scheme.macs(shape, cut.rank)
 
 
-def predicted_cost(dense: Cost, cuts: tuple[Cut, ...]) -> tuple[int, int]:
+def predicted_cost(dense: Untrained, cuts: tuple[Cut, ...]) -> tuple[int, int]:
     """Params and MACs of the whole model after the cuts: those of the dense model plus the differences."""
-    params, macs = dense.params, dense.macs
+    params, macs = dense.cost.params, dense.cost.macs
+    layers = {layer.name: layer for layer in dense.layers}
     for cut in cuts:
-        after, before = layer_cost(cut), layer_cost(Cut(layer=cut.layer, scheme="dense", rank=None, reason=None))
-        params += after[0] - before[0]
-        macs += after[1] - before[1]
+        shape, after = layers[cut.layer].shape, layer_cost(layers[cut.layer], cut)
+        params += after[0] - shape.weights - shape.biases
+        macs += after[1] - shape.macs
     return params, macs

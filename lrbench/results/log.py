@@ -4,8 +4,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -118,6 +118,16 @@ class Store:
         self._stale = True
         if self._clock() >= self._due_s:
             self.write_tables()
+
+    def keep(self, records: Iterator[Record], tell: Callable[[Record], None]) -> None:
+        """Append records as they come, and tell of each once it is on disk; what makes them is closed, come what may.
+
+        Raises: InputError as `extend` does, and whatever making the records raises.
+        """
+        with closing(records) if isinstance(records, Generator) else nullcontext():
+            for record in records:
+                self.append(record)
+                tell(record)
 
     def write_tables(self) -> None:
         """Rewrite every CSV table, each through a temporary name."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from lrbench.lowrank.cuts import Cut
 from lrbench.results.sessions import Architecture, Environment, LayerSession, Session
 
 SCHEMA = 1
@@ -53,8 +54,8 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layer:
-    """A convolution or linear layer of a trial. `rank` is None when it stayed dense, and `reason` says why.
+class Layer(Cut):
+    """A convolution or linear layer of a trial: its cut, and what was observed of it.
 
     `weight_error` is ||W - W_r|| / ||W|| (Frobenius), `energy` the share kept of the squared singular values, or of the
     outputs' variance in output truncation,
@@ -62,11 +63,7 @@ class Layer:
     that a processor may be slow with them. Break-even ranks are real numbers.
     """
 
-    layer: str
     kind: str
-    scheme: str
-    rank: int | None
-    reason: str | None
     out_channels: int
     in_channels: int
     kernel_height: int
@@ -81,7 +78,6 @@ class Layer:
     weight_error: float | None
     energy: float | None
     numerical_rank: int | None
-    truncation: str = "plain"
     denormal_share: float | None = None
 
 

@@ -3,29 +3,21 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from lrbench.lowrank.cuts import Cut
+
 DENSE, CONTROL = 0, 1
 """Where a session has the dense model, and its copy: the A/A control."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Factorized:
-    """One layer of an architecture that is no longer dense."""
-
-    layer: str
-    scheme: str
-    rank: int
-    gains_bias: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A model's shape after factorization. Weights are no part of it, so latency and cost belong to its `key`."""
+    """A model's shape after its cuts. Weights are no part of it, so latency and cost belong to its `key`."""
 
     key: str
     model: str
     image_size: int
     classes: int
-    layers: tuple[Factorized, ...]
+    layers: tuple[Cut, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

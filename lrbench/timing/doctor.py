@@ -8,13 +8,14 @@ import numpy as np
 import psutil
 
 from lrbench.config.sections import LatencyChoice
+from lrbench.learn.architectures import build_dense, make_architecture
 from lrbench.measure.environment import read_environment, read_watch, usable_cpus
 from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
 from lrbench.measure.settings import settings
-from lrbench.plan.spec import SweepSpec
+from lrbench.progress import silent
 from lrbench.results.sessions import CONTROL, DENSE, Environment, Setting, Timed
 from lrbench.statistics.paired import Ratio, is_fit, log_ratios
-from lrbench.timing.models import build_untrained, control_ratio, renew_all
+from lrbench.timing.models import control_ratio, renew_all
 from lrbench.timing.processes import alone
 
 ROUNDS = 100
@@ -45,13 +46,10 @@ def diagnose(*, model: str, image_size: int, threads: int) -> Diagnosis:
 
     Raises: InputError for an unknown model, or when torch does not take so many threads.
     """
-    spec = SweepSpec.model_validate(
-        {"model": {"name": model}, "data": {"image_size": image_size}, "latency": {"devices": ("cpu",)}}
-    )
     choice = LatencyChoice(devices=("cpu",), threads=(threads,), rounds=ROUNDS, precision=1e-9, block_s=0.01)
     setting, before = settings(choice)[0], read_watch()
-    with alone(lambda *_: None), quiet(threads):
-        dense = build_untrained(spec, classes=10)
+    with alone(silent), quiet(threads):
+        dense = build_dense(make_architecture(model, image_size=image_size, classes=10))
         models = [place(deepcopy(dense), setting) for _ in range(2)]
         runs = [call_of(one, setting, shape=(3, image_size, image_size)) for one in models]
         timed = time_side_by_side(

@@ -1,63 +1,46 @@
 """The layer table: each distinct layer timed beside its factors, at the ranks where kernels step."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from itertools import product
-from math import ceil
 
 import torch
 from torch import nn
 
-from lrbench.config.sections import LayerTableChoice
-from lrbench.lowrank.compress import make_cut, refusal
+from lrbench.config.sections import LatencyChoice
+from lrbench.learn.architectures import build_dense
 from lrbench.lowrank.layers import Layer, Shape
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.environment import now, read_commit
 from lrbench.measure.kernels import backends, peak_bytes, traffic_bytes
 from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
 from lrbench.measure.settings import settings
-from lrbench.plan.spec import MIXED, SweepSpec
-from lrbench.plan.trials import Skeleton, architecture_of, digest, layers_of
-from lrbench.results.records import Record
-from lrbench.results.sessions import Architecture, LayerSession, Replacement, Session, Setting
-from lrbench.timing.models import build_untrained, bytes_of, missing_timings, renew_all, run_timings, until_fit
-from lrbench.timing.processes import Notify, alone, in_fresh_process
+from lrbench.progress import Progress
+from lrbench.results.keys import digest
+from lrbench.results.sessions import Architecture, LayerSession, Replacement, Setting
+from lrbench.timing.models import renew_all, until_fit
+from lrbench.timing.processes import alone, in_fresh_process
 
-ANCHORS = (0.25, 0.75)
-"""Where on the staircase of ranks whole models are timed."""
+Pairs = tuple[tuple[str, int], ...]
+"""(scheme, rank) pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerJob:
-    """One distinct layer with the (scheme, rank) pairs to time it at, in one setting."""
+    """One distinct layer with the (scheme, rank) pairs to time it at, in one setting.
 
-    spec: SweepSpec
+    All `layers` have the shape that `shape` names; `dense` is the architecture that they are of.
+    """
+
+    choice: LatencyChoice
+    dense: Architecture
     setting: Setting
     shape: str
     layers: tuple[Layer, ...]
-    candidates: tuple[tuple[str, int], ...]
-    classes: int
+    candidates: Pairs
     environment: str
     commit: str
     series: str
-
-
-def staircase(shape: Shape, scheme: str, choice: LayerTableChoice) -> tuple[int, ...]:
-    """Multiples of the step up to the first at or above the break-even rank in MACs, thinned evenly to so many points.
-
-    The last two, between which break-even in MACs lies, are always kept.
-    """
-    kind = SCHEMES[scheme]
-    limit, largest = kind.breakeven_macs(shape), kind.max_rank(shape)
-    if limit is None:
-        return ()
-    last = min(ceil(limit / choice.step) * choice.step, largest)
-    ranks = [*range(choice.step, last, choice.step), last]
-    if len(ranks) <= choice.points:
-        return tuple(ranks)
-    head = [ranks[round(i * (len(ranks) - 2) / (choice.points - 2))] for i in range(choice.points - 1)]
-    return tuple(dict.fromkeys((*head, ranks[-1])))
 
 
 def name_shape(module: nn.Module, shape: Shape) -> str:
@@ -79,51 +62,50 @@ def _one(value: object) -> str:
     return str(value[0]) if isinstance(value, tuple) and len(set(value)) == 1 else str(value)
 
 
-def plan_layers(
-    spec: SweepSpec, skeleton: Skeleton, held: Iterable[Record], *, environment: str
+def missing_layers(
+    choice: LatencyChoice,
+    wanted: Mapping[Layer, Pairs],
+    sessions: Iterable[LayerSession],
+    *,
+    model: nn.Module,
+    dense: Architecture,
+    environment: str,
 ) -> tuple[LayerJob, ...]:
-    """The distinct layers of the chosen layer sets, each with the (scheme, rank) pairs that are not yet timed here."""
+    """The distinct layers, each with those pairs that are not yet timed on this machine.
+
+    Args:
+        choice: the `[latency]` section.
+        wanted: layers, and the pairs to time each at.
+        sessions: those on disk.
+        model: that the layers are of.
+        dense: its architecture.
+        environment: key of this machine's.
+    """
     groups: dict[str, list[Layer]] = {}
-    for layer in _chosen_layers(spec, skeleton):
-        groups.setdefault(name_shape(skeleton.model.get_submodule(layer.name), layer.shape), []).append(layer)
-    sessions = [one for one in held if isinstance(one, LayerSession) and one.environment == environment]
+    for layer in wanted:
+        groups.setdefault(name_shape(model.get_submodule(layer.name), layer.shape), []).append(layer)
+    here = [one for one in sessions if (one.environment, one.model) == (environment, dense.model)]
     commit, jobs = read_commit(), []
-    for setting in settings(spec.latency):
+    for setting in settings(choice):
         for shape, layers in groups.items():
-            same = [one for one in sessions if (one.setting, one.shape, one.model) == (setting, shape, spec.model.name)]
-            done = _timed_enough(same, processes=spec.latency.processes)
-            candidates = tuple(pair for pair in _candidates(spec, skeleton, layers[0]) if pair not in done)
+            same = [one for one in here if (one.setting, one.shape) == (setting, shape)]
+            done = _timed_enough(same, processes=choice.processes)
+            candidates = tuple(pair for pair in wanted[layers[0]] if pair not in done)
             if candidates:
                 jobs.append(
                     LayerJob(
-                        spec=spec,
+                        choice=choice,
+                        dense=dense,
                         setting=setting,
                         shape=shape,
                         layers=tuple(layers),
                         candidates=candidates,
-                        classes=skeleton.classes,
                         environment=environment,
                         commit=commit,
                         series=digest([environment, now(), setting.label, shape]),
                     )
                 )
     return tuple(jobs)
-
-
-def _chosen_layers(spec: SweepSpec, skeleton: Skeleton) -> list[Layer]:
-    """The layers of the chosen layer sets that some scheme can factorize."""
-    chosen = {layer.name for name in spec.chosen_layer_sets() for layer in layers_of(spec, name, skeleton.layers)}
-    return [layer for layer in skeleton.layers if layer.name in chosen and layer.refusal is None]
-
-
-def _candidates(spec: SweepSpec, skeleton: Skeleton, layer: Layer) -> list[tuple[str, int]]:
-    """The (scheme, rank) pairs to time a layer at."""
-    return [
-        (scheme, rank)
-        for scheme in spec.sweep.schemes
-        if scheme != MIXED and refusal(skeleton.model, layer, scheme=scheme) is None
-        for rank in staircase(layer.shape, scheme, spec.layer_table)
-    ]
 
 
 def _timed_enough(sessions: Iterable[LayerSession], *, processes: int) -> set[tuple[str, int | None]]:
@@ -139,50 +121,17 @@ def _timed_enough(sessions: Iterable[LayerSession], *, processes: int) -> set[tu
     }
 
 
-def run_layers(jobs: Sequence[LayerJob], *, notify: Notify) -> Iterator[LayerSession]:
+def run_layers(jobs: Sequence[LayerJob], *, progress: Progress) -> Iterator[LayerSession]:
     """Time layers, with nothing else of lrbench timing on this machine."""
     for number, job in enumerate(jobs):
-        choice = job.spec.latency
 
-        def one(process: int, attempt: int, *, job: LayerJob = job, number: int = number) -> LayerSession:
-            notify("layers", f"{job.shape}, {job.setting.label}, process {process + 1}", number, len(jobs))
+        def run(process: int, attempt: int, *, job: LayerJob = job, number: int = number) -> LayerSession:
+            progress("layers", f"{job.shape}, {job.setting.label}, process {process + 1}", number, len(jobs))
             work = (job, process, attempt)
-            return time_layer(*work) if job.spec.latency.processes == 1 else in_fresh_process(time_layer, *work)
+            return time_layer(*work) if job.choice.processes == 1 else in_fresh_process(time_layer, *work)
 
-        with alone(notify):
-            yield from until_fit(choice, one)
-
-
-def time_whole(
-    spec: SweepSpec, skeleton: Skeleton, held: Iterable[Record], *, environment: str, notify: Notify
-) -> Iterator[Session]:
-    """Time the dense model and a few factorized ones whole, where this machine did not.
-
-    Seconds of layers are shares of the dense model's; what whole models save corrects what sums of layers foresee.
-    """
-    timings = missing_timings(
-        spec.latency,
-        {one.key: one for one in _anchors(spec, skeleton)},
-        [record for record in held if isinstance(record, Session)],
-        environment=environment,
-        model_bytes=bytes_of(skeleton.model),
-    )
-    yield from run_timings(spec, timings, classes=skeleton.classes, environment=environment, notify=notify)
-
-
-def _anchors(spec: SweepSpec, skeleton: Skeleton) -> Iterator[Architecture]:
-    """The dense model; for each scheme all layers at a quarter and at three quarters of the ranks they are timed at."""
-    yield architecture_of(spec, (), classes=skeleton.classes)
-    layers = _chosen_layers(spec, skeleton)
-    for scheme, share in product(spec.sweep.schemes, ANCHORS):
-        ranks = {layer: [rank for one, rank in _candidates(spec, skeleton, layer) if one == scheme] for layer in layers}
-        cuts = [
-            make_cut(layer, steps[int(share * len(steps))], scheme=scheme, truncation="plain")
-            for layer, steps in ranks.items()
-            if steps
-        ]
-        if cuts:
-            yield architecture_of(spec, tuple(cuts), classes=skeleton.classes)
+        with alone(progress):
+            yield from until_fit(job.choice, run)
 
 
 def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:
@@ -190,7 +139,7 @@ def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:
     layer, setting, started = job.layers[0], job.setting, now()
     with quiet(setting.threads):
         torch.manual_seed(0)
-        dense = build_untrained(job.spec, classes=job.classes).get_submodule(layer.name)
+        dense = build_dense(job.dense).get_submodule(layer.name)
         modules = [deepcopy(dense), deepcopy(dense)]
         modules += [SCHEMES[scheme].restructure(dense, rank) for scheme, rank in job.candidates]
         unfolded = replace(setting, folded=False)  # there is no batch norm in a layer
@@ -198,7 +147,7 @@ def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:
         runs = [call_of(module, unfolded, shape=input_shape(layer)) for module in modules]
         timed = time_side_by_side(
             [block_of(run, setting) for run in runs],
-            job.spec.latency,
+            job.choice,
             renew=lambda: renew_all(modules, setting),
             seed=process,
         )
@@ -222,8 +171,8 @@ def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:
         started=started,
         setting=setting,
         shape=job.shape,
-        model=job.spec.model.name,
-        image_size=job.spec.data.image_size,
+        model=job.dense.model,
+        image_size=job.dense.image_size,
         layers=tuple(layer.name for layer in job.layers),
         replacements=replacements,
         breakeven_macs=tuple((scheme, limit) for scheme, limit in breakeven.items() if limit is not None),

@@ -4,28 +4,24 @@ Weights and seeds do not matter, so models have random weights and nothing needs
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import psutil
-import torch
 from torch import nn
 
 from lrbench.config.sections import LatencyChoice
-from lrbench.errors import InputError
-from lrbench.learn.models import build_model
-from lrbench.lowrank.compress import Shaped, restructure
+from lrbench.learn.architectures import build_dense, shaped
 from lrbench.measure.environment import now, read_commit
 from lrbench.measure.kernels import peak_bytes
 from lrbench.measure.latency import block_of, call_of, place, quiet, renew_, time_side_by_side
 from lrbench.measure.settings import settings
-from lrbench.plan.spec import SweepSpec
-from lrbench.plan.trials import architecture_of, digest
+from lrbench.progress import Progress
+from lrbench.results.keys import digest
 from lrbench.results.records import Measurement, Planned, Record
 from lrbench.results.sessions import CONTROL, DENSE, Architecture, Session, Setting, Timed, layout_of
 from lrbench.statistics.paired import Logs, Ratio, is_fit, layout_medians, log_ratios, ratio_of
-from lrbench.timing.processes import Notify, alone, in_fresh_process
+from lrbench.timing.processes import alone, in_fresh_process
 
 T = TypeVar("T")
 J = TypeVar("J")
@@ -50,7 +46,7 @@ class Timing:
 class Job:
     """What one process of a timing needs to know; it crosses to a fresh process whole."""
 
-    spec: SweepSpec
+    choice: LatencyChoice
     setting: Setting
     architectures: tuple[Architecture, ...]
     environment: str
@@ -117,25 +113,25 @@ def missing_timings(
 
 def _company(due: Sequence[Architecture], held: Iterable[Architecture]) -> list[Architecture]:
     """The factorized architectures of the same model that are timed already."""
+    keys = {one.key for one in due}
     subject = replace(due[0], key="", layers=())
-    return [one for one in held if one.layers and one not in due and replace(one, key="", layers=()) == subject]
+    return [one for one in held if one.layers and one.key not in keys and replace(one, key="", layers=()) == subject]
 
 
 def run_timings(
-    spec: SweepSpec, timings: Sequence[Timing], *, classes: int, environment: str, notify: Notify
+    choice: LatencyChoice, timings: Sequence[Timing], *, dense: Architecture, environment: str, progress: Progress
 ) -> Iterator[Session]:
     """Time architectures beside the dense model and a copy of it, with nothing else of lrbench timing on this machine.
 
     Raises: InputError when torch does not take the threads asked for.
     """
     commit = read_commit()
-    dense = architecture_of(spec, (), classes=classes)
     for number, timing in enumerate(timings, start=1):
         others = tuple(item for item in timing.architectures if item.layers)
         made = (dense, dense, *others)
         series = digest([environment, now(), *(item.key for item in made), timing.setting.label])
         job = Job(
-            spec=spec,
+            choice=choice,
             setting=timing.setting,
             architectures=made,
             environment=environment,
@@ -145,12 +141,12 @@ def run_timings(
             attempt=1,
         )
 
-        def one(process: int, attempt: int, *, job: Job = job, number: int = number) -> Session:
-            notify("latency", f"timing {number} of {len(timings)}, process {process + 1}, {job.setting.label}", 0, 1)
-            return in_process(spec.latency, time_models, replace(job, process=process, attempt=attempt))
+        def run(process: int, attempt: int, *, job: Job = job, number: int = number) -> Session:
+            progress("latency", f"timing {number} of {len(timings)}, process {process + 1}, {job.setting.label}", 0, 1)
+            return in_process(choice, time_models, replace(job, process=process, attempt=attempt))
 
-        with alone(notify):
-            yield from until_fit(spec.latency, one)
+        with alone(progress):
+            yield from until_fit(choice, run)
 
 
 def until_fit(choice: LatencyChoice, run: Callable[[int, int], S]) -> Iterator[S]:
@@ -202,15 +198,15 @@ def in_process(choice: LatencyChoice, work: Callable[[J], T], job: J) -> T:
 
 def time_models(job: Job) -> Session:
     """Build the models of a job and time them side by side."""
-    spec, started = job.spec, now()
-    size, setting = spec.data.image_size, job.setting
+    started, setting = now(), job.setting
+    size = job.architectures[DENSE].image_size
     with quiet(setting.threads):
-        dense = build_untrained(spec, classes=job.architectures[DENSE].classes)
+        dense = build_dense(job.architectures[DENSE])
         models = [place(shaped(dense, architecture), setting) for architecture in job.architectures]
         runs = [call_of(model, setting, shape=(3, size, size)) for model in models]
         timed = time_side_by_side(
             [block_of(run, setting) for run in runs],
-            spec.latency,
+            job.choice,
             renew=lambda: renew_all(models, setting),
             seed=job.process,
         )
@@ -228,35 +224,8 @@ def time_models(job: Job) -> Session:
     )
 
 
-def bytes_of(model: nn.Module) -> int:
-    """Of a model's tensors."""
-    return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
-
-
 def renew_all(models: Sequence[nn.Module], setting: Setting) -> None:
     """Lay models out anew in memory; a captured CUDA graph holds addresses and stays where it is."""
     if setting.runtime != "cuda-graph":
         for model in models:
             renew_(model)
-
-
-def build_untrained(spec: SweepSpec, *, classes: int) -> nn.Module:
-    """The dense model with random weights, the same ones each time."""
-    torch.manual_seed(0)
-    choice = spec.model.model_copy(update={"weights": "none"})
-    return build_model(choice, classes=classes, image_size=spec.data.image_size)[0]
-
-
-def shaped(model: nn.Module, architecture: Architecture) -> nn.Module:
-    """A copy of a model in this architecture, its factors random, the same ones each time.
-
-    Raises: InputError when the model lacks a layer of the architecture.
-    """
-    torch.manual_seed(0)
-    names = dict(model.named_modules())
-    absent = [layer.layer for layer in architecture.layers if layer.layer not in names]
-    if absent:
-        raise InputError(f"model {architecture.model} has no layer {absent[0]!r}, which was factorized")
-    if not architecture.layers:
-        return deepcopy(model)
-    return restructure(model, [Shaped(**vars(layer)) for layer in architecture.layers])

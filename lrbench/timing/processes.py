@@ -10,20 +10,19 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 from pebble import ProcessPool
 
-Notify = Callable[[str, str, int, int], None]
-"""Called with (what, stage, done, total) as work goes on."""
+from lrbench.progress import Progress
 
 T = TypeVar("T")
 
 
 @contextmanager
-def alone(notify: Notify) -> Iterator[None]:
+def alone(progress: Progress) -> Iterator[None]:
     """Hold the one lock that timings on this machine take; wait for it."""
     lock = FileLock(Path(tempfile.gettempdir()) / "lrbench-timing.lock", mode=0o666)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        notify("latency", "waiting for another timing on this machine", 0, 1)
+        progress("latency", "waiting for another timing on this machine", 0, 1)
         lock.acquire()
     try:
         yield

@@ -2,29 +2,28 @@
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from lrbench.config.sections import Finetune, Recipe
+from lrbench.execute.jobs import Job, Worker
 from lrbench.learn.batches import Batching, calibration_batches, test_batches
 from lrbench.learn.checkpoints import Checkpoint
 from lrbench.learn.datasets import Dataset
 from lrbench.learn.train import batching, train_
-from lrbench.learn.weights import fits, keep_weights, recall_weights
+from lrbench.learn.weights import fits, keep_weights, recall_weights, weights_path
 from lrbench.lowrank.compress import decompose_layer, decompose_layer_outputs
 from lrbench.lowrank.moments import Moments, gather_moments, reestimate_batch_norm_
 from lrbench.lowrank.svd import Decomposition
 from lrbench.measure.accuracy import evaluate, predict
 from lrbench.plan.cuts import Decompose
 from lrbench.plan.spec import SweepSpec
-from lrbench.plan.trials import Skeleton
+from lrbench.plan.trials import Untrained
+from lrbench.progress import Progress
 from lrbench.results.records import Accuracy, Epoch, Stage
-
-Notify = Callable[[str, int, int], None]
-"""Called with (stage, done, total) as work goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,7 @@ class Dense:
     """
 
     key: str
-    skeleton: Skeleton
+    untrained: Untrained
     model: nn.Module
     epochs: tuple[Epoch, ...]
     accuracy: Accuracy
@@ -45,14 +44,18 @@ class Dense:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
-    """What all trials of a run share; `weights` is the directory of trained weights."""
+class Context:
+    """What is around a training: the sweep, its images, the directory of trained weights, and who is told of `what`."""
 
     spec: SweepSpec
     data: Dataset
     weights: Path
-    environment: str
-    commit: str
+    progress: Progress
+    what: str
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        """Say how far a stage is."""
+        self.progress(self.what, stage, done, total)
 
     def calibration(self, how: Batching) -> Iterator[Tensor]:
         """The calibration images in batches."""
@@ -64,19 +67,27 @@ class Bench:
         return self.spec.baseline if stage == "baseline" else self.spec.finetune
 
 
-def weights_path(weights: Path, key: str) -> Path:
-    """Where the weights of a training are kept."""
-    return weights / f"{key}.safetensors"
+def context_of(job: Job, worker: Worker) -> Context:
+    """What is around the trials of a job in a process."""
+    label = job.trials[0].label
+    return Context(spec=job.spec, data=worker.data(job), weights=job.weights, progress=worker.progress, what=label)
+
+
+def dense_of(job: Job, worker: Worker) -> Dense:
+    """The dense model of a job's trials, trained or recalled, and kept by the process for the next of them."""
+    trial, context = job.trials[0], context_of(job, worker)
+    around = replace(context, what=f"dense seed {trial.baseline_seed}")
+    untrained = worker.untrained(job, seed=trial.baseline_seed)
+    return worker.keep(trial.baseline, lambda: train_dense(untrained, trial.baseline, context=around))
 
 
 def trained(
     model: nn.Module,
     key: str,
     *,
-    bench: Bench,
+    context: Context,
     stage: Stage,
     seed: int,
-    notify: Notify,
     teacher: nn.Module | None = None,
 ) -> tuple[tuple[Epoch, ...], bool]:
     """Train a model in place, or load the weights (or the checkpoint) that an earlier training of the same key left.
@@ -85,54 +96,56 @@ def trained(
 
     Returns: the epochs, and whether the weights were reused.
     """
-    recipe, path = bench.recipe(stage), weights_path(bench.weights, key)
+    recipe, path = context.recipe(stage), weights_path(context.weights, key)
     if recipe.epochs == 0:
         return (), False
     if path.exists() and fits(model, path):
         return recall_weights(model, path), True
-    notify(stage, 0, recipe.epochs)
-    checkpoint = Checkpoint(path=bench.weights / f"{key}.checkpoint", every_s=60 * bench.spec.run.checkpoint_minutes)
+    context.tell(stage, 0, recipe.epochs)
+    checkpoint = Checkpoint(
+        path=context.weights / f"{key}.checkpoint", every_s=60 * context.spec.run.checkpoint_minutes
+    )
     epochs = tuple(
         train_(
             model,
-            bench.data.train,
+            context.data.train,
             recipe=recipe,
-            how=batching(recipe, bench.spec.data),
+            how=batching(recipe, context.spec.data),
             stage=stage,
             seed=seed,
-            on_step=lambda done, total: notify(stage, done, total),
+            on_step=lambda done, total: context.tell(stage, done, total),
             checkpoint=checkpoint,
             teacher=teacher,
         )
     )
     if isinstance(recipe, Finetune) and recipe.batch_norm == "re-estimated":
-        reestimate_batch_norm_(model, bench.calibration(batching(recipe, bench.spec.data)))
+        reestimate_batch_norm_(model, context.calibration(batching(recipe, context.spec.data)))
     keep_weights(model, path, epochs=epochs)
     checkpoint.path.unlink(missing_ok=True)
     return epochs, False
 
 
-def reestimated(model: nn.Module, *, bench: Bench, how: Batching) -> nn.Module:
+def reestimated(model: nn.Module, *, context: Context, how: Batching) -> nn.Module:
     """A copy of a model, its batch norm re-estimated on the calibration images, if there are any."""
     copy = deepcopy(model)
-    if bench.spec.calibration.images:
-        reestimate_batch_norm_(copy, bench.calibration(how))
+    if context.spec.calibration.images:
+        reestimate_batch_norm_(copy, context.calibration(how))
     return copy
 
 
-def train_dense(skeleton: Skeleton, key: str, *, bench: Bench, seed: int, notify: Notify) -> Dense:
+def train_dense(untrained: Untrained, key: str, *, context: Context) -> Dense:
     """Train the dense model by the baseline recipe (or recall it) and measure its accuracy on the test split."""
-    model = deepcopy(skeleton.model)
-    how = batching(bench.spec.baseline, bench.spec.data)
+    model = deepcopy(untrained.model)
+    how = batching(context.spec.baseline, context.spec.data)
     model.to(device=how.device, memory_format=how.memory_format)  # type: ignore[call-overload]
-    epochs, _ = trained(model, key, bench=bench, stage="baseline", seed=seed, notify=notify)
-    notify("evaluate", 0, 1)
-    accuracy = evaluate(model, test_batches(bench.data.test, how))
+    epochs, _ = trained(model, key, context=context, stage="baseline", seed=untrained.seed)
+    context.tell("evaluate", 0, 1)
+    accuracy = evaluate(model, test_batches(context.data.test, how))
 
     @cache
     def moments() -> dict[str, Moments]:
-        names = [layer.name for layer in skeleton.layers if layer.refusal is None and layer.shape.groups == 1]
-        return gather_moments(model, names, bench.calibration(how))
+        names = [layer.name for layer in untrained.layers if layer.refusal is None and layer.shape.groups == 1]
+        return gather_moments(model, names, context.calibration(how))
 
     @cache
     def decompose(layer: str, scheme: str, truncation: str) -> Decomposition:
@@ -142,11 +155,11 @@ def train_dense(skeleton: Skeleton, key: str, *, bench: Bench, seed: int, notify
 
     @cache
     def search() -> tuple[Tensor, Tensor]:
-        return predict(reestimated(model, bench=bench, how=how), test_batches(bench.data.search, how))
+        return predict(reestimated(model, context=context, how=how), test_batches(context.data.search, how))
 
     return Dense(
         key=key,
-        skeleton=skeleton,
+        untrained=untrained,
         model=model,
         epochs=epochs,
         accuracy=accuracy,

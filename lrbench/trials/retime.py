@@ -4,26 +4,28 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
-from lrbench.plan.spec import SweepSpec, make_spec
-from lrbench.plan.trials import make_architecture
+from lrbench.learn.architectures import build_dense, bytes_of, check_unchanged, make_architecture
+from lrbench.plan.spec import make_spec
+from lrbench.progress import Progress
 from lrbench.results.records import Measurement, Planned, Record
 from lrbench.results.sessions import Architecture, Environment, Session
-from lrbench.timing.models import build_untrained, bytes_of, fit_sessions, missing_timings, run_timings
-from lrbench.timing.processes import Notify
+from lrbench.timing.models import fit_sessions, missing_timings, run_timings
+from lrbench.trials.history import History
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """One model of a results folder, and its architectures by key."""
+    """One model of a results folder: how it is timed, its dense architecture, and all of them by key."""
 
-    spec: SweepSpec
-    classes: int
+    choice: LatencyChoice
+    dense: Architecture
     architectures: dict[str, Architecture]
 
 
 def subjects(records: Sequence[Record], *, overrides: Sequence[str], models: Sequence[str]) -> Iterator[Subject]:
-    """The models that a folder holds, each with a spec made from its records.
+    """The models that a folder holds, each with how it is timed.
 
     The axes are those of the folder's own sessions, or the usual ones; overrides change them.
 
@@ -41,49 +43,44 @@ def subjects(records: Sequence[Record], *, overrides: Sequence[str], models: Seq
     if not found:
         raise InputError("the folder holds no architecture to time: no trial in it is finished or planned")
     axes = _axes(record for record in records if isinstance(record, Session))
+    document: dict[str, Any] = {"latency": {name: list(values) for name, values in axes.items()}}
+    choice = make_spec(document, overrides, where="latency settings").latency
     for model, size, classes in dict.fromkeys((one.model, one.image_size, one.classes) for one in found):
         if ":" in model and model not in models:
             raise InputError(f"model {model!r} is code of your own; --model {model} allows to import and run it")
-        document: dict[str, Any] = {
-            "model": {"name": model},
-            "data": {"image_size": size},
-            "latency": {name: list(values) for name, values in axes.items()},
-        }
-        spec = make_spec(document, overrides, where="latency settings")
         mine = {one.key: one for one in found if (one.model, one.image_size, one.classes) == (model, size, classes)}
-        for key, one in mine.items():
-            if make_architecture(spec, one.layers, classes=classes).key != key:
-                raise InputError(f"model {model!r} is no longer the one that was measured: its file has changed")
-        yield Subject(spec=spec, classes=classes, architectures=mine)
+        for architecture in mine.values():
+            check_unchanged(architecture)
+        dense = make_architecture(model, image_size=size, classes=classes)
+        yield Subject(choice=choice, dense=dense, architectures=mine)
 
 
 def time_subjects(
-    found: Iterable[Subject],
-    *,
+    subjects: Iterable[Subject],
     held: Sequence[Record],
+    *,
     environment: Environment,
-    notify: Notify,
+    progress: Progress,
     again: Container[str] = (),
 ) -> Iterator[Record]:
     """Time what is not yet timed on this machine, or was unfit, after the record of the machine itself.
 
     `again` are keys of architectures to time once more.
     """
-    if environment not in held:
-        yield environment
+    history = History(held)
+    yield from history.new([environment])
     sessions = fit_sessions(record for record in held if isinstance(record, Session))
-    for subject in found:
-        model = build_untrained(subject.spec, classes=subject.classes)
+    for subject in subjects:
         timings = missing_timings(
-            subject.spec.latency,
+            subject.choice,
             subject.architectures,
             sessions,
             environment=environment.key,
-            model_bytes=bytes_of(model),
+            model_bytes=bytes_of(build_dense(subject.dense)),
             again=again,
         )
-        yield from run_timings(
-            subject.spec, timings, classes=subject.classes, environment=environment.key, notify=notify
+        yield from history.new(
+            run_timings(subject.choice, timings, dense=subject.dense, environment=environment.key, progress=progress)
         )
 
 

@@ -1,30 +1,29 @@
-"""Run what is missing of a sweep's accuracy trials; each record is yielded once made. Timing is another stage."""
+"""Run what is missing of a sweep's trials, or probe the layers of its baselines, by any executor."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 
 import torch
 
 from lrbench.errors import InputError
-from lrbench.execute.executors import BACKENDS, Crew, Execute, Records
+from lrbench.execute import executors
+from lrbench.execute.jobs import Execute, Job, Records, Worker
+from lrbench.execute.workers import ALONE, Workers
 from lrbench.learn.datasets import load_dataset
-from lrbench.lowrank.budget import parse_budget
-from lrbench.measure.environment import read_commit
-from lrbench.plan.budgets import NOTHING, Evidence, check_timed, gather_evidence
+from lrbench.learn.weights import weights_path
+from lrbench.lowrank.budget import BudgetRule
+from lrbench.plan.budgets import Evidence, check_timed, gather_evidence
+from lrbench.plan.cuts import rule_of
 from lrbench.plan.needs import check_memory
-from lrbench.plan.preview import outline
-from lrbench.plan.spec import SweepSpec
-from lrbench.plan.trials import Skeleton, build_skeleton
-from lrbench.results.records import Failure, Measurement, Record, Spectra, Trial
-from lrbench.results.sessions import Environment
-from lrbench.timing.processes import Notify
-from lrbench.trials.dense import weights_path
-from lrbench.trials.jobs import Desk, Job, measure_trial, train_baseline
-from lrbench.trials.probes import Question, describe_cost, plan_questions, probe_layers
+from lrbench.plan.preview import preview
+from lrbench.plan.run import Run
+from lrbench.results.records import Failure, Measurement, Record, Trial
+from lrbench.trials.history import History
+from lrbench.trials.probes import describe_cost, plan_probes, probe_layers
+from lrbench.trials.trial import TrialJob
+from lrbench.trials.work import measure_trial, train_baseline
 
 
 def missing_trials(trials: Sequence[Trial], records: Sequence[Record], *, retry_failed: bool) -> tuple[Trial, ...]:
@@ -34,160 +33,116 @@ def missing_trials(trials: Sequence[Trial], records: Sequence[Record], *, retry_
     return tuple(trial for trial in trials if trial.key not in held)
 
 
-def run_sweep(
-    spec: SweepSpec,
-    todo: Sequence[Trial],
-    *,
-    held: Sequence[Record],
-    environment: Environment,
-    cache: Path,
-    notify: Notify,
-    crew: Crew,
-) -> Iterator[Record]:
-    """Run the accuracy trials; one that raises, takes too long or kills its process is a Failure, and the rest go on.
+def run_trials(run: Run, todo: Sequence[Trial], history: History, *, workers: Workers) -> Iterator[Record]:
+    """Run trials; one that raises, takes too long or kills its process is a Failure, and the rest go on.
 
-    Args:
-        spec: the sweep.
-        todo: the trials to run.
-        held: what the log already holds; it must grow by each record before the next is asked for.
-        environment: of this machine.
-        cache: directory for decoded images and trained weights.
-        notify: told of progress.
-        crew: how many run at a time, and how long each may take; a baseline takes as long as it wants.
+    Baselines come first, then what budgets need to know of layers, then the trials.
 
     Raises: InputError when model, data or disk cannot be used, or a layer cannot be probed.
     """
-    if environment not in held:
-        yield environment
     if not todo:
         return
-    timed = gather_evidence(spec, held, environment=environment.key)
-    for rule in filter(None, (parse_budget(trial.rank_rule) for trial in todo)):
-        check_timed(rule, timed)
-    ledger = Ledger(held)
-    lost: set[str] = set()
-    with staffed(spec, todo, environment=environment.key, cache=cache, notify=notify, crew=crew) as staff:
-        for records in staff.train_baselines():
+    _check_timed(run, todo, history)
+    with _opened(run, todo, workers) as opened:
+        lost: set[str] = set()
+        for records in opened.train_baselines():
             lost |= {record.trial.key for record in records if isinstance(record, Failure)}
-            yield from ledger.new(records)
-        able = [trial for group in staff.groups for trial in group if trial.key not in lost]
-        if any(parse_budget(trial.rank_rule) for trial in able):
-            yield from ledger.new(probe_layers(staff.questions(held), staff.execute))
-        evidence = gather_evidence(spec, held, environment=environment.key)
-        check_budgets(spec, able, skeleton=staff.skeleton, evidence=evidence)
-        jobs = [
-            replace(staff.job, trials=(trial,), evidence=evidence if parse_budget(trial.rank_rule) else NOTHING)
-            for trial in able
-        ]
-        for records in staff.execute(measure_trial, jobs, crew.timeout_s):
-            yield from ledger.new(records)
+            yield from history.new(records)
+        able = [trial for group in opened.groups for trial in group if trial.key not in lost]
+        if any(isinstance(rule_of(trial), BudgetRule) for trial in able):
+            yield from history.new(opened.probe(history))
+        evidence = _evidence(run, history)
+        jobs = [_trial_job(run, opened.job, trial, evidence) for trial in able]
+        for records in opened.execute(measure_trial, jobs, workers.timeout_s):
+            yield from history.new(records)
 
 
-def check_budgets(spec: SweepSpec, trials: Iterable[Trial], *, skeleton: Skeleton, evidence: Evidence) -> None:
-    """Raises: InputError when a budget cannot be met, or what it needs is not known; before any trial of it runs."""
-    for trial in trials:
-        if parse_budget(trial.rank_rule):
-            found = outline(trial, spec, skeleton, evidence=evidence)
-            if found.cuts is None:
-                raise InputError(found.waits)
+def probe_baselines(run: Run, held: Sequence[Record], *, workers: Workers = ALONE) -> Iterator[Record]:
+    """Truncate each layer of the dense baselines alone, where the log does not say what that loses.
 
-
-def run_sensitivity(
-    spec: SweepSpec,
-    trials: Sequence[Trial],
-    *,
-    held: Sequence[Record],
-    environment: Environment,
-    cache: Path,
-    notify: Notify,
-    crew: Crew,
-) -> Iterator[Record]:
-    """Truncate each layer of the dense baselines alone; the rest is as in `run_sweep`."""
-    if environment not in held:
-        yield environment
-    ledger = Ledger(held)
-    with staffed(spec, trials, environment=environment.key, cache=cache, notify=notify, crew=crew) as staff:
-        for records in staff.train_baselines():
-            yield from ledger.new(records)
+    Raises: InputError as `run_trials` does.
+    """
+    history = History(held)
+    yield from history.new([run.environment])
+    with _opened(run, run.trials, workers) as opened:
+        for records in opened.train_baselines():
+            yield from history.new(records)
             if records:
                 return
-        questions = staff.questions(held)
-        notify("sensitivity", describe_cost(questions), 0, 1)
-        yield from ledger.new(probe_layers(questions, staff.execute))
+        yield from history.new(opened.probe(history))
+
+
+def _evidence(run: Run, history: History) -> Evidence:
+    return gather_evidence(run.spec, history.records, environment=run.environment.key)
+
+
+def _check_timed(run: Run, todo: Iterable[Trial], history: History) -> None:
+    """Raises: InputError when a budget of latency has no timing to go by; before anything is trained."""
+    budgets = [rule for trial in todo if isinstance(rule := rule_of(trial), BudgetRule)]
+    evidence = _evidence(run, history) if budgets else None
+    for rule in budgets:
+        assert evidence is not None
+        check_timed(rule, evidence)
+
+
+def _trial_job(run: Run, job: Job, trial: Trial, evidence: Evidence) -> TrialJob:
+    """The job of one trial, with its cuts where a budget chooses them.
+
+    Raises: InputError when a budget cannot be met, or what it needs is not known.
+    """
+    made = TrialJob(**vars(replace(job, trials=(trial,))))
+    if not isinstance(rule_of(trial), BudgetRule):
+        return made
+    known = preview(trial, run.spec, run.dense, evidence=evidence)
+    if known.cuts is None:
+        raise InputError(known.waits)
+    return replace(made, cuts=known.cuts, predicted=known.prediction)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Staff:
-    """Those who work, with all that their jobs have in common; `groups` are the trials of each baseline."""
+class _Opened:
+    """An executor at work, with all that its jobs have in common; `groups` are the trials of each baseline."""
 
+    run: Run
     job: Job
     groups: tuple[tuple[Trial, ...], ...]
-    skeleton: Skeleton
     execute: Execute
 
     def train_baselines(self) -> Iterator[Records]:
         """Train what is not kept; what failed is a record for each of its trials."""
-        epochs, weights = self.job.spec.baseline.epochs, self.job.cache / "weights"
-        untrained = [one for one in self.groups if epochs and not weights_path(weights, one[0].baseline).exists()]
+        epochs, weights = self.run.spec.baseline.epochs, self.job.weights
+        untrained = [group for group in self.groups if epochs and not weights_path(weights, group[0].baseline).exists()]
         return self.execute(train_baseline, [replace(self.job, trials=group) for group in untrained], None)
 
-    def questions(self, held: Iterable[Record]) -> tuple[Question, ...]:
-        """What is not yet known of the baselines' layers."""
-        jobs = (replace(self.job, trials=group[:1]) for group in self.groups)
-        return tuple(question for job in jobs for question in plan_questions(job, self.skeleton, held))
+    def probe(self, history: History) -> Iterator[Record]:
+        """Find out what is not yet known of the baselines' layers."""
+        jobs = [
+            probe
+            for group in self.groups
+            for probe in plan_probes(replace(self.job, trials=group[:1]), self.run.dense, history.records)
+        ]
+        self.run.progress("sensitivity", describe_cost(jobs), 0, 1)
+        return probe_layers(jobs, self.execute)
 
 
 @contextmanager
-def staffed(
-    spec: SweepSpec, trials: Sequence[Trial], *, environment: str, cache: Path, notify: Notify, crew: Crew
-) -> Iterator[Staff]:
-    """Load the data once, see whether memory suffices, and start the back-end."""
-    data = load_dataset(spec.data, cache=cache / "images", report=lambda *done: notify("images", *done))
-    ordered = sorted(trials, key=lambda trial: trial.baseline_seed)
-    skeleton = build_skeleton(spec, classes=data.classes, seed=ordered[0].baseline_seed)
-    if crew.cluster is None:
-        check_memory(spec, skeleton.model, images=len(data.train), jobs=crew.jobs or 1)
-    desk = Desk(notify, None if crew.backend == "pool" else data)
+def _opened(run: Run, trials: Sequence[Trial], workers: Workers) -> Iterator[_Opened]:
+    """Load the images once, see whether memory suffices, and open the executor."""
+    executor = executors.EXECUTORS[workers.executor]
+    data = load_dataset(run.spec.data, cache=run.cache / "images", progress=run.progress)
+    if count := executor.at_once(workers):
+        check_memory(run.spec, run.dense.model, images=len(data.train), jobs=count)
+    worker = Worker(run.progress, data=data if executor.holds_images else None, dense=run.dense)
     del data  # children hold their own
+    ordered = sorted(trials, key=lambda trial: trial.baseline_seed)
     job = Job(
-        spec=spec,
+        spec=run.spec,
         trials=(),
-        cache=cache,
-        environment=environment,
-        commit=read_commit(),
-        threads=crew.threads(torch.get_num_threads()),
+        cache=run.cache,
+        environment=run.environment.key,
+        commit=run.commit,
+        threads=executor.threads(workers, torch.get_num_threads()),
     )
     groups = tuple(tuple(group) for _, group in groupby(ordered, lambda trial: trial.baseline))
-    with BACKENDS[crew.backend](crew, desk) as execute:
-        yield Staff(job=job, groups=groups, skeleton=skeleton, execute=execute)
-
-
-class Ledger:
-    """What a log holds of attempts and spectra, so that each is numbered and none is written twice."""
-
-    def __init__(self, held: Iterable[Record]) -> None:
-        """Count what is there."""
-        self._attempts: Counter[str] = Counter()
-        self._spectra: set[tuple[str, str | None, str, str]] = set()
-        self._environments: set[str] = set()
-        for _ in self.new(held):
-            pass
-
-    def new(self, records: Iterable[Record]) -> Iterator[Record]:
-        """The records of a job as they are to be written: of environments and spectra only what is not there yet."""
-        for record in records:
-            if isinstance(record, Measurement | Failure):
-                self._attempts[record.trial.key] += 1
-                yield replace(record, attempt=self._attempts[record.trial.key])
-            elif isinstance(record, Spectra):
-                place = (record.baseline, record.trial, record.scheme)
-                fresh = tuple(layer for layer in record.layers if (*place, layer.layer) not in self._spectra)
-                self._spectra.update((*place, layer.layer) for layer in fresh)
-                if fresh:
-                    yield replace(record, layers=fresh)
-            elif isinstance(record, Environment):
-                if record.key not in self._environments:
-                    self._environments.add(record.key)
-                    yield record
-            else:
-                yield record
+    with executor.open(workers, worker) as execute:
+        yield _Opened(run=run, job=job, groups=groups, execute=execute)

@@ -1,28 +1,30 @@
 """One trial: choose ranks, truncate, measure, finetune, measure again."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import nn
 
+from lrbench.execute.jobs import Job
+from lrbench.learn.architectures import cut_architecture
 from lrbench.learn.batches import Batching, test_batches
 from lrbench.learn.train import batching
-from lrbench.lowrank.compress import Cut, compress, layer_rank, refusal, singular_values
+from lrbench.lowrank.compress import compress, layer_rank, refusal, singular_values
+from lrbench.lowrank.cuts import Cut
+from lrbench.lowrank.layers import Layer as Found
 from lrbench.lowrank.moments import reestimate_batch_norm_
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.sequential import compress_sequentially
-from lrbench.lowrank.svd import Decomposition
 from lrbench.measure.accuracy import evaluate
 from lrbench.measure.cost import denormal_share, measure_cost
 from lrbench.measure.environment import now, peak_memory_bytes
-from lrbench.plan.budgets import NOTHING, Evidence
-from lrbench.plan.cuts import choose_cuts
-from lrbench.plan.trials import architecture_of, layer_cost
-from lrbench.results.records import Accuracy, Layer, LayerSpectrum, Measurement, Spectra, Trial
-from lrbench.trials.dense import Bench, Dense, Notify, trained
+from lrbench.plan.cuts import CONTROL, choose_cuts
+from lrbench.plan.trials import layer_cost
+from lrbench.results.records import Accuracy, Layer, LayerSpectrum, Measurement, Prediction, Spectra, Trial
+from lrbench.trials.dense import Context, Dense, trained
 
 T = TypeVar("T")
 
@@ -33,56 +35,54 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     return work(), time.perf_counter() - started
 
 
-def run_trial(
-    trial: Trial, dense: Dense, *, bench: Bench, notify: Notify, evidence: Evidence = NOTHING
-) -> tuple[Measurement, nn.Module]:
-    """Run one trial; `evidence` is what budget rules go by.
+@dataclass(frozen=True, kw_only=True)
+class TrialJob(Job):
+    """A job that measures one trial. `cuts` and what is expected of them are given where a budget chose them."""
+
+    cuts: tuple[Cut, ...] | None = None
+    predicted: Prediction | None = None
+
+
+def run_trial(job: TrialJob, dense: Dense, *, context: Context) -> tuple[Measurement, nn.Module]:
+    """Run the one trial of a job.
 
     Returns: its measurement, and the finetuned model.
 
     Raises: whatever goes wrong on the way; the caller makes a record of it.
     """
-    spec, started = bench.spec, now()
+    (trial,) = job.trials
+    spec, started, untrained = job.spec, now(), dense.untrained
     how = batching(spec.finetune, spec.data)
-    skeleton = dense.skeleton
-    notify("truncate", 0, 1)
-    cuts, predicted = choose_cuts(
-        trial, spec, model=dense.model, skeleton=skeleton, decompose=dense.decompose, evidence=evidence
-    )
-    ranks = {cut.layer.name: (cut.scheme, cut.rank) for cut in cuts if cut.rank is not None}
-
-    def truncate() -> nn.Module:
-        if ranks and trial.truncation == "sequential":
-            where = batching(spec.baseline, spec.data)  # the dense model's device, perhaps not that of finetuning
-            return compress_sequentially(dense.model, ranks, batches=lambda: bench.calibration(where))
-        return _truncate(dense, cuts)
-
-    model, truncate_s = _timed(truncate)
+    context.tell("truncate", 0, 1)
+    cuts = job.cuts
+    if cuts is None:
+        cuts = choose_cuts(trial, spec, untrained.layers, model=dense.model, decompose=dense.decompose)
+    factorized = any(cut.rank is not None for cut in cuts)
+    model, truncate_s = _timed(lambda: _truncate(trial, dense, cuts, context))
     cost = measure_cost(model, (3, spec.data.image_size, spec.data.image_size))
     model.to(device=how.device, memory_format=how.memory_format)  # type: ignore[call-overload]
-    notify("evaluate", 0, 1)
+    context.tell("evaluate", 0, 1)
     truncated, evaluate_s = (
-        _timed(lambda: evaluate(model, test_batches(bench.data.test, how))) if ranks else (dense.accuracy, 0.0)
+        _timed(lambda: evaluate(model, test_batches(context.data.test, how))) if factorized else (dense.accuracy, 0.0)
     )
     teacher = dense.model.to(how.device) if spec.finetune.distill else None
-    recalibrated, recalibrate_s = _timed(lambda: _recalibrate_(model, bench, how))
+    recalibrated, recalibrate_s = _timed(lambda: _recalibrate_(model, context, how))
     (epochs, reused), finetune_s = _timed(
-        lambda: trained(
-            model, trial.key, bench=bench, stage="finetune", seed=trial.seed, notify=notify, teacher=teacher
-        )
+        lambda: trained(model, trial.key, context=context, stage="finetune", seed=trial.seed, teacher=teacher)
     )
-    notify("evaluate", 0, 1)
-    finetuned, again_s = _timed(lambda: evaluate(model, test_batches(bench.data.test, how)))
-    search = evaluate(model, test_batches(bench.data.search, how)) if len(bench.data.search) else None
+    context.tell("evaluate", 0, 1)
+    finetuned, again_s = _timed(lambda: evaluate(model, test_batches(context.data.test, how)))
+    search = evaluate(model, test_batches(context.data.search, how)) if len(context.data.search) else None
+    layers = {layer.name: layer for layer in untrained.layers}
     measurement = Measurement(
         trial=trial,
-        architecture=architecture_of(spec, cuts, classes=skeleton.classes),
-        environment=bench.environment,
-        commit=bench.commit,
+        architecture=cut_architecture(untrained.architecture, cuts),
+        environment=job.environment,
+        commit=job.commit,
         started=started,
         cost=cost,
-        dense_cost=skeleton.cost,
-        layers=tuple(_describe(cut, dense=dense, model=model) for cut in cuts),
+        dense_cost=untrained.cost,
+        layers=tuple(_describe(layers[cut.layer], cut, dense=dense, model=model) for cut in cuts),
         epochs=(*dense.epochs, *epochs),
         dense=dense.accuracy,
         truncated=truncated,
@@ -96,55 +96,43 @@ def run_trial(
         peak_memory_bytes=peak_memory_bytes(),
         deterministic={batching(spec.baseline, spec.data).device.type, how.device.type} == {"cpu"},
         threads=torch.get_num_threads(),
-        predicted=predicted,
+        predicted=job.predicted,
     )
     return measurement, model
 
 
-def _truncate(dense: Dense, cuts: Iterable[Cut]) -> nn.Module:
-    """A copy of the dense model with its layers cut, one scheme after the other."""
-    model = deepcopy(dense.model)
-    schemes: dict[str, dict[str, Cut]] = {}
-    for cut in cuts:
-        if cut.rank is not None:
-            schemes.setdefault(cut.scheme, {})[cut.layer.name] = cut
-    for scheme, mine in schemes.items():
-
-        def decompose(name: str, mine: Mapping[str, Cut] = mine) -> Decomposition:
-            return dense.decompose(name, mine[name].scheme, mine[name].truncation)
-
-        ranks = {name: cut.rank for name, cut in mine.items() if cut.rank is not None}
-        model = compress(model, ranks, scheme=scheme, decompose=decompose)
-    return model
+def _truncate(trial: Trial, dense: Dense, cuts: Sequence[Cut], context: Context) -> nn.Module:
+    """A copy of the dense model with its layers cut."""
+    if trial.truncation == "sequential" and any(cut.rank is not None for cut in cuts):
+        where = batching(context.spec.baseline, context.spec.data)  # its device, perhaps not that of finetuning
+        return compress_sequentially(dense.model, cuts, batches=lambda: context.calibration(where))
+    return compress(dense.model, cuts, decompose=lambda cut: dense.decompose(cut.layer, cut.scheme, cut.truncation))
 
 
-def _recalibrate_(model: nn.Module, bench: Bench, how: Batching) -> Accuracy | None:
+def _recalibrate_(model: nn.Module, context: Context, how: Batching) -> Accuracy | None:
     """Re-estimate batch norm on the calibration images (in place), and measure what that is worth."""
-    if bench.spec.calibration.images == 0:
+    if context.spec.calibration.images == 0:
         return None
-    reestimate_batch_norm_(model, bench.calibration(how))
-    return evaluate(model, test_batches(bench.data.test, how))
+    reestimate_batch_norm_(model, context.calibration(how))
+    return evaluate(model, test_batches(context.data.test, how))
 
 
-def _describe(cut: Cut, *, dense: Dense, model: nn.Module) -> Layer:
+def _describe(layer: Found, cut: Cut, *, dense: Dense, model: nn.Module) -> Layer:
     """The record of one layer, once the model is trained."""
-    layer, shape, scheme = cut.layer, cut.layer.shape, SCHEMES.get(cut.scheme)
+    shape, scheme = layer.shape, SCHEMES.get(cut.scheme)
     module = model.get_submodule(layer.name)
     readable = scheme is not None and refusal(dense.model, layer, scheme=cut.scheme) is None
     cut_from = dense.decompose(layer.name, cut.scheme, cut.truncation) if cut.rank is not None else None
-    params, macs = layer_cost(cut)
+    params, macs = layer_cost(layer, cut)
     if cut.rank is not None:
         trained_rank = layer_rank(module, cut.scheme)
-    elif cut.reason == "dense control" and refusal(dense.model, layer, scheme="writeback") is None:
+    elif cut.reason == CONTROL and refusal(dense.model, layer, scheme="writeback") is None:
         trained_rank = layer_rank(module, "writeback")
     else:
         trained_rank = None
     return Layer(
-        layer=layer.name,
+        **vars(cut),
         kind=layer.kind,
-        scheme=cut.scheme,
-        rank=cut.rank,
-        reason=cut.reason,
         out_channels=shape.out_channels,
         in_channels=shape.in_channels,
         kernel_height=shape.kernel[0],
@@ -162,7 +150,6 @@ def _describe(cut: Cut, *, dense: Dense, model: nn.Module) -> Layer:
         energy=cut_from.energies()[cut.rank - 1] if cut_from and cut.rank else None,
         numerical_rank=trained_rank,
         denormal_share=denormal_share(module),
-        truncation=cut.truncation,
     )
 
 

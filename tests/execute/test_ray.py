@@ -231,7 +231,7 @@ def on_cluster(nodes: SimpleNamespace, question: Callable[[], Any]) -> Any:
     [
         (("--address", "auto"), "--address goes with --executor ray"),
         (("--executor", "ray", "--jobs", 2), "--jobs goes with --executor pool, not ray"),
-        (("--executor", "here", "--timeout", 5), "--timeout needs processes that can be killed"),
+        (("--executor", "here", "--timeout", 5), "--timeout goes with --executor pool or ray, not here"),
         (("--executor", "ray", "--on", "fast"), "--on takes KEY=VALUE, got 'fast'"),
         (("--executor", "ray", "--gpus-per-trial", 1.5), "takes a whole number or a share below 1, got 1.5"),
     ],

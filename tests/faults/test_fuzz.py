@@ -16,7 +16,7 @@ from lrbench.config.sections import SECTIONS
 from lrbench.errors import InputError
 from lrbench.lowrank.ranks import Candidate, RankRule, format_rule, parse_rule
 from lrbench.plan.spec import SweepSpec, load_spec, make_spec
-from lrbench.plan.trials import build_skeleton
+from lrbench.plan.trials import build_untrained
 from lrbench.report.draw import figure_tables
 from lrbench.report.frame import load_table
 from lrbench.report.summary import all_trials, breakeven_rows, failed_trials, front_trials, markdown, timed_only
@@ -109,7 +109,7 @@ def test_any_patterns_select_layers_or_are_refused(include: list[str], exclude: 
 @pytest.fixture(scope="module")
 def chain() -> list:
     """The layers of a small model."""
-    return list(build_skeleton(make_spec({}, where="spec"), classes=10, seed=0).layers)
+    return list(build_untrained(make_spec({}, where="spec"), classes=10, seed=0).layers)
 
 
 @settings(many, max_examples=500)

@@ -8,12 +8,16 @@ import pytest
 import torch
 from outcomes import assert_same_tables, assert_same_weights, tables_of
 
-from lrbench.execute.executors import BACKENDS, Crew, describe_exit
+from lrbench.cli.workers import choose_workers
+from lrbench.errors import InputError
+from lrbench.execute.executors import EXECUTORS
+from lrbench.execute.jobs import fault_of
+from lrbench.execute.pool import describe_exit
+from lrbench.execute.workers import Workers
 from lrbench.learn.train import DivergedError
 from lrbench.report.frame import load_table
 from lrbench.results.log import read_records
 from lrbench.results.records import Failure, SpecRecord
-from lrbench.trials.jobs import fault_of
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -175,9 +179,16 @@ def test_the_end_of_a_process_is_told_in_words() -> None:
 
 
 def test_threads_are_shared_out_and_a_limit_of_time_needs_a_pool() -> None:
-    assert [Crew(jobs=jobs).threads(8) for jobs in (None, 1, 2, 3, 16)] == [8, 8, 4, 2, 1]
-    assert [Crew().backend, Crew(jobs=1).backend, Crew(timeout_s=1.0).backend] == ["here", "pool", "pool"]
-    assert set(BACKENDS) >= {"here", "pool"}
+    pool = EXECUTORS["pool"]
+    assert [pool.threads(Workers(jobs=jobs), 8) for jobs in (1, 2, 3, 16)] == [8, 4, 2, 1]
+    assert EXECUTORS["here"].threads(Workers(), 8) == 8
+    nothing = dict.fromkeys(("jobs", "timeout", "address", "cpus-per-trial", "gpus-per-trial", "on"))
+    asked = [nothing, {**nothing, "jobs": 1}, {**nothing, "timeout": 1.0}, {**nothing, "jobs": 3, "timeout": 1.0}]
+    assert [choose_workers(None, options).executor for options in asked] == ["here", "pool", "pool", "pool"]
+    with pytest.raises(InputError, match="--address goes with --executor ray, not here"):
+        choose_workers(None, {**nothing, "address": "auto"})
+    with pytest.raises(InputError, match=r"unknown --executor pol: did you mean 'pool'\? allowed: here, pool, ray"):
+        choose_workers("pol", nothing)
 
 
 def test_a_changed_spec_says_what_differs_and_both_sets_of_trials_stay(workplace: Path, lrbench) -> None:

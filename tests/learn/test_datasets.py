@@ -31,7 +31,7 @@ def test_a_folder_is_decoded_once_and_then_mapped(
 ) -> None:
     choice = DataChoice(name="folder", root=str(pictures(tmp_path / "set")), image_size=8, search_share=0.25)
     seen: list[tuple[str, int, int]] = []
-    first = load_dataset(choice, cache=tmp_path / "cache", report=lambda *done: seen.append(done))
+    first = load_dataset(choice, cache=tmp_path / "cache", progress=lambda *done: seen.append(done[1:]))
     assert seen == [("train", 12, 12), ("test", 4, 4)]
     monkeypatch.setattr(datasets, "decode", lambda *_: pytest.fail("decoded twice"))
     again = load_dataset(choice, cache=tmp_path / "cache")

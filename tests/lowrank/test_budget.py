@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.lowrank.budget import ALLOCATIONS, COSTS, BudgetRule, Option, OverBudgetError, least_level, least_sum
+from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.ranks import format_rule, parse_rule
 
+DENSE = Cut(layer="a", scheme="dense")
+KEPT = Option(cut=DENSE, params=1, macs=1)
 numbers = st.integers(1, 1000).map(lambda n: n / 1000)
 
 
@@ -17,8 +20,10 @@ def tables(draw: st.DrawFn) -> list[list[Option]]:
     """Up to four layers with up to four options each, the dense one first; shares of a model add up to at most 1."""
     layers = draw(st.integers(1, 4))
     saved = st.integers(1, 1000).map(lambda n: -n / 1000 / layers)
-    options = st.builds(Option, params=st.just(1), macs=st.just(1), cost=saved, score=numbers, damage=numbers)
-    return [[Option(params=1, macs=1), *draw(st.lists(options, max_size=3))] for _ in range(layers)]
+    options = st.builds(
+        Option, cut=st.just(DENSE), params=st.just(1), macs=st.just(1), cost=saved, score=numbers, damage=numbers
+    )
+    return [[Option(cut=DENSE, params=1, macs=1), *draw(st.lists(options, max_size=3))] for _ in range(layers)]
 
 
 def cost(chosen: tuple[Option, ...]) -> float:
@@ -56,7 +61,12 @@ def test_the_worst_layer_of_a_level_is_the_best_of_all_choices(layers: list[list
 
 def test_what_a_level_leaves_over_goes_step_by_step_to_the_layer_that_is_worst_off() -> None:
     stairs = [(-0.4, 0.8), (-0.3, 0.6), (-0.2, 0.4), (-0.1, 0.2)]
-    layers = [[Option(params=1, macs=1), *(Option(params=1, macs=1, cost=c, score=s) for c, s in stairs)]] * 3
+    layers = [
+        [
+            Option(cut=DENSE, params=1, macs=1),
+            *(Option(cut=DENSE, params=1, macs=1, cost=c, score=s) for c, s in stairs),
+        ]
+    ] * 3
     assert [o.score for o in least_level(layers, -1.2)] == [0.8, 0.8, 0.8]
     assert [o.score for o in least_level(layers, -0.85)] == [0.6, 0.6, 0.6]
     assert sorted(o.score for o in least_level(layers, -0.75)) == [0.4, 0.6, 0.6]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from lrbench.lowrank.compress import Shaped, compress, decompose_layer, restructure
+from lrbench.lowrank.compress import compress, decompose_layer, restructure
+from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.factors import weight_of
 from lrbench.lowrank.layers import Layer, find_layers
 from lrbench.lowrank.schemes import SCHEMES
@@ -183,7 +184,7 @@ def test_formula_fvcore_and_torchs_counter_agree(scheme: str, data: st.DataObjec
     case = data.draw(cases(scheme))
     shape, kind = case.layer.shape, SCHEMES[scheme]
     rank = data.draw(st.integers(1, kind.max_rank(shape)))
-    small = restructure(case.model, [Shaped(layer="0", scheme=scheme, rank=rank)])
+    small = restructure(case.model, [Cut(layer="0", scheme=scheme, rank=rank)])
     image = case.image[:1]
     counted = measure_cost(small, image.shape[1:])
     with FlopCounterMode(display=False) as counter:

@@ -41,7 +41,7 @@ def test_streamed_moments_are_those_of_all_outputs_at_once(bias: bool) -> None:
 def test_output_truncation_is_the_best_of_its_rank_on_the_calibration_images(seed: int, rank: int, bias: bool) -> None:
     model, images = net(bias=bias, seed=seed), pictures(seed)
     moments = gather_moments(model, ["2"], [images])["2"]
-    small = compress(model, {"2": rank}, decompose=lambda name: decompose_layer_outputs(model, name, moments=moments))
+    small = compress(model, {"2": rank}, decompose=lambda c: decompose_layer_outputs(model, c.layer, moments=moments))
     plain = compress(model, {"2": rank})
     with torch.no_grad():
         truth, ours, theirs = (m(images).movedim(1, -1).reshape(-1, 12) for m in (model, small, plain))
@@ -56,7 +56,7 @@ def test_output_truncation_is_the_best_of_its_rank_on_the_calibration_images(see
 def test_at_full_rank_output_truncation_changes_nothing() -> None:
     model, images = net(bias=False), pictures()
     moments = gather_moments(model, ["2"], [images])["2"]
-    full = compress(model, {"2": 12}, decompose=lambda name: decompose_layer_outputs(model, name, moments=moments))
+    full = compress(model, {"2": 12}, decompose=lambda c: decompose_layer_outputs(model, c.layer, moments=moments))
     torch.testing.assert_close(full(images), model(images))
 
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from lrbench.lowrank.compress import compress, decompose_layer_outputs
+from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.moments import gather_moments
 from lrbench.lowrank.sequential import JointMoments, compress_sequentially, decompose_regression
 
@@ -17,6 +18,10 @@ def net(*, bias: bool) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 8, 3, bias=bias), *layers[:-1]).double().eval()
 
 
+def cut(layer: str, rank: int) -> Cut:
+    return Cut(layer=layer, scheme="channel", truncation="sequential", rank=rank)
+
+
 def pictures(seed: int, count: int = 40) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(count, 3, 10, 10, generator=generator, dtype=torch.float64).cumsum(2)
@@ -26,12 +31,12 @@ def pictures(seed: int, count: int = 40) -> torch.Tensor:
 @pytest.mark.parametrize("rank", [1, 3, 6])
 def test_behind_the_same_layers_no_other_cut_of_its_rank_is_nearer_to_the_dense_outputs(bias: bool, rank: int) -> None:
     model, images = net(bias=bias), pictures(1)
-    earlier = {str(index): ("channel", 3) for index in (1, 3, 5)}
+    earlier = [cut(str(index), 3) for index in (1, 3, 5)]
     before = {name: value.clone() for name, value in model.state_dict().items()}
     behind = compress_sequentially(model, earlier, batches=lambda: images.split(16))
-    ours = compress_sequentially(model, {**earlier, "7": ("channel", rank)}, batches=lambda: images.split(16))
+    ours = compress_sequentially(model, [*earlier, cut("7", rank)], batches=lambda: images.split(16))
     moments = gather_moments(model, ["7"], [images])["7"]
-    output = compress(behind, {"7": rank}, decompose=lambda name: decompose_layer_outputs(model, name, moments=moments))
+    output = compress(behind, {"7": rank}, decompose=lambda c: decompose_layer_outputs(model, c.layer, moments=moments))
     plain = compress(behind, {"7": rank})
     with torch.no_grad():
         errors = [float((small(images) - model(images)).square().sum()) for small in (ours, output, plain)]
@@ -43,7 +48,7 @@ def test_behind_the_same_layers_no_other_cut_of_its_rank_is_nearer_to_the_dense_
 @pytest.mark.parametrize("bias", [True, False])
 def test_at_full_rank_it_changes_nothing(bias: bool) -> None:
     model, images = net(bias=bias), pictures(1)
-    full = compress_sequentially(model, {"1": ("channel", 8), "3": ("channel", 8)}, batches=lambda: [images])
+    full = compress_sequentially(model, [cut("1", 8), cut("3", 8)], batches=lambda: [images])
     torch.testing.assert_close(full(images), model(images))
 
 
@@ -68,4 +73,4 @@ def test_the_regression_is_the_best_of_its_rank(rank: int) -> None:
 
 def test_no_images_are_an_error() -> None:
     with pytest.raises(ValueError, match="at least one calibration image"):
-        compress_sequentially(net(bias=True), {"1": ("channel", 2)}, batches=list)
+        compress_sequentially(net(bias=True), [cut("1", 2)], batches=list)

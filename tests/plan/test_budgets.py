@@ -124,9 +124,7 @@ def test_a_layer_that_loses_nothing_does_no_damage(
     workplace: Path, lrbench, undrawn: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At full rank nothing is lost, though re-estimation alone changes what the dense model says."""
-    monkeypatch.setattr(
-        "lrbench.trials.probes.ladder", lambda shape, scheme, choice: (SCHEMES[scheme].max_rank(shape),)
-    )
+    monkeypatch.setattr("lrbench.plan.ladders.ladder", lambda shape, scheme, choice: (SCHEMES[scheme].max_rank(shape),))
     words = ["--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=1']"]
     result = lrbench("sensitivity", "tiny.toml", *words, "--set", "sensitivity.accuracy_points=1")
     assert result.exit_code == 0, result.output

@@ -11,8 +11,8 @@ from lrbench.config.sections import LatencyChoice, LayerTableChoice
 from lrbench.errors import InputError
 from lrbench.lowrank.layers import Shape
 from lrbench.lowrank.schemes import SCHEMES
+from lrbench.plan.ladders import staircase
 from lrbench.results.sessions import Architecture, Session
-from lrbench.timing.layers import staircase
 from lrbench.timing.models import fit_sessions, missing_timings, until_fit
 from lrbench.timing.processes import in_fresh_process
 from lrbench.trials.retime import subjects

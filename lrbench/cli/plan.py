@@ -1,0 +1,99 @@
+"""Commands that show what would run, and what single layers lose."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrbench.cli.screen import Screen, table
+from lrbench.cli.shared import Cache, Out, Overrides, SpecPath, app, draw, exit_codes, folder_for, out, say
+from lrbench.cli.workers import Jobs, choose_workers
+from lrbench.config.sections import DEFAULTS_HELP
+
+if TYPE_CHECKING:
+    from lrbench.plan.preview import Preview
+    from lrbench.results.records import Cost
+
+
+@app.command(epilog=DEFAULTS_HELP)
+def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None:
+    """Show the trials of a sweep with layers, ranks, params and MACs; train and write nothing.
+
+    Budget rules go by what the results folder knows of the layers (`lrbench sensitivity`, `lrbench layers`).
+
+    Example: `lrbench plan bench/sweeps/digits.toml`
+    """
+    folder = folder_for(spec, out_folder)
+    with exit_codes():
+        from lrbench.plan.budgets import gather_evidence
+        from lrbench.plan.preview import preview, preview_row, reasons, why_rows
+        from lrbench.plan.run import prepare
+        from lrbench.plan.spec import load_spec
+        from lrbench.plan.trials import layers_of
+        from lrbench.results.log import LOG, read_records
+
+        chosen = load_spec(spec, set_ or [])
+        run = prepare(chosen)
+        for note in chosen.left_out():
+            say(note)
+        for name in chosen.chosen_layer_sets():
+            say(f"layer set {name}: {' '.join(layer.name for layer in layers_of(chosen, name, run.dense.layers))}")
+        held = read_records(folder) if (folder / LOG).exists() else []
+        evidence = gather_evidence(chosen, held, environment=run.environment.key)
+        previews = [preview(trial, chosen, run.dense, evidence=evidence) for trial in run.trials]
+        columns = ("trial", "ranks of the set's layers (- dense)", "#params", "#ratio", "#MACs", "#ratio")
+        rows = [preview_row(known, run.dense.cost) for known in previews]
+        out.print(table(f"{len(rows)} trials of {spec}", columns, rows))
+        for known in previews:
+            if known.prediction is not None:
+                why = ("layer", "method", "#rank", "#of its MACs", "#output error", "#damage", "why dense")
+                rows_of_layers = why_rows(known, run.dense, evidence)
+                out.print(table(_expected(known, run.dense.cost), why, rows_of_layers))
+        for line in reasons(previews):
+            say(line)
+        if any(one.prediction and one.prediction.latency_ratio is not None for one in previews):
+            say(evidence.words())
+
+
+def _expected(known: "Preview", dense: "Cost") -> str:
+    """What a budget rule expects of a trial, in words, beside the budget that its name tells."""
+    expected = known.prediction
+    assert expected is not None
+    spent = [("params", expected.params / dense.params), ("MACs", expected.macs / dense.macs)]
+    spent += [("time", expected.latency_ratio)] if expected.latency_ratio is not None else []
+    shares = ", ".join(f"{share:.3f} of the {name}" for name, share in spent)
+    return f"{known.trial.label}: {shares}; predicted damage {expected.damage:.4f}"
+
+
+@app.command(epilog=DEFAULTS_HELP)
+def sensitivity(
+    spec: SpecPath,
+    out_folder: Out = None,
+    set_: Overrides = None,
+    cache: Cache = Path("cache"),
+    jobs: Jobs = None,
+) -> None:
+    """Truncate one layer at a time, by each method at each rank, and write what that loses: sensitivity.csv.
+
+    What the layer's outputs lose costs one pass over the calibration images for all ranks together; accuracy on the
+    search split is measured where `sensitivity.accuracy_points` asks for it. Budget rules choose ranks by this table.
+
+    Example: `lrbench sensitivity bench/sweeps/digits.toml --set sensitivity.accuracy_points=3`
+    """
+    folder = folder_for(spec, out_folder)
+    with exit_codes():
+        from lrbench.plan.run import prepare
+        from lrbench.plan.spec import load_spec
+        from lrbench.results.log import Store
+        from lrbench.trials.run import probe_baselines
+
+        options = dict.fromkeys(("timeout", "address", "cpus-per-trial", "gpus-per-trial", "on"))
+        run, workers = (
+            prepare(load_spec(spec, set_ or []), cache=cache),
+            choose_workers(None, {"jobs": jobs, **options}),
+        )
+        with Store(folder) as store, Screen(out, (), epochs={}) as screen:
+            for note in store.notices:
+                say(note)
+            told = replace(run, progress=screen.notify)
+            store.keep(probe_baselines(told, tuple(store.records), workers=workers), screen.finish)
+        draw(folder)

@@ -1,0 +1,34 @@
+"""Timing on this machine."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from lrbench.execute.workers import Workers
+from lrbench.learn.architectures import bytes_of
+from lrbench.plan.run import Run
+from lrbench.results.records import Record
+from lrbench.results.sessions import Architecture, Session
+from lrbench.timing.models import missing_timings, run_timings
+
+
+def time_here(
+    run: Run, workers: Workers, wanted: Mapping[str, Architecture], held: Sequence[Record]
+) -> Iterator[Record]:
+    """Time the architectures that are not yet timed on this machine, whatever the workers are.
+
+    Args:
+        run: what is swept.
+        workers: how trials are run.
+        wanted: architectures by key.
+        held: what the log holds.
+    """
+    choice, environment = run.spec.latency, run.environment.key
+    timings = missing_timings(
+        choice,
+        wanted,
+        [record for record in held if isinstance(record, Session)],
+        environment=environment,
+        model_bytes=bytes_of(run.dense.model),
+    )
+    yield from run_timings(
+        choice, timings, dense=run.dense.architecture, environment=environment, progress=run.progress
+    )

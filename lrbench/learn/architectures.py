@@ -1,0 +1,75 @@
+"""From an architecture to a model, its weights random, and from a model's cuts to the architecture and its key."""
+
+from collections.abc import Iterable
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+from lrbench.config.sections import ModelChoice
+from lrbench.errors import InputError
+from lrbench.learn.imports import source_digest
+from lrbench.learn.models import build_model
+from lrbench.lowrank.compress import restructure
+from lrbench.lowrank.cuts import Cut, shape_of
+from lrbench.lowrank.schemes import SCHEMES
+from lrbench.results.keys import digest
+from lrbench.results.sessions import Architecture
+
+
+def code_of(model: str) -> dict[str, str]:
+    """The digest of the user's own model code; nothing for a torchvision model, whose version the environment has."""
+    return {"code": source_digest(model, key="model.name")} if ":" in model else {}
+
+
+def make_architecture(model: str, *, image_size: int, classes: int, cuts: Iterable[Cut] = ()) -> Architecture:
+    """An architecture with its key, a digest of the model (its code, when it is the user's own) and of the cuts."""
+    layers = shape_of(cuts)
+    shapes = [[cut.layer, cut.scheme, cut.rank, *["bias"] * cut.gains_bias] for cut in layers]
+    return Architecture(
+        key=digest([model, image_size, classes, shapes, *code_of(model).values()]),
+        model=model,
+        image_size=image_size,
+        classes=classes,
+        layers=layers,
+    )
+
+
+def cut_architecture(dense: Architecture, cuts: Iterable[Cut]) -> Architecture:
+    """The architecture that a dense one becomes by some cuts. A layer written back is as dense as before."""
+    reshaped = [cut for cut in cuts if cut.rank is not None and SCHEMES[cut.scheme].reshapes]
+    return make_architecture(dense.model, image_size=dense.image_size, classes=dense.classes, cuts=reshaped)
+
+
+def check_unchanged(architecture: Architecture) -> None:
+    """Raises: InputError when the user's own model code is not that of the architecture's key."""
+    if cut_architecture(architecture, architecture.layers).key != architecture.key:
+        raise InputError(f"model {architecture.model!r} is no longer the one that was measured: its file has changed")
+
+
+def build_dense(architecture: Architecture) -> nn.Module:
+    """The dense model of an architecture with random weights, the same ones each time.
+
+    Raises: InputError when there is no such model.
+    """
+    torch.manual_seed(0)
+    choice = ModelChoice(name=architecture.model)
+    return build_model(choice, classes=architecture.classes, image_size=architecture.image_size)[0]
+
+
+def shaped(dense: nn.Module, architecture: Architecture) -> nn.Module:
+    """A copy of a dense model in an architecture, its factors random, the same ones each time.
+
+    Raises: InputError when the model lacks a layer of the architecture.
+    """
+    torch.manual_seed(0)
+    names = dict(dense.named_modules())
+    absent = [cut.layer for cut in architecture.layers if cut.layer not in names]
+    if absent:
+        raise InputError(f"model {architecture.model} has no layer {absent[0]!r}, which was factorized")
+    return restructure(dense, architecture.layers) if architecture.layers else deepcopy(dense)
+
+
+def bytes_of(model: nn.Module) -> int:
+    """Of a model's tensors."""
+    return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))

@@ -1,0 +1,53 @@
+"""What happens to one layer: the record that plans, models, logs and tables share; imports no torch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """What happens to a layer: factors of a rank, or (rank None) the dense layer, and the reason why.
+
+    Attributes:
+        layer: its qualified name.
+        scheme: how its weight is read as a matrix and becomes layers; `dense` where nothing was asked of the layer.
+        truncation: what the cut keeps: `plain`, `output`, `sequential`.
+        rank: of the factors, None when the layer stays dense.
+        reason: why it stays dense, None when it does not.
+        gains_bias: whether what replaces the layer has a bias that the layer had not.
+    """
+
+    layer: str
+    scheme: str
+    truncation: str = "plain"
+    rank: int | None = None
+    reason: str | None = None
+    gains_bias: bool = False
+
+    @property
+    def method(self) -> str:
+        """Scheme and truncation as one word or two: `channel`, `channel output`."""
+        return self.scheme if self.truncation == "plain" else f"{self.scheme} {self.truncation}"
+
+
+def shape_of(cuts: Iterable[Cut]) -> tuple[Cut, ...]:
+    """The cuts that change a model's shape, with nothing that does not: no truncation, no reason."""
+    return tuple(
+        Cut(layer=cut.layer, scheme=cut.scheme, rank=cut.rank, gains_bias=cut.gains_bias)
+        for cut in cuts
+        if cut.rank is not None
+    )
+
+
+def format_cuts(cuts: Iterable[Cut]) -> str:
+    """The text of a table's cell: `conv1:channel:8 layer1.0.conv1:spatial:16`."""
+    return " ".join(f"{cut.layer}:{cut.scheme}:{cut.rank}" for cut in cuts)
+
+
+def parse_cuts(text: str) -> tuple[Cut, ...]:
+    """Read what `format_cuts` wrote.
+
+    Raises: ValueError when the text is not of that form.
+    """
+    parts = (part.rsplit(":", 2) for part in text.split())
+    return tuple(Cut(layer=layer, scheme=scheme, rank=int(rank)) for layer, scheme, rank in parts)

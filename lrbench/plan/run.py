@@ -1,0 +1,62 @@
+"""What goes through a sweep from end to end: the spec, and all that was found out of it before anything starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrbench.learn.sources import identify
+from lrbench.learn.train import pick_device
+from lrbench.measure.environment import read_commit, read_environment
+from lrbench.measure.latency import fold_batch_norm
+from lrbench.measure.settings import settings
+from lrbench.plan.spec import SweepSpec
+from lrbench.plan.trials import Untrained, build_untrained, plan_trials
+from lrbench.progress import Progress, silent
+from lrbench.results.records import Trial
+from lrbench.results.sessions import Environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of a sweep on this machine.
+
+    Attributes:
+        spec: what was asked for.
+        trials: all that it plans, of each seed the dense control first.
+        dense: the untrained dense model of the first trial's baseline.
+        environment: this machine.
+        commit: of lrbench.
+        cache: directory for decoded images and trained weights.
+        progress: told how far it is.
+    """
+
+    spec: SweepSpec
+    trials: tuple[Trial, ...]
+    dense: Untrained
+    environment: Environment
+    commit: str
+    cache: Path
+    progress: Progress
+
+
+def prepare(spec: SweepSpec, *, cache: Path = Path("cache"), progress: Progress = silent) -> Run:
+    """Plan a spec's trials and build its dense model; refuses what cannot run here before anything starts.
+
+    Raises: InputError for a device that is absent, data or a model that cannot be used.
+    """
+    settings(spec.latency)
+    for recipe in (spec.baseline, spec.finetune):
+        pick_device(recipe.device)
+    identity, classes = identify(spec.data)
+    trials = plan_trials(spec, identity=identity)
+    dense = build_untrained(spec, classes=classes, seed=trials[0].baseline_seed)
+    if "folded" in spec.latency.batch_norms:
+        fold_batch_norm(dense.model)
+    return Run(
+        spec=spec,
+        trials=trials,
+        dense=dense,
+        environment=read_environment(),
+        commit=read_commit(),
+        cache=cache,
+        progress=progress,
+    )

@@ -1,0 +1,10 @@
+"""How work tells how far it is."""
+
+from collections.abc import Callable
+
+Progress = Callable[[str, str, int, int], None]
+"""Called with (what, stage, done, total) as work goes on."""
+
+
+def silent(what: str, stage: str, done: int, total: int) -> None:
+    """Tell nobody."""

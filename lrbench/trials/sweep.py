@@ -1,0 +1,53 @@
+"""A sweep from its run to its records: the accuracy of trials first, then their latency alone."""
+
+from collections.abc import Container, Iterator, Sequence
+
+from lrbench.execute import executors
+from lrbench.execute.workers import ALONE, Workers
+from lrbench.measure.settings import settings
+from lrbench.plan.budgets import gather_evidence
+from lrbench.plan.preview import plan_architectures
+from lrbench.plan.run import Run
+from lrbench.results.records import Measurement, Planned, Record, Trial
+from lrbench.timing.models import architectures_of
+from lrbench.trials.history import History
+from lrbench.trials.run import run_trials
+
+
+def run_sweep(
+    run: Run,
+    todo: Sequence[Trial],
+    held: Sequence[Record],
+    *,
+    stages: Container[str] = ("accuracy", "latency"),
+    workers: Workers = ALONE,
+) -> Iterator[Record]:
+    """Run the trials to do, then time the architectures of all trials that are not yet timed on this machine.
+
+    Args:
+        run: the sweep.
+        todo: its trials that are to be run.
+        held: what the log holds.
+        stages: `accuracy`, `latency` or both; with latency alone nothing is trained.
+        workers: how trials are run.
+
+    Raises: InputError when model, data or disk cannot be used, or what a budget needs is not known.
+    """
+    history = History(held)
+    yield from history.new([run.environment])
+    if "accuracy" in stages:
+        yield from run_trials(run, todo, history, workers=workers)
+    if "latency" in stages and settings(run.spec.latency):
+        wanted = architectures_of(history.records, [trial.key for trial in run.trials])
+        executor = executors.EXECUTORS[workers.executor]
+        yield from history.new(executor.time(run, workers, wanted, history.records))
+
+
+def missing_plans(run: Run, held: Sequence[Record]) -> tuple[tuple[Planned, ...], tuple[str, ...]]:
+    """The architectures of trials that the log does not hold, and why those of others are not known yet.
+
+    Budget rules go by what the log knows of layers on this machine.
+    """
+    known = {record.trial.key for record in held if isinstance(record, Measurement | Planned)}
+    evidence = gather_evidence(run.spec, held, environment=run.environment.key)
+    return plan_architectures(run, [trial for trial in run.trials if trial.key not in known], evidence=evidence)

@@ -1,0 +1,57 @@
+"""What a worker does with a job: train a dense baseline, or measure a trial."""
+
+import time
+from dataclasses import replace
+
+import torch
+
+from lrbench.errors import InputError
+from lrbench.execute.jobs import Job, Records, Worker, failures
+from lrbench.trials.dense import context_of, dense_of
+from lrbench.trials.trial import TrialJob, dense_spectra, run_trial, trained_spectra
+
+
+def train_baseline(job: Job, worker: Worker) -> Records:
+    """Train the dense baseline of some trials into the cache; when that fails, each of them has failed.
+
+    Raises: InputError when the disk or the data cannot be used, which no other trial would survive.
+    """
+    torch.set_num_threads(job.threads)
+    started = time.perf_counter()
+    try:
+        dense_of(job, worker)
+    except InputError:
+        raise
+    except Exception as error:  # whatever went wrong is kept as a record
+        return failures(job, error, stage="baseline", seconds=time.perf_counter() - started)
+    return ()
+
+
+def measure_trial(job: TrialJob, worker: Worker) -> Records:
+    """Run the one trial of a job: spectra of what was cut, and the outcome, which comes last.
+
+    Raises: InputError as `train_baseline` does.
+    """
+    torch.set_num_threads(job.threads)
+    (trial,) = job.trials
+    started, reached = time.perf_counter(), "baseline"
+
+    def follow(what: str, stage: str, done: int, total: int) -> None:
+        nonlocal reached
+        reached = stage
+        worker.progress(what, stage, done, total)
+
+    try:
+        dense = dense_of(job, worker)
+        context = replace(context_of(job, worker), progress=follow)
+        measurement, model = run_trial(job, dense, context=context)
+        cut = [layer for layer in measurement.layers if layer.rank is not None]
+        names = {one.scheme: tuple(layer.layer for layer in cut if layer.scheme == one.scheme) for one in cut}
+        spectra = [dense_spectra(dense, scheme, layers) for scheme, layers in names.items()]
+        if trial.scheme == "writeback" and names:
+            spectra.append(trained_spectra(trial, model, names["writeback"]))
+    except InputError:
+        raise
+    except Exception as error:  # whatever went wrong is kept as a record
+        return failures(job, error, stage=reached, seconds=time.perf_counter() - started)
+    return (*spectra, measurement)
