@@ -19,7 +19,8 @@ import pandas as pd
 
 from lrbench.config.sections import LatencyChoice
 from lrbench.measure.environment import read_commit, read_environment
-from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
+from lrbench.measure.latency import block_of, prepare, quiet, time_side_by_side
+from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
 from lrbench.plan.spec import make_spec
 from lrbench.plan.trials import prepare_sweep
@@ -30,7 +31,6 @@ from lrbench.timing.models import (
     build_untrained,
     control_ratio,
     layout_log_ratios,
-    renew_all,
     time_models,
 )
 from lrbench.timing.processes import in_fresh_process
@@ -65,9 +65,9 @@ def aa_sessions() -> pd.DataFrame:
     with quiet(1):
         dense = build_untrained(spec, classes=10)
         for session in range(SESSIONS):
-            models = [place(deepcopy(dense), setting) for _ in range(2)]
-            blocks = [block_of(call_of(one, setting, shape=(3, SIZE, SIZE)), setting) for one in models]
-            timed = time_side_by_side(blocks, choice, renew=partial(renew_all, models, setting), seed=session)
+            models = [prepare(deepcopy(dense), setting, shape=(3, SIZE, SIZE)) for _ in range(2)]
+            blocks = [block_of(model.call, setting) for model in models]
+            timed = time_side_by_side(blocks, choice, renew=partial(renew_all, models), seed=session)
             paired = ratio_of([layout_log_ratios(timed, CONTROL)], confidence=0.95)
             designs = {"interleaved": paired, "sequential": sequential(blocks, timed.calls)}
             for design, found in designs.items():

@@ -17,8 +17,8 @@ from lrbench.errors import InputError
 from lrbench.learn.models import build_model
 from lrbench.lowrank.compress import Shaped, restructure
 from lrbench.measure.environment import now, read_commit
-from lrbench.measure.kernels import peak_bytes
-from lrbench.measure.latency import block_of, call_of, place, quiet, renew_, time_side_by_side
+from lrbench.measure.latency import block_of, prepare, quiet, time_side_by_side
+from lrbench.measure.prepared import peaks_of, renew_all
 from lrbench.measure.settings import settings
 from lrbench.plan.spec import SweepSpec
 from lrbench.plan.trials import architecture_of, digest
@@ -206,17 +206,16 @@ def time_models(job: Job) -> Session:
     size, setting = spec.data.image_size, job.setting
     with quiet(setting.threads):
         dense = build_untrained(spec, classes=job.architectures[DENSE].classes)
-        models = [place(shaped(dense, architecture), setting) for architecture in job.architectures]
-        runs = [call_of(model, setting, shape=(3, size, size)) for model in models]
+        models = [prepare(shaped(dense, made), setting, shape=(3, size, size)) for made in job.architectures]
         timed = time_side_by_side(
-            [block_of(run, setting) for run in runs],
+            [block_of(model.call, setting) for model in models],
             spec.latency,
-            renew=lambda: renew_all(models, setting),
+            renew=lambda: renew_all(models),
             seed=job.process,
         )
-        peaks = [peak_bytes(model, run, device=setting.device) for model, run in zip(models, runs, strict=True)]
+        peaks = peaks_of(models)
     return Session(
-        **vars(replace(timed, peak_bytes=tuple(peaks))),
+        **vars(replace(timed, peak_bytes=peaks)),
         environment=job.environment,
         commit=job.commit,
         started=started,
@@ -231,13 +230,6 @@ def time_models(job: Job) -> Session:
 def bytes_of(model: nn.Module) -> int:
     """Of a model's tensors."""
     return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
-
-
-def renew_all(models: Sequence[nn.Module], setting: Setting) -> None:
-    """Lay models out anew in memory; a captured CUDA graph holds addresses and stays where it is."""
-    if setting.runtime != "cuda-graph":
-        for model in models:
-            renew_(model)
 
 
 def build_untrained(spec: SweepSpec, *, classes: int) -> nn.Module:
