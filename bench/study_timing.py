@@ -19,11 +19,12 @@ import pandas as pd
 
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense, make_architecture
-from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
+from lrbench.measure.latency import block_of, prepare, quiet, time_side_by_side
+from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
 from lrbench.plan.budgets import NOTHING
 from lrbench.plan.preview import plan_architectures
-from lrbench.plan.run import prepare
+from lrbench.plan.run import prepare as prepare_run
 from lrbench.plan.spec import make_spec
 from lrbench.results.sessions import CONTROL, Session
 from lrbench.statistics.paired import Ratio, is_fit, ratio_of
@@ -31,7 +32,6 @@ from lrbench.timing.models import (
     Job,
     control_ratio,
     layout_log_ratios,
-    renew_all,
     time_models,
 )
 from lrbench.timing.processes import in_fresh_process
@@ -65,9 +65,9 @@ def aa_sessions() -> pd.DataFrame:
     with quiet(1):
         dense = build_dense(make_architecture(spec.model.name, image_size=SIZE, classes=10))
         for session in range(SESSIONS):
-            models = [place(deepcopy(dense), setting) for _ in range(2)]
-            blocks = [block_of(call_of(one, setting, shape=(3, SIZE, SIZE)), setting) for one in models]
-            timed = time_side_by_side(blocks, choice, renew=partial(renew_all, models, setting), seed=session)
+            models = [prepare(deepcopy(dense), setting, shape=(3, SIZE, SIZE)) for _ in range(2)]
+            blocks = [block_of(model.call, setting) for model in models]
+            timed = time_side_by_side(blocks, choice, renew=partial(renew_all, models), seed=session)
             paired = ratio_of([layout_log_ratios(timed, CONTROL)], confidence=0.95)
             designs = {"interleaved": paired, "sequential": sequential(blocks, timed.calls)}
             for design, found in designs.items():
@@ -85,7 +85,7 @@ def spin(end: float) -> None:
 def repeatability() -> pd.DataFrame:
     """A row for each architecture and session."""
     spec = make_spec(SPEC, where="study")
-    run = prepare(spec)
+    run = prepare_run(spec)
     planned, _ = plan_architectures(run, run.trials, evidence=NOTHING)
     dense, *others = [one.architecture for one in planned]
     labels = ["A/A control", *(one.trial.label for one in planned[1:])]

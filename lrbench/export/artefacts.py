@@ -1,14 +1,9 @@
-"""The files that an export is made of: how each is written, and how it is run again.
-
-To add one, write two functions and add one entry to `ARTEFACTS`.
-"""
+"""The files that an export is made of, each for one runtime, which writes and opens it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from safetensors.torch import save_model
@@ -18,114 +13,72 @@ from lrbench.errors import InputError
 from lrbench.export.load import load
 from lrbench.export.plan import WEIGHTS, Plan, sha256_of, write_plan
 from lrbench.limits import writing
-from lrbench.measure.latency import renew_
+from lrbench.measure import runtimes
+from lrbench.measure.prepared import Opened, Runtime, absent_packages
+from lrbench.results.sessions import Setting
 
 Build = Callable[..., nn.Module]
-
-BATCH = ({0: torch.export.Dim("batch")},)
-"""Of the one input, the first dimension is free."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opened:
-    """An artefact in its runtime: images (N, 3, H, W) to logits (N, classes); `renew` lays it out anew in memory."""
-
-    run: Callable[[Tensor], Tensor]
-    renew: Callable[[], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Artefact:
-    """A file, the runtime it is for, and the packages that it needs beside torch.
+    """A file and the runtime that it is for.
 
-    `write` takes a model, the file and example images; `load` an export's folder, CPU threads and the builder of an own
-    model. `exact`: it must answer as the trial did; another runtime may answer near ties otherwise.
+    A runtime that takes modules only gets the weights, with which the model is built again.
+
+    `exact`: it must answer as the trial did; another runtime may answer near ties otherwise.
     """
 
     file: str
     runtime: str
-    write: Callable[[nn.Module, Path, Tensor], None]
-    load: Callable[[Path, int, Build | None], Opened]
-    needs: tuple[str, ...] = ()
     exact: bool = False
-
-
-def _write_weights(model: nn.Module, file: Path, _: Tensor) -> None:
-    save_model(model, str(file))
-    file.chmod(file.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read it
-
-
-def _load_weights(folder: Path, _: int, build: Build | None) -> Opened:
-    model = load(folder, build)
-    return Opened(run=model, renew=lambda: renew_(model))
-
-
-def _write_pt2(model: nn.Module, file: Path, images: Tensor) -> None:
-    torch.export.save(torch.export.export(model, (images,), dynamic_shapes=BATCH), file)
-
-
-def _load_pt2(folder: Path, _: int, __: Build | None) -> Opened:
-    model = torch.export.load(folder / ARTEFACTS["pt2"].file).module()
-    return Opened(run=lambda images: model(images.contiguous()), renew=lambda: renew_(model))
-
-
-def _write_onnx(model: nn.Module, file: Path, images: Tensor) -> None:
-    program = torch.onnx.export(
-        model,
-        (images,),
-        dynamo=True,
-        dynamic_shapes=BATCH,
-        input_names=["images"],
-        output_names=["logits"],
-        verbose=False,
-    )
-    assert program is not None
-    program.save(str(file))
-
-
-def _load_onnx(folder: Path, threads: int, _: Build | None) -> Opened:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # or its threads slow the session beside it
-
-    def session() -> Any:
-        file = str(folder / ARTEFACTS["onnx"].file)
-        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-
-    held = [session()]
-
-    def renew() -> None:
-        held[0] = session()
-
-    def run(images: Tensor) -> Tensor:
-        return torch.from_numpy(held[0].run(None, {"images": images.contiguous().numpy()})[0])
-
-    return Opened(run=run, renew=renew)
 
 
 ARTEFACTS: Mapping[str, Artefact] = MappingProxyType(
     {
-        "safetensors": Artefact(file=WEIGHTS, runtime="eager", write=_write_weights, load=_load_weights, exact=True),
-        "pt2": Artefact(file="model.pt2", runtime="torch.export", write=_write_pt2, load=_load_pt2),
-        "onnx": Artefact(
-            file="model.onnx",
-            runtime="onnxruntime",
-            write=_write_onnx,
-            load=_load_onnx,
-            needs=("onnx", "onnxscript", "onnxruntime"),
-        ),
+        "safetensors": Artefact(file=WEIGHTS, runtime="eager", exact=True),
+        "pt2": Artefact(file="model.pt2", runtime="torch.export"),
+        "onnx": Artefact(file="model.onnx", runtime="onnxruntime"),
     }
 )
 """By the name that --format takes."""
 
 
+def runtime_of(name: str) -> Runtime:
+    """The runtime of an artefact."""
+    return runtimes.RUNTIMES[ARTEFACTS[name].runtime]
+
+
+def _write(name: str, model: nn.Module, folder: Path, images: Tensor) -> None:
+    """Write one artefact; raises what its runtime raises."""
+    file, in_file = folder / ARTEFACTS[name].file, runtime_of(name).in_file
+    if in_file is not None:
+        in_file.write(model, file, images)
+    else:
+        save_model(model, str(file))
+        file.chmod(file.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read it
+
+
+def open_artefact(name: str, folder: Path, *, setting: Setting, build: Build | None) -> Opened:
+    """An artefact in its runtime: takes images (N, 3, H, W).
+
+    Args:
+        name: of the artefact.
+        folder: of an export.
+        setting: it is to run in.
+        build: the builder of an own model.
+    """
+    runtime, own = runtime_of(name), replace(setting, runtime=ARTEFACTS[name].runtime)
+    if runtime.in_file is not None:
+        return runtime.in_file.open(folder / ARTEFACTS[name].file, own)
+    model = load(folder, build)
+    return lambda images: runtime.prepare(model, images, own)
+
+
 def require_packages(names: Iterable[str]) -> None:
     """Raises: InputError when an artefact needs a package that is not installed."""
     for name in names:
-        absent = [package for package in ARTEFACTS[name].needs if find_spec(package) is None]
-        if absent:
+        if absent := absent_packages(runtime_of(name)):
             raise InputError(f"--format {name} needs {', '.join(absent)}: pip install lrbench[export]")
 
 
@@ -143,13 +96,13 @@ def write_artefacts(model: nn.Module, plan: Plan, folder: Path, *, names: Iterab
     size = plan.architecture.image_size
     images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))  # 1 would be taken as fixed
     for name in names:
-        artefact = ARTEFACTS[name]
-        with writing(folder / artefact.file):
+        file = folder / ARTEFACTS[name].file
+        with writing(file):
             try:
-                artefact.write(model, folder / artefact.file, images)
+                _write(name, model, folder, images)
             except OSError:
                 raise
             except Exception as error:  # exporters fail in many ways; each is a reason
                 reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-                raise InputError(f"{artefact.file} cannot be made of this model: {reason}") from error
+                raise InputError(f"{file.name} cannot be made of this model: {reason}") from error
     write_plan(replace(plan, weights_sha256=sha256_of(folder / WEIGHTS)), folder)

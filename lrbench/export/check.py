@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from lrbench.errors import InputError
-from lrbench.export.artefacts import ARTEFACTS, Opened
+from lrbench.export.artefacts import ARTEFACTS
 from lrbench.export.find import Source
 from lrbench.learn.batches import Batching, test_batches
 from lrbench.learn.datasets import load_dataset
+from lrbench.measure.prepared import Opened
 from lrbench.results.records import Measurement
 
 SCHEMA = 1
@@ -143,8 +144,8 @@ def _compare(
     """What each artefact gives for a batch beside a model, the first image also alone."""
     expected, alone = model(images), model(images[:1])
     for name, artefact in opened.items():
-        logits = artefact.run(images)
-        gaps = (logits - expected).abs().max(), (artefact.run(images[:1]) - alone).abs().max()
+        logits = artefact(images).call()
+        gaps = (logits - expected).abs().max(), (artefact(images[:1]).call() - alone).abs().max()
         yield {
             "artefact": name,
             "images": len(images),

@@ -4,14 +4,14 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 from torch import nn
 
 from lrbench.errors import InputError
-from lrbench.export.artefacts import ARTEFACTS, require_packages, write_artefacts
+from lrbench.export.artefacts import ARTEFACTS, open_artefact, require_packages, write_artefacts
 from lrbench.export.check import Images, check_artefacts, checks_table, images_of, right_answers, threads_of
 from lrbench.export.find import Source, recall_model
 from lrbench.export.plan import WEIGHTS, Plan
@@ -22,7 +22,7 @@ from lrbench.measure.environment import read_environment
 from lrbench.measure.settings import settings
 from lrbench.progress import Progress
 from lrbench.results.log import write_table
-from lrbench.results.sessions import Architecture
+from lrbench.results.sessions import Architecture, Setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +123,11 @@ def _check(model: nn.Module, source: Source, request: Request, *, images: Images
     measurement = source.measurement
     build = builder_of(measurement.architecture.model)
     with threads_of(measurement) as threads:
+        batch_size = source.spec.finetune.batch_size
+        setting = Setting(device="cpu", batch_size=batch_size, threads=threads, memory_format="contiguous")
         checks = check_artefacts(
             model,
-            {name: ARTEFACTS[name].load(folder, threads, build) for name in request.names},
+            {name: open_artefact(name, folder, setting=setting, build=build) for name in request.names},
             images.batches,
             correct=right_answers(measurement, environment=read_environment().key),
             within=request.within,
@@ -146,7 +148,7 @@ def _time(source: Source, request: Request, *, folder: Path, dense: Path, progre
             model=shape.model,
             image_size=shape.image_size,
             choice=choice,
-            setting=setting,
+            setting=replace(setting, runtime=ARTEFACTS[name].runtime),
         )
         for setting in settings(choice)
         for name in request.names

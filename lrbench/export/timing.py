@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -12,10 +11,12 @@ import pandas as pd
 import torch
 
 from lrbench.config.sections import LatencyChoice
-from lrbench.export.artefacts import ARTEFACTS, Build
+from lrbench.export.artefacts import Build, open_artefact
 from lrbench.learn.imports import import_callable
+from lrbench.measure import runtimes
 from lrbench.measure.environment import read_environment
-from lrbench.measure.latency import clocked, quiet, time_side_by_side
+from lrbench.measure.latency import block_of, quiet, time_side_by_side
+from lrbench.measure.prepared import renew_all
 from lrbench.progress import Progress
 from lrbench.results.sessions import CONTROL, DENSE, Setting, Timed
 from lrbench.statistics.paired import is_fit, ratio_of
@@ -77,18 +78,16 @@ def time_artefacts(jobs: Sequence[Job], *, progress: Progress) -> tuple[Timing, 
 
 def time_artefact(job: Job) -> Timed:
     """One session: the dense artefact, the same file opened a second time, the trial's."""
-    threads, size = job.setting.threads, job.image_size
-    with quiet(threads):
-        load, build = ARTEFACTS[job.artefact].load, builder_of(job.model)
-        opened = [load(folder, threads, build) for folder in (job.dense, job.dense, job.folder)]
-        images = torch.rand(job.setting.batch_size, 3, size, size, generator=torch.Generator().manual_seed(0))
-
-        def renew() -> None:
-            for one in opened:
-                one.renew()
-
-        blocks = [clocked(partial(one.run, images)) for one in opened]
-        return time_side_by_side(blocks, job.choice, renew=renew, seed=job.process)
+    setting, size = job.setting, job.image_size
+    build = builder_of(job.model)
+    with quiet(setting.threads):
+        images = torch.rand(setting.batch_size, 3, size, size, generator=torch.Generator().manual_seed(0))
+        models = [
+            open_artefact(job.artefact, folder, setting=setting, build=build)(images)
+            for folder in (job.dense, job.dense, job.folder)
+        ]
+        blocks = [block_of(model.call, setting) for model in models]
+        return time_side_by_side(blocks, job.choice, renew=lambda: renew_all(models), seed=job.process)
 
 
 def timing_table(timings: Sequence[Timing], *, choice: LatencyChoice) -> pd.DataFrame:
@@ -98,11 +97,10 @@ def timing_table(timings: Sequence[Timing], *, choice: LatencyChoice) -> pd.Data
     def row(timing: Timing) -> dict[str, Any]:
         sessions, setting = timing.sessions, timing.setting
         ratio, control = ratio_of([layout_log_ratios(one, EXPORTED) for one in sessions]), control_ratio(sessions)
-        runtime = ARTEFACTS[timing.artefact].runtime
         return {
             "schema": SCHEMA,
-            "runtime": runtime,
-            "version": version(runtime if runtime == "onnxruntime" else "torch"),
+            "runtime": setting.runtime,
+            "version": version(runtimes.RUNTIMES[setting.runtime].package),
             "processor": processor,
             "batch_size": setting.batch_size,
             "threads": setting.threads,
@@ -132,7 +130,7 @@ def rounds_table(timings: Sequence[Timing]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "schema": SCHEMA,
-            "runtime": ARTEFACTS[timing.artefact].runtime,
+            "runtime": timing.setting.runtime,
             "batch_size": timing.setting.batch_size,
             "threads": timing.setting.threads,
             "process": process,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from time import process_time
 
 import torch
+from torch import Tensor
 
 from lrbench.results.sessions import Gpu
 
@@ -29,8 +30,8 @@ def block(call: Call) -> Callable[[int], tuple[float, float]]:
     return timed
 
 
-def as_graph(call: Call) -> Call:
-    """The call captured as one CUDA graph, after three warm-up calls on a side stream."""
+def as_graph(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """The call captured as one CUDA graph, after three warm-up calls on a side stream; its result is overwritten."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.inference_mode(), torch.cuda.stream(side):
@@ -39,8 +40,13 @@ def as_graph(call: Call) -> Call:
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.inference_mode(), torch.cuda.graph(graph):
-        call()
-    return graph.replay
+        result = call()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return result
+
+    return replay
 
 
 def read_gpu() -> Gpu | None:

@@ -7,7 +7,7 @@ times taken within one round compare the models (see the README for the numbers)
 import gc
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from statistics import median
 from time import perf_counter, process_time
 
@@ -18,8 +18,9 @@ from torch.fx.experimental.optimization import fuse
 
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
-from lrbench.measure import cuda
+from lrbench.measure import cuda, runtimes
 from lrbench.measure.environment import Watch, read_watch
+from lrbench.measure.prepared import Prepared
 from lrbench.results.sessions import DENSE, ROUNDS_A_LAYOUT, Round, Setting, Timed
 from lrbench.statistics.paired import Logs, widest_half_width
 
@@ -64,30 +65,22 @@ def place(model: nn.Module, setting: Setting) -> nn.Module:
     return model
 
 
-def call_of(model: nn.Module, setting: Setting, *, shape: Sequence[int]) -> Call:
-    """A call of a placed model on one random batch; `shape` is that of one input, without the batch."""
+def prepare(model: nn.Module, setting: Setting, *, shape: Sequence[int]) -> Prepared:
+    """Place a model (in place) and take it into the runtime of a setting, with one random batch of its own.
+
+    Args:
+        model: to be timed.
+        setting: to time it in.
+        shape: of one input, without the batch.
+
+    Raises: InputError when batch norm is to be folded and the model cannot be traced.
+    """
     generator = torch.Generator().manual_seed(0)
     inputs = torch.rand(setting.batch_size, *shape, generator=generator)
     inputs = inputs.to(device=setting.device, dtype=DTYPES[setting.dtype])
     if inputs.dim() == 4:
         inputs = inputs.contiguous(memory_format=MEMORY_FORMATS[setting.memory_format])
-    run = torch.compile(model) if setting.runtime == "compile" else model
-    mixed = torch.autocast(setting.device, torch.bfloat16) if setting.dtype == "amp" else nullcontext()
-
-    def call() -> object:
-        with mixed:
-            return run(inputs)
-
-    return cuda.as_graph(call) if setting.runtime == "cuda-graph" else call
-
-
-def renew_(model: nn.Module) -> None:
-    """Move every tensor of a model to fresh memory (in place); what it computes stays the same."""
-    for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            parameter.data = parameter.data.clone(memory_format=torch.preserve_format)
-        for name, buffer in module.named_buffers(recurse=False):
-            setattr(module, name, buffer.clone(memory_format=torch.preserve_format))
+    return runtimes.RUNTIMES[setting.runtime].prepare(place(model, setting), inputs, setting)
 
 
 def block_of(call: Call, setting: Setting) -> Block:

@@ -1,14 +1,15 @@
 """The axes of timing sessions, and what this machine cannot run of them, found out before anything starts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from types import MappingProxyType
 
 import torch
-from torch import nn
 
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
+from lrbench.measure import runtimes
+from lrbench.measure.prepared import Runtime, absent_packages
 from lrbench.results.sessions import Setting
 
 PRESENT: Mapping[str, Callable[[], bool]] = MappingProxyType(
@@ -18,7 +19,7 @@ PRESENT: Mapping[str, Callable[[], bool]] = MappingProxyType(
 
 
 def settings(choice: LatencyChoice) -> tuple[Setting, ...]:
-    """Every combination of the axes that makes sense: threads only multiply the CPU, CUDA graphs only CUDA.
+    """Every combination of the axes that makes sense: threads only multiply the CPU, and a runtime takes what it takes.
 
     `auto` is the CPU, and CUDA where there is one.
 
@@ -32,11 +33,7 @@ def settings(choice: LatencyChoice) -> tuple[Setting, ...]:
             raise InputError(f"device {name!r} is not to be had here: torch sees none")
         devices += [d for d in ("cpu", "cuda") if PRESENT[d]()] if name == "auto" else [name]
     devices = list(dict.fromkeys(devices))
-    for runtime in choice.runtimes:
-        refusal = _refuses_runtime(runtime, devices)
-        if refusal:
-            raise InputError(f"latency.runtimes: {runtime} does not run here: {refusal}")
-    return tuple(
+    grid = [
         Setting(
             device=device,
             batch_size=batch_size,
@@ -49,23 +46,24 @@ def settings(choice: LatencyChoice) -> tuple[Setting, ...]:
         for device in devices
         for threads in (choice.threads if device == "cpu" else choice.threads[:1])
         for runtime in choice.runtimes
-        if runtime != "cuda-graph" or device == "cuda"
         for memory_format, dtype, batch_norm, batch_size in product(
             choice.memory_formats, choice.dtypes, choice.batch_norms, choice.batch_sizes
         )
-    )
+    ]
+    for name in choice.runtimes:
+        reason = _why_not(runtimes.RUNTIMES[name], [setting for setting in grid if setting.runtime == name])
+        if reason:
+            raise InputError(f"latency.runtimes: {name} does not run here: {reason}")
+    return tuple(setting for setting in grid if not runtimes.RUNTIMES[setting.runtime].refuses(setting))
 
 
-def _refuses_runtime(runtime: str, devices: list[str]) -> str:
-    """Why a runtime cannot run on any or some of the devices; "" when it can. Compiling is tried, on one tiny layer."""
-    if not devices or runtime == "eager":
+def _why_not(runtime: Runtime, grid: Sequence[Setting]) -> str:
+    """Why a runtime takes none of the settings, or does not work on one of their devices; "" when it runs."""
+    if not grid:
         return ""
-    if runtime == "cuda-graph":
-        return "" if "cuda" in devices else "it needs device cuda"
-    for device in devices:
-        try:
-            with torch.inference_mode():
-                torch.compile(nn.Linear(2, 2).to(device))(torch.zeros(1, 2, device=device))
-        except Exception as error:  # compilers fail in many ways; each is a reason
-            return f"torch.compile on {device} raised {type(error).__name__}: {str(error).strip().splitlines()[0]}"
-    return ""
+    if absent := absent_packages(runtime):
+        return f"it needs {', '.join(absent)}"
+    taken = [setting for setting in grid if not runtime.refuses(setting)]
+    if not taken:
+        return runtime.refuses(grid[0])
+    return next(filter(None, map(runtime.fails, dict.fromkeys(setting.device for setting in taken))), "")

@@ -10,12 +10,13 @@ import psutil
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense, make_architecture
 from lrbench.measure.environment import read_environment, read_watch, usable_cpus
-from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
+from lrbench.measure.latency import block_of, prepare, quiet, time_side_by_side
+from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
 from lrbench.progress import silent
 from lrbench.results.sessions import CONTROL, DENSE, Environment, Setting, Timed
 from lrbench.statistics.paired import Ratio, is_fit, log_ratios
-from lrbench.timing.models import control_ratio, renew_all
+from lrbench.timing.models import control_ratio
 from lrbench.timing.processes import alone
 
 ROUNDS = 100
@@ -50,10 +51,9 @@ def diagnose(*, model: str, image_size: int, threads: int) -> Diagnosis:
     setting, before = settings(choice)[0], read_watch()
     with alone(silent), quiet(threads):
         dense = build_dense(make_architecture(model, image_size=image_size, classes=10))
-        models = [place(deepcopy(dense), setting) for _ in range(2)]
-        runs = [call_of(one, setting, shape=(3, image_size, image_size)) for one in models]
+        models = [prepare(deepcopy(dense), setting, shape=(3, image_size, image_size)) for _ in range(2)]
         timed = time_side_by_side(
-            [block_of(run, setting) for run in runs], choice, renew=lambda: renew_all(models, setting)
+            [block_of(model.call, setting) for model in models], choice, renew=lambda: renew_all(models)
         )
     environment, control = read_environment(), control_ratio([timed])
     logs = log_ratios((r.wall_s[CONTROL] for r in timed.rounds), (r.wall_s[DENSE] for r in timed.rounds))

@@ -12,13 +12,14 @@ from lrbench.learn.architectures import build_dense
 from lrbench.lowrank.layers import Layer, Shape
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.environment import now, read_commit
-from lrbench.measure.kernels import backends, peak_bytes, traffic_bytes
-from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
+from lrbench.measure.kernels import backends, traffic_bytes
+from lrbench.measure.latency import block_of, prepare, quiet, time_side_by_side
+from lrbench.measure.prepared import peaks_of, renew_all
 from lrbench.measure.settings import settings
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
 from lrbench.results.sessions import Architecture, LayerSession, Replacement, Setting
-from lrbench.timing.models import renew_all, until_fit
+from lrbench.timing.models import until_fit
 from lrbench.timing.processes import alone, in_fresh_process
 
 Pairs = tuple[tuple[str, int], ...]
@@ -143,25 +144,25 @@ def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:
         modules = [deepcopy(dense), deepcopy(dense)]
         modules += [SCHEMES[scheme].restructure(dense, rank) for scheme, rank in job.candidates]
         unfolded = replace(setting, folded=False)  # there is no batch norm in a layer
-        modules = [place(module, unfolded) for module in modules]
-        runs = [call_of(module, unfolded, shape=input_shape(layer)) for module in modules]
+        models = [prepare(module, unfolded, shape=input_shape(layer)) for module in modules]
         timed = time_side_by_side(
-            [block_of(run, setting) for run in runs],
+            [block_of(model.call, setting) for model in models],
             job.choice,
-            renew=lambda: renew_all(modules, setting),
+            renew=lambda: renew_all(models),
             seed=process,
         )
-        peaks = tuple(peak_bytes(m, run, device=setting.device) for m, run in zip(modules, runs, strict=True))
+        peaks = peaks_of(models)
+        eager = replace(unfolded, runtime="eager")  # its hooks see every layer, in any other runtime they may see none
         kinds = [("dense", None), ("dense", None), *job.candidates]
         replacements = tuple(
             Replacement(
                 scheme=scheme,
                 rank=rank,
-                backend=backends(run),
+                backend=backends(model.call),
                 macs=layer.shape.macs if rank is None else SCHEMES[scheme].macs(layer.shape, rank),
-                traffic_bytes=traffic_bytes(module, run),
+                traffic_bytes=traffic_bytes(module, prepare(module, eager, shape=input_shape(layer)).call),
             )
-            for (scheme, rank), module, run in zip(kinds, modules, runs, strict=True)
+            for (scheme, rank), module, model in zip(kinds, modules, models, strict=True)
         )
     breakeven = {scheme: SCHEMES[scheme].breakeven_macs(layer.shape) for scheme, _ in job.candidates}
     return LayerSession(

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import psutil
-from torch import nn
 
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense, shaped
 from lrbench.measure.environment import now, read_commit
-from lrbench.measure.kernels import peak_bytes
-from lrbench.measure.latency import block_of, call_of, place, quiet, renew_, time_side_by_side
+from lrbench.measure.latency import block_of, prepare, quiet, time_side_by_side
+from lrbench.measure.prepared import peaks_of, renew_all
 from lrbench.measure.settings import settings
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
@@ -202,17 +201,16 @@ def time_models(job: Job) -> Session:
     size = job.architectures[DENSE].image_size
     with quiet(setting.threads):
         dense = build_dense(job.architectures[DENSE])
-        models = [place(shaped(dense, architecture), setting) for architecture in job.architectures]
-        runs = [call_of(model, setting, shape=(3, size, size)) for model in models]
+        models = [prepare(shaped(dense, made), setting, shape=(3, size, size)) for made in job.architectures]
         timed = time_side_by_side(
-            [block_of(run, setting) for run in runs],
+            [block_of(model.call, setting) for model in models],
             job.choice,
-            renew=lambda: renew_all(models, setting),
+            renew=lambda: renew_all(models),
             seed=job.process,
         )
-        peaks = [peak_bytes(model, run, device=setting.device) for model, run in zip(models, runs, strict=True)]
+        peaks = peaks_of(models)
     return Session(
-        **vars(replace(timed, peak_bytes=tuple(peaks))),
+        **vars(replace(timed, peak_bytes=peaks)),
         environment=job.environment,
         commit=job.commit,
         started=started,
@@ -222,10 +220,3 @@ def time_models(job: Job) -> Session:
         process=job.process,
         attempt=job.attempt,
     )
-
-
-def renew_all(models: Sequence[nn.Module], setting: Setting) -> None:
-    """Lay models out anew in memory; a captured CUDA graph holds addresses and stays where it is."""
-    if setting.runtime != "cuda-graph":
-        for model in models:
-            renew_(model)

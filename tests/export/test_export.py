@@ -18,13 +18,14 @@ import lrbench as library
 from lrbench.cli.export import Format
 from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
-from lrbench.export.artefacts import ARTEFACTS, Opened, require_packages, write_artefacts
+from lrbench.export.artefacts import ARTEFACTS, require_packages, write_artefacts
 from lrbench.export.check import check_artefacts, right_answers
 from lrbench.export.find import LISTED, find_measurement
 from lrbench.export.plan import Plan
 from lrbench.learn import batches
 from lrbench.learn.datasets import load_dataset
 from lrbench.measure.accuracy import evaluate
+from lrbench.measure.prepared import Prepared
 from lrbench.results.log import LOG, read_records
 from lrbench.results.records import Accuracy, Measurement, Record
 
@@ -172,7 +173,7 @@ def test_what_cannot_be_exported_is_refused_in_a_sentence(
     named = ("results/tiny", key, "--model", "nets:build")
     assert "--set takes only data.root, data.name" in refused(*named, "--set", "data.mean=[0,0,0]")
     assert f"{key}.safetensors is not there, the weights of trial" in refused(*named, "--cache", "elsewhere")
-    monkeypatch.setattr("lrbench.export.artefacts.find_spec", lambda name: None)
+    monkeypatch.setattr("lrbench.measure.prepared.find_spec", lambda name: None)
     assert "onnxscript, onnxruntime: pip install lrbench[export]" in refused(*named, "--format", "onnx")
     (swept / "nets.py").write_text((swept / "nets.py").read_text() + "\n# edited\n")
     assert "is no longer the one that was measured" in refused(*named)
@@ -231,9 +232,13 @@ def test_a_trial_is_found_by_an_unambiguous_beginning() -> None:
 def checked(run: Callable[[torch.Tensor], torch.Tensor], *, scale: float = 1.0, correct: range = range(4, 5)) -> bool:
     """Whether a file passes for a model of two classes that answers 4 of 4 images rightly."""
     images = scale * torch.tensor([[1.0, -1.0], [-1.0, 1.0], [2.0, 0.0], [0.0, 2.0]])
-    opened = {"safetensors": Opened(run=run, renew=lambda: None)}
+
+    def opened(images: torch.Tensor) -> Prepared:
+        return Prepared(call=lambda: run(images), renew=lambda: None, peak_bytes=lambda: None)
+
     labels = torch.tensor([0, 1, 0, 1])
-    return check_artefacts(lambda part: part, opened, [(images, labels)], correct=correct, within=1e-4)[0].ok
+    batches = [(images, labels)]
+    return check_artefacts(lambda p: p, {"safetensors": opened}, batches, correct=correct, within=1e-4)[0].ok
 
 
 def test_a_check_sees_differences_other_answers_and_numbers_that_are_none() -> None:

@@ -13,7 +13,8 @@ from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.measure import cuda
 from lrbench.measure.environment import Watch
-from lrbench.measure.latency import block_of, call_of, clocked, fold_batch_norm, place, quiet, renew_, time_side_by_side
+from lrbench.measure.latency import block_of, clocked, fold_batch_norm, prepare, quiet, time_side_by_side
+from lrbench.measure.prepared import renew_
 from lrbench.measure.settings import settings
 from lrbench.results.sessions import Setting, Timed
 
@@ -128,7 +129,7 @@ def test_a_real_model_is_timed_in_its_memory_format(memory_format: str) -> None:
     model = nn.Conv2d(3, 4, 3)
     setting = Setting(device="cpu", batch_size=2, threads=1, memory_format=memory_format)
     with quiet(1):
-        block = block_of(call_of(place(model, setting), setting, shape=(3, 6, 6)), setting)
+        block = block_of(prepare(model, setting, shape=(3, 6, 6)).call, setting)
         timed = time_side_by_side([block, block], LatencyChoice(rounds=10, warmup_s=0.0))
     assert model.weight.is_contiguous(memory_format=getattr(torch, memory_format + "_format", torch.channels_last))
     assert all(seconds > 0 for one in timed.rounds for seconds in (*one.wall_s, *timed.first_wall_s))
@@ -144,7 +145,7 @@ def test_every_axis_runs_the_model_it_says(changes: dict[str, object]) -> None:
     setting = Setting(device="cpu", batch_size=2, threads=1, memory_format="contiguous", **changes)
     with torch.inference_mode():
         plain, other = (
-            call_of(place(deepcopy(model), one), one, shape=(3, 6, 6))()
+            prepare(deepcopy(model), one, shape=(3, 6, 6)).call()
             for one in (replace(setting, dtype="float32", folded=False), setting)
         )
     assert other.dtype == (torch.float32 if setting.dtype == "float32" else torch.bfloat16)
@@ -171,7 +172,7 @@ def test_cuda_is_timed_to_the_end_of_the_work(runtime: str) -> None:
     setting = Setting(device="cuda", batch_size=64, threads=1, memory_format="contiguous", runtime=runtime)
     model = nn.Sequential(*(nn.Conv2d(3 if i == 0 else 64, 64, 3) for i in range(8)))
     with quiet(1):
-        block = block_of(call_of(place(model, setting), setting, shape=(3, 128, 128)), setting)
+        block = block_of(prepare(model, setting, shape=(3, 128, 128)).call, setting)
         timed = time_side_by_side([block, block], LatencyChoice(rounds=10, warmup_s=0.1))
     assert min(one.wall_s[0] for one in timed.rounds) > 1e-4, "64 images cannot take less: the call returned too early"
 
