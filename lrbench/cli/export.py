@@ -70,7 +70,7 @@ def export(  # noqa: PLR0913 - the options of a command
         named = any(text.startswith("data.name=") for text in set_ or [])
         request = Request(names=chosen_names(formats or []), within=within, named_data=named)
         with Screen(out, (), epochs={}) as screen:
-            made = export_trial(source, to, request, cache=cache, progress=screen.notify)
+            made = export_trial(source, to, request, cache=cache, progress=screen.progress)
         say(f"{source.measurement.trial.label}, on {made.images}")
         out.print(table("Each artefact beside the trial's model", CHECKS, _checks(made.checks)))
     if made.timing is None:

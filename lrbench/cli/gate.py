@@ -107,9 +107,15 @@ def regress(  # noqa: PLR0913 - the options of a command
         if Half.RECORDED in halves:
             verdicts += judge_sweep(spec, baseline, allowed, out=out_folder / "sweep")
         if Half.TIMED in halves:
-            pace = Pace(processes=processes)
+            pace = Pace(processes=processes, threads=threads)
             verdicts += judge_workloads(
-                workloads, against, allowed, pace=pace, threads=threads, out=out_folder, notify=_note
+                workloads,
+                against,
+                allowed,
+                pace=pace,
+                threads=threads,
+                out=out_folder,
+                progress=_follow,
             )
         _tell(verdicts, chosen)
     _end(verdicts, strict=strict)
@@ -158,6 +164,11 @@ def _end(verdicts: Sequence[Verdict], *, strict: bool) -> None:
     """End with the exit code of some verdicts."""
     if code := exit_code(verdicts, strict=strict):
         raise typer.Exit(code)
+
+
+def _follow(what: str, stage: str, done: int, total: int) -> None:
+    """Say how far the timed half is."""
+    _note(stage)
 
 
 def _note(text: str) -> None:

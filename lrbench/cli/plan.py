@@ -94,6 +94,6 @@ def sensitivity(
         with Store(folder) as store, Screen(out, (), epochs={}) as screen:
             for note in store.notices:
                 say(note)
-            told = replace(run, progress=screen.notify)
+            told = replace(run, progress=screen.progress)
             store.keep(probe_baselines(told, tuple(store.records), workers=workers), screen.finish)
         draw(folder)

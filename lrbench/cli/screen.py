@@ -119,7 +119,7 @@ class Screen:
         """Take the display away."""
         self._bars.stop()
 
-    def notify(self, what: str, stage: str, done: int, total: int) -> None:
+    def progress(self, what: str, stage: str, done: int, total: int) -> None:
         """Show how far a stage is: `done` of `total` steps."""
         share, epochs = done / max(total, 1), self._epochs.get(stage, 0)
         note = f"epoch {min(epochs, int(share * epochs) + 1)} of {epochs}" if epochs else ""

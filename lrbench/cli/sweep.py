@@ -112,7 +112,7 @@ def _run(run: "Run", folder: Path, *, retry_failed: bool, only: Stage | None, wo
             _plan(run, store)
         epochs = {"baseline": spec.baseline.epochs, "finetune": spec.finetune.epochs}
         with Screen(out, todo, epochs=epochs) as screen:
-            told = replace(run, progress=screen.notify)
+            told = replace(run, progress=screen.progress)
             records = run_sweep(told, todo, tuple(store.records), stages=stages, workers=workers)
             store.keep(records, screen.finish)
         return len(store.records) > before

@@ -49,7 +49,7 @@ def time_(
                     found,
                     tuple(store.records),
                     environment=read_environment(),
-                    progress=screen.notify,
+                    progress=screen.progress,
                     again=once_more,
                 )
                 store.keep(records, screen.finish)
@@ -78,7 +78,7 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
             count = sum(len(job.candidates) for job in jobs)
             say(f"{len(jobs)} layers to time, {count} factorizations, in {folder}")
             with Screen(out, (), epochs={}) as screen:
-                told = replace(run, progress=screen.notify)
+                told = replace(run, progress=screen.progress)
                 store.keep(time_layers(told, jobs, tuple(store.records)), screen.finish)
         if jobs:
             draw(folder)

@@ -1,166 +1,34 @@
-"""A Ray cluster (extra `lrbench[ray]`): connecting to one, and running jobs there as tasks of Ray Core.
+"""Running jobs on a Ray cluster as tasks of Ray Core: the driver's side.
 
 A node keeps nothing between runs but decoded images: weights are sent to it, and those it makes come back. Images and
 the dense model lie in Ray's object store, of which a node holds each once. Only the driver writes results.
 """
 
-import faulthandler
-import os
-import shutil
-import signal
-import tempfile
-import threading
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any
 
-import fsspec
 import numpy as np
-from filelock import FileLock
 
 from lrbench.errors import InputError
 from lrbench.execute.jobs import Execute, Job, Records, TrialTimeoutError, Work, Worker, WorkerDiedError, failures
-from lrbench.execute.versions import read_versions
+from lrbench.execute.ray_cluster import POLL_S, Node, alive, connected, pinned
+from lrbench.execute.ray_node import Payload, forget, run_job, write_whole
 from lrbench.execute.workers import Cluster, Workers
-from lrbench.learn.datasets import Dataset, load_dataset
+from lrbench.learn.datasets import Dataset
 from lrbench.learn.weights import weights_path
-from lrbench.limits import in_words, writing
-from lrbench.measure.environment import read_environment
-from lrbench.progress import silent
+from lrbench.limits import in_words
 from lrbench.results.records import Fault
-
-T = TypeVar("T")
-
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""A Ray started here sends no usage statistics, and leaves CUDA_* as they are for a task without GPUs."""
 
 STORE_SHARE = 0.5
 """Of the smallest object store that images may fill; of larger sets each node reads its own copy from `data.root`."""
 
-POLL_S = 1.0
-"""How often the driver looks for nodes that came or went, and for trials that take too long."""
-
 AHEAD = 2
 """Trials handed out for each place there is, so that no place waits for the driver; one where their time is limited."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    """A node that is alive: its id, a name for people, and what it has of each resource."""
-
-    id: str
-    name: str
-    resources: Mapping[str, float]
-    labels: Mapping[str, str]
-
-    def places(self, cluster: Cluster) -> int:
-        """How many trials it takes at a time."""
-        by_gpu = self.resources.get("GPU", 0.0) / cluster.gpus if cluster.gpus else float("inf")
-        return int(min(self.resources.get("CPU", 0.0) // cluster.cpus, by_gpu))
-
-
-def import_ray() -> Any:
-    """The package.
-
-    Raises: InputError when it is not installed.
-    """
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError("--executor ray needs the package ray: pip install 'lrbench[ray]'") from error
-    return ray
-
-
-@contextmanager
-def connected(cluster: Cluster) -> Iterator[Any]:
-    """The package ray, connected; a Ray that was started here ends with it.
-
-    Raises: InputError when there is no such cluster, or when versions differ between this machine and a node.
-    """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    ray, own = import_ray(), {} if cluster.address else {"include_dashboard": False}
-    try:
-        with _own_signals():
-            ray.init(address=cluster.address or "local", log_to_driver=False, logging_level="ERROR", **own)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InputError(f"no Ray cluster at {cluster.address or 'this machine'}: {error}") from error
-    try:
-        nodes = alive(ray)
-        if not any(node.places(cluster) for node in nodes):
-            there = ", ".join(f"{node.name}: {node.resources.get('CPU', 0):g} CPUs" for node in nodes)
-            raise InputError(f"no node has the {cluster.cpus} CPUs and {cluster.gpus:g} GPUs of a trial ({there})")
-        check_versions(ray, [node for node in nodes if node.places(cluster)])
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keep this process's handlers of signals: Ray's own would abort a driver that is asked to end."""
-    mine = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if mine}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def alive(ray: Any) -> list[Node]:
-    """The nodes that are there now."""
-    return [
-        Node(
-            id=one["NodeID"],
-            name=f"{one['NodeManagerAddress']} ({one['NodeID'][:6]})",
-            resources=one["Resources"],
-            labels=one.get("Labels") or {},
-        )
-        for one in ray.nodes()
-        if one["Alive"]
-    ]
-
-
-def pinned(ray: Any, work: Callable[..., Any], node: Node, **options: Any) -> Any:
-    """A remote function that runs on one node only."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    where = NodeAffinitySchedulingStrategy(node_id=node.id, soft=False)
-    return ray.remote(work).options(scheduling_strategy=where, max_retries=0, **{"num_cpus": 0, **options})
-
-
-def ask(ray: Any, question: Callable[[], T], nodes: Sequence[Node]) -> list[tuple[Node, T]]:
-    """What a function returns on each node; a node that is lost meanwhile gives no answer."""
-    refs, found = [pinned(ray, question, node).remote() for node in nodes], []
-    for node, ref in zip(nodes, refs, strict=True):
-        with suppress(ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError):
-            found.append((node, ray.get(ref)))
-    return found
-
-
-def check_versions(ray: Any, nodes: Sequence[Node]) -> None:
-    """Raises: InputError naming both, when a node has another version of anything that counts."""
-    here = read_versions()
-    for node, there in ask(ray, read_versions, nodes):
-        odd = [f"{name} {there.get(name)} there, {mine} here" for name, mine in here.items() if there.get(name) != mine]
-        if odd:
-            raise InputError(f"node {node.name} has other versions than this machine: {'; '.join(odd)}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Payload:
-    """What is sent with a job: references to the images (None: each node reads its own) and to weights by their key."""
-
-    run: str
-    data: tuple[Any, ...]
-    weights: Mapping[str, Any]
-    uri: str
 
 
 class Driver:
@@ -260,7 +128,7 @@ class Driver:
     def _keep(self, job: Job, weights: Mapping[str, bytes]) -> None:
         """Write what came back into the cache, and let go of what only this job needed."""
         for key, content in weights.items():
-            _write(weights_path(job.weights, key), content)
+            write_whole(weights_path(job.weights, key), content)
         for trial in job.trials:
             if trial.key != trial.baseline:
                 self._weights.pop(trial.key, None)
@@ -298,78 +166,3 @@ def open_ray(workers: Workers, worker: Worker) -> Iterator[Execute]:
             yield driver.execute
         finally:
             driver.clean()
-
-
-def run_job(work: Work, job: Job, payload: Payload, timeout_s: float | None) -> tuple[Records, dict[str, bytes]]:
-    """On a node: run one job, and give its records with the weights that it made.
-
-    The first record is the node's environment. When time is up the process ends, whatever it is doing.
-    """
-    import ray
-
-    folder = node_folder() / payload.run
-    for key, ref in payload.weights.items():
-        path = weights_path(folder / "weights", key)
-        with writing(folder):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            if not path.exists():
-                _write(path, ray.get(ref))
-    environment = read_environment()
-    job = replace(job, cache=folder, environment=environment.key)
-    worker = _worker_of(payload, job, ray)
-    if timeout_s is not None:
-        faulthandler.dump_traceback_later(timeout_s, exit=True)
-    try:
-        records = work(job, worker)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-    made = {key for trial in job.trials for key in (trial.baseline, trial.key)} - set(payload.weights)
-    paths = {key: path for key in made if (path := weights_path(folder / "weights", key)).exists()}
-    weights = {key: path.read_bytes() for key, path in paths.items()}
-    for trial in job.trials:
-        if trial.key in weights and trial.key != trial.baseline:
-            paths[trial.key].unlink()
-            if payload.uri:
-                _put(payload.uri, trial.key, weights.pop(trial.key))
-    return (environment, *records), weights
-
-
-_workers: dict[str, Worker] = {}
-"""A worker's own, by run: of one run at a time."""
-
-
-def _worker_of(payload: Payload, job: Job, ray: Any) -> Worker:
-    if payload.run not in _workers:
-        _workers.clear()
-        images = node_folder() / "images"
-        data = ray.get(payload.data[0]) if payload.data else load_dataset(job.spec.data, cache=images)
-        _workers[payload.run] = Worker(silent, data=data)
-    return _workers[payload.run]
-
-
-def node_folder() -> Path:
-    """Where a node keeps what it was sent: LRBENCH_NODE_CACHE as the node has it, or a folder for temporary files."""
-    chosen = os.environ.get("LRBENCH_NODE_CACHE")
-    return Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"lrbench-{os.getuid()}"
-
-
-def forget(run: str) -> None:
-    """On a node: remove what a run left there."""
-    shutil.rmtree(node_folder() / run, ignore_errors=True)
-
-
-def _put(uri: str, key: str, content: bytes) -> None:
-    """Keep the weights of a trial where all nodes can."""
-    system, folder = fsspec.url_to_fs(uri)
-    system.makedirs(folder, exist_ok=True)
-    with system.open(f"{folder.rstrip('/')}/{key}.safetensors", "wb") as file:
-        file.write(content)
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)

@@ -7,7 +7,7 @@ from typing import Any
 
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
-from lrbench.execute.ray_jobs import POLL_S, Node, alive, ask, connected, pinned
+from lrbench.execute.ray_cluster import POLL_S, Node, alive, ask, connected, pinned
 from lrbench.execute.workers import Workers
 from lrbench.learn.architectures import bytes_of
 from lrbench.measure.environment import now, read_environment

@@ -5,26 +5,26 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lrbench.errors import InputError
+from lrbench.progress import Progress
 
 WORKER = Path(__file__).with_name("worker.py")
-
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How long a session is: fresh processes in a row, rounds of each, and the least seconds of a timed block."""
+    """How a session is run: fresh processes in a row, rounds of each, least seconds of a timed block, CPU threads."""
 
     processes: int = 8
     rounds: int = 8
     block_s: float = 0.01
+    threads: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +138,7 @@ def time_versions(
     *,
     names: Sequence[str],
     pace: Pace,
-    threads: int,
-    notify: Notify,
+    progress: Progress,
 ) -> Laps:
     """Run workloads of all versions in turn, in fresh processes several times.
 
@@ -147,18 +146,18 @@ def time_versions(
         versions: whose modules are used; names must differ.
         file: the workloads, the same file for every version.
         names: of the workloads to run.
-        pace: how long.
-        threads: of torch and BLAS.
-        notify: told of progress.
+        pace: how long, and on how many threads of torch and BLAS.
+        progress: told of each process.
     """
     laps: list[Lap] = []
     errors: Errors = {}
     for process in range(pace.processes):
-        notify(f"process {process + 1} of {pace.processes}: {', '.join(one.name for one in versions)}")
+        names_of = ", ".join(one.name for one in versions)
+        progress("timed", f"process {process + 1} of {pace.processes}: {names_of}", process, pace.processes)
         done = None
         while done is None:
             runnable = [name for name in names if not any(name == failed for failed, _ in errors)]
-            with start(versions, file, threads=threads) as workers:
+            with start(versions, file, threads=pace.threads) as workers:
                 done = _run(workers, runnable, pace=pace, process=process, errors=errors)
         laps += done
     return Laps(laps=tuple(laps), errors=errors)

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +17,7 @@ from lrbench.gate.regress import AGAIN, BASE, HEAD, against_base, against_refere
 from lrbench.gate.tolerances import Tolerances
 from lrbench.gate.verdicts import Verdict
 from lrbench.gate.versions import checked_out, commit_of, repository_root
-
-Notify = Callable[[str], None]
+from lrbench.progress import Progress
 
 
 def judge_sweep(spec: Path, baseline: Path, tolerances: Tolerances, *, out: Path) -> tuple[Verdict, ...]:
@@ -38,7 +37,7 @@ def judge_sweep(spec: Path, baseline: Path, tolerances: Tolerances, *, out: Path
 
 
 def judge_workloads(
-    file: Path, revision: str, tolerances: Tolerances, *, pace: Pace, threads: int, out: Path, notify: Notify
+    file: Path, revision: str, tolerances: Tolerances, *, pace: Pace, out: Path, progress: Progress
 ) -> tuple[Verdict, ...]:
     """Time the workloads of this checkout and of a revision in turn, and judge; raw laps go to `out`/laps.csv.
 
@@ -54,15 +53,15 @@ def judge_workloads(
     with checked_out(root, revision) as base:
         if isinstance(base, str):
             lacking = f"no usable revision {revision!r} ({base}): judged against the references in {file.name}"
-            notify(lacking)
+            progress("timed", lacking, 0, 1)
             pairs, versions = against_references(bounds), head
         else:
-            notify(f"base is {revision}, commit {commit_of(base)}")
+            progress("timed", f"base is {revision}, commit {commit_of(base)}", 0, 1)
             pairs, versions = against_base(names), [*head, Version(name=BASE, root=base)]
         gone = () if isinstance(base, str) else _workloads_of(base, file, root)
 
         def run(chosen: Sequence[str]) -> Laps:
-            return time_versions(versions, file, names=chosen, pace=pace, threads=threads, notify=notify)
+            return time_versions(versions, file, names=chosen, pace=pace, progress=progress)
 
         verdicts, laps = judge_pairs(pairs, run, tolerances.timed)
     _write_laps(laps, out)
