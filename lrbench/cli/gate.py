@@ -113,7 +113,6 @@ def regress(  # noqa: PLR0913 - the options of a command
                 against,
                 allowed,
                 pace=pace,
-                threads=threads,
                 out=out_folder,
                 progress=_follow,
             )

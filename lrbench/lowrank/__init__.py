@@ -1,1 +1,7 @@
-"""Low-rank factorization of convolutions and linear layers; imports nothing else of lrbench."""
+"""Low-rank factorization of convolutions and linear layers; it can be lifted out whole.
+
+`cuts` (no torch) is the record of what happens to a layer, `layers` finds layers, `schemes` and `factors` say how a
+weight becomes factors, `svd`, `moments` and `sequential` how it is cut, `ranks` and `budget` (no torch) how ranks are
+chosen, `compress` puts them together. A scheme more is an entry of `SCHEMES`, a rank rule of `RULES`, a way to spend
+a budget of `ALLOCATIONS`.
+"""
