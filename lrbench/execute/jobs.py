@@ -49,12 +49,13 @@ class Job:
 
 
 class Worker:
-    """What one process keeps from job to job of a run: images, the untrained model, and what was made last."""
+    """What one process keeps from job to job of a run: images, untrained models by seed, and what was made last."""
 
     def __init__(self, progress: Progress, *, data: Dataset | None = None, dense: Untrained | None = None) -> None:
         """Name who is told of progress; the images and an untrained dense model, where they are at hand already."""
         self.progress = progress
-        self._data, self._dense = data, dense
+        self._data = data
+        self._untrained = {} if dense is None else {dense.seed: dense}
         self._kept: tuple[str, Any] | None = None
 
     def data(self, job: Job) -> Dataset:
@@ -65,9 +66,9 @@ class Worker:
 
     def untrained(self, job: Job, *, seed: int) -> Untrained:
         """The dense model as it is drawn by a seed."""
-        if self._dense is None or self._dense.seed != seed:
-            self._dense = build_untrained(job.spec, classes=self.data(job).classes, seed=seed)
-        return self._dense
+        if seed not in self._untrained:
+            self._untrained[seed] = build_untrained(job.spec, classes=self.data(job).classes, seed=seed)
+        return self._untrained[seed]
 
     def keep(self, key: str, make: Callable[[], T]) -> T:
         """What is made for a key, kept until another key is asked for; that of the key before is let go first."""
