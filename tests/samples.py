@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from lrbench.config.axes import Setting
 from lrbench.results.log import Store
 from lrbench.results.records import (
     Accuracy,
@@ -18,7 +19,7 @@ from lrbench.results.records import (
     Spectra,
     Trial,
 )
-from lrbench.results.sessions import Architecture, Factorized, LayerSession, Replacement, Round, Session, Setting
+from lrbench.results.sessions import Architecture, Factorized, LayerSession, Replacement, Round, Session
 
 
 def trial(key: str = "t0", **changes: object) -> Trial:

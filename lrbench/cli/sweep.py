@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrbench.cli.screen import Screen, table
-from lrbench.cli.shared import Out, Overrides, SpecPath, app, draw, err, exit_codes, folder_for, out, say
-from lrbench.config.sections import DEFAULTS_HELP
+from lrbench.cli.shared import Out, Overrides, SpecPath, app, draw, err, exit_codes, explained, folder_for, out, say
+from lrbench.config import names
+from lrbench.config.manual import describe_spec
+from lrbench.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from lrbench.execute.executors import Crew
@@ -37,19 +39,10 @@ Timeout = Annotated[
 ]
 
 
-class Executor(StrEnum):
-    """Where trials run."""
-
-    HERE = "here"
-    POOL = "pool"
-    RAY = "ray"
-
-
 Where = Annotated[
-    Executor | None,
+    str | None,
     typer.Option(
         "--executor",
-        help="`here`, in this process; `pool`, in child processes; `ray`, on a cluster (docs/cluster.md)",
         show_default="pool with --jobs or --timeout, else here",
         metavar="NAME",
     ),
@@ -85,7 +78,7 @@ Only = Annotated[
 ]
 
 
-@app.command(epilog=DEFAULTS_HELP)
+@app.command(cls=explained(describe_spec, {"executor": lambda: names.in_a_row(names.EXECUTORS)}))
 def sweep(  # noqa: PLR0913 - one for each option
     spec: SpecPath,
     out_folder: Out = None,
@@ -111,6 +104,8 @@ def sweep(  # noqa: PLR0913 - one for each option
         from lrbench.plan.spec import load_spec
         from lrbench.plan.trials import prepare_sweep
 
+        if executor is not None and executor not in names.EXECUTORS:
+            raise InputError(f"unknown --executor {executor!r}: {nearest(executor, names.EXECUTORS)}")
         chosen = load_spec(spec, set_ or [])
         prepared = prepare_sweep(chosen)
         if fresh:
@@ -126,15 +121,14 @@ def sweep(  # noqa: PLR0913 - one for each option
 
 
 def _cluster(
-    executor: Executor | None, *, address: str | None, cpus: int | None, gpus: float | None, on: list[str] | None
+    executor: str | None, *, address: str | None, cpus: int | None, gpus: float | None, on: list[str] | None
 ) -> "Cluster | None":
     """The cluster that is meant; its options mean nothing elsewhere."""
-    from lrbench.errors import InputError
     from lrbench.execute.ray_jobs import Cluster
 
     asked = {"--address": address, "--cpus-per-trial": cpus, "--gpus-per-trial": gpus, "--on": on}
     given = [name for name, value in asked.items() if value is not None]
-    if executor is not Executor.RAY:
+    if executor != "ray":
         if given:
             raise InputError(f"{', '.join(given)} goes with --executor ray")
         return None
@@ -146,16 +140,15 @@ def _cluster(
     return Cluster(address=address, cpus=cpus or 1, gpus=gpus or 0.0, on=labels)
 
 
-def _crew(executor: Executor | None, cluster: "Cluster | None", jobs: int | None, timeout: float | None) -> "Crew":
+def _crew(executor: str | None, cluster: "Cluster | None", jobs: int | None, timeout: float | None) -> "Crew":
     """Who runs the trials."""
-    from lrbench.errors import InputError
     from lrbench.execute.executors import Crew
 
-    if executor in (Executor.HERE, Executor.RAY) and jobs is not None:
-        raise InputError(f"--jobs goes with --executor pool, not {executor.value}")
-    if executor is Executor.HERE and timeout is not None:
+    if executor in ("here", "ray") and jobs is not None:
+        raise InputError(f"--jobs goes with --executor pool, not {executor}")
+    if executor == "here" and timeout is not None:
         raise InputError("--timeout needs processes that can be killed: --executor pool or ray")
-    return Crew(jobs=(jobs or 1) if executor is Executor.POOL else jobs, timeout_s=timeout, cluster=cluster)
+    return Crew(jobs=(jobs or 1) if executor == "pool" else jobs, timeout_s=timeout, cluster=cluster)
 
 
 def _set_aside(folder: Path) -> None:
@@ -269,7 +262,7 @@ def _summarise(folder: Path, planned: set[str]) -> int:
     return len(failed)
 
 
-@app.command(epilog=DEFAULTS_HELP)
+@app.command(cls=explained(describe_spec))
 def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None:
     """Show the trials of a sweep with layers, ranks, params and MACs; train and write nothing.
 
@@ -317,7 +310,7 @@ def _expected(outline: "Outline", dense: "Cost") -> str:
     return f"{outline.trial.label}: {shares}; predicted damage {expected.damage:.4f}"
 
 
-@app.command(epilog=DEFAULTS_HELP)
+@app.command(cls=explained(describe_spec))
 def sensitivity(
     spec: SpecPath,
     out_folder: Out = None,

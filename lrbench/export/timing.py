@@ -11,12 +11,13 @@ from typing import Any
 import pandas as pd
 import torch
 
+from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.export.artefacts import ARTEFACTS, Build
 from lrbench.learn.imports import import_callable
 from lrbench.measure.environment import read_environment
 from lrbench.measure.latency import clocked, quiet, time_side_by_side
-from lrbench.results.sessions import CONTROL, DENSE, Setting, Timed
+from lrbench.results.sessions import CONTROL, DENSE, Timed
 from lrbench.statistics.paired import is_fit, ratio_of
 from lrbench.timing.models import control_ratio, in_process, layout_log_ratios, until_fit
 from lrbench.timing.processes import Notify, alone

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lrbench.config.names import MIXED
 from lrbench.errors import InputError
 from lrbench.learn.imports import source_digest
 from lrbench.learn.models import FILES, build_model
@@ -21,7 +22,7 @@ from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.cost import measure_cost
 from lrbench.measure.latency import fold_batch_norm
 from lrbench.measure.settings import settings
-from lrbench.plan.spec import MIXED, SweepSpec
+from lrbench.plan.spec import SweepSpec
 from lrbench.results.records import SCHEMA, Cost, Trial
 from lrbench.results.sessions import Architecture, Factorized
 

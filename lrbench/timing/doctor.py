@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 
+from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.measure.environment import read_environment, read_watch, usable_cpus
 from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
 from lrbench.measure.settings import settings
 from lrbench.plan.spec import SweepSpec
-from lrbench.results.sessions import CONTROL, DENSE, Environment, Setting, Timed
+from lrbench.results.sessions import CONTROL, DENSE, Environment, Timed
 from lrbench.statistics.paired import Ratio, is_fit, log_ratios
 from lrbench.timing.models import build_untrained, control_ratio, renew_all
 from lrbench.timing.processes import alone

@@ -9,6 +9,8 @@ from math import ceil
 import torch
 from torch import nn
 
+from lrbench.config.axes import Setting
+from lrbench.config.names import MIXED
 from lrbench.config.sections import LayerTableChoice
 from lrbench.lowrank.compress import make_cut, refusal
 from lrbench.lowrank.layers import Layer, Shape
@@ -17,10 +19,10 @@ from lrbench.measure.environment import now, read_commit
 from lrbench.measure.kernels import backends, peak_bytes, traffic_bytes
 from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_by_side
 from lrbench.measure.settings import settings
-from lrbench.plan.spec import MIXED, SweepSpec
+from lrbench.plan.spec import SweepSpec
 from lrbench.plan.trials import Skeleton, architecture_of, digest, layers_of
 from lrbench.results.records import Record
-from lrbench.results.sessions import Architecture, LayerSession, Replacement, Session, Setting
+from lrbench.results.sessions import Architecture, LayerSession, Replacement, Session
 from lrbench.timing.models import build_untrained, bytes_of, missing_timings, renew_all, run_timings, until_fit
 from lrbench.timing.processes import Notify, alone, in_fresh_process
 

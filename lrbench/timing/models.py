@@ -12,6 +12,7 @@ import psutil
 import torch
 from torch import nn
 
+from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.learn.models import build_model
@@ -23,7 +24,7 @@ from lrbench.measure.settings import settings
 from lrbench.plan.spec import SweepSpec
 from lrbench.plan.trials import architecture_of, digest
 from lrbench.results.records import Measurement, Planned, Record
-from lrbench.results.sessions import CONTROL, DENSE, Architecture, Session, Setting, Timed, layout_of
+from lrbench.results.sessions import CONTROL, DENSE, Architecture, Session, Timed, layout_of
 from lrbench.statistics.paired import Logs, Ratio, is_fit, layout_medians, log_ratios, ratio_of
 from lrbench.timing.processes import Notify, alone, in_fresh_process
 
