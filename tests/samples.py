@@ -1,5 +1,6 @@
 """Made-up records, for tests of what stores, tables and figures do with them. None of these is a measurement."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -222,7 +223,7 @@ def hostile() -> list[Record]:
     ]
 
 
-def folder_of(path: Path, records: list[Record]) -> Path:
+def folder_of(path: Path, records: Sequence[Record]) -> Path:
     """A results folder that holds these records."""
     with Store(path) as store:
         store.extend(records)

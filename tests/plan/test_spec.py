@@ -45,16 +45,16 @@ def test_overrides_win_and_may_name_what_the_file_does_not(tmp_path: Path) -> No
         ("[finetune]\nlr = inf", "finetune.lr"),
         (
             "[finetune]\noptimizer = 'adam'",
-            "finetune.optimizer: unknown optimizer 'adam': did you mean 'adamw'? allowed:",
+            "finetune.optimizer: unknown optimizer 'adam': did you mean 'adamw'?",
         ),
         (
             "[data]\nname = 'digit'",
-            "data.name: unknown data set 'digit': did you mean 'digits'? allowed: cifar10, digits",
+            "data.name: unknown data set 'digit': did you mean 'digits'?",
         ),
         ("[data]\nname = 'mnist'", "allowed: cifar10, digits, folder, imagenette, or package.module:callable"),
         (
             "[latency]\ndevices = ['gpu']",
-            "latency.devices.0: unknown device 'gpu': did you mean 'cpu'? allowed: auto, cpu",
+            "latency.devices.0: unknown device 'gpu': did you mean 'cpu'?",
         ),
         ("[finetune]\noptimizer = 3", "finetune.optimizer: Input should be a valid string, got 3"),
         ("[finetune]\nlr = 2020-01-01", "finetune.lr: Input should be a valid number"),
