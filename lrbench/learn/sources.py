@@ -1,7 +1,7 @@
 """Where images come from: embedded, downloaded, directories of classes, or the user's own callable.
 
 A source is a function: choice -> (train, test), each a sequence of (image, label) as torchvision's datasets are. To
-add one, write it and add one entry to `SOURCES`.
+add one, write it and add one entry to `SOURCES`, and its name to `lrbench.config.names.SOURCES`.
 """
 
 import hashlib
