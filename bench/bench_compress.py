@@ -10,6 +10,7 @@ from torch import nn
 
 import lrbench
 from lrbench.learn.architectures import cut_architecture, shaped
+from lrbench.lowrank.factors import weight_of
 from lrbench.measure.cost import measure_cost
 from lrbench.plan.preview import preview
 from lrbench.plan.run import prepare
@@ -34,8 +35,9 @@ def bench_compress_by_full_svd(benchmark: BenchmarkFixture, describe: Callable[.
         model = deepcopy(resnet)
         for name, rank in RANKS.items():
             conv = model.get_submodule(name)
+            assert isinstance(conv, nn.Conv2d)
             u, s, vh = torch.linalg.svd(conv.weight.detach().flatten(1), full_matrices=False)
-            first = nn.Conv2d(conv.in_channels, rank, 3, conv.stride, conv.padding, bias=False)
+            first = nn.Conv2d(conv.in_channels, rank, 3, conv.stride[0], padding=1, bias=False)
             second = nn.Conv2d(rank, conv.out_channels, 1, bias=False)
             first.weight.data = vh[:rank].view(rank, conv.in_channels, 3, 3)
             second.weight.data = (u[:, :rank] * s[:rank])[:, :, None, None]
@@ -85,7 +87,7 @@ STEP = "a training step of four images of 32 px"
 def bench_training_step(
     benchmark: BenchmarkFixture, describe: Callable[..., None], resnet: nn.Module, kind: str
 ) -> None:
-    ranks = {name: max(1, resnet.get_submodule(name).weight.shape[0] // 4) for name in RANKS}
+    ranks = {name: max(1, weight_of(resnet.get_submodule(name)).shape[0] // 4) for name in RANKS}
     model = deepcopy(resnet) if kind == "dense" else lrbench.compress(resnet, ranks, scheme=kind)
     describe(f"training step {kind}", reference=kind == "dense", model=model, image_size=32)
     model.train()

@@ -49,7 +49,8 @@ def one_svd_a_layer(model: nn.Module, layers: list[Layer]) -> list[Tensor]:
 @pytest.fixture(scope="module")
 def resnet50() -> nn.Module:
     torch.manual_seed(0)
-    return torchvision.models.resnet50(num_classes=10).eval()
+    made: nn.Module = torchvision.models.resnet50(num_classes=10)
+    return made.eval()
 
 
 @pytest.fixture(scope="module")

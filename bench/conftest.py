@@ -34,4 +34,5 @@ def one_thread() -> None:
 @pytest.fixture(scope="module")
 def resnet() -> nn.Module:
     torch.manual_seed(0)
-    return torchvision.models.resnet18(num_classes=10).eval()
+    made: nn.Module = torchvision.models.resnet18(num_classes=10)
+    return made.eval()

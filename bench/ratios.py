@@ -6,11 +6,12 @@ python bench/ratios.py build/bench/benchmarks.json
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def main(path: Path) -> None:
     """Read a record of pytest-benchmark, and print medians and their ratios."""
-    groups: dict[str, list[dict]] = {}
+    groups: dict[str, list[dict[str, Any]]] = {}
     for one in json.loads(path.read_text())["benchmarks"]:
         groups.setdefault(one["group"], []).append(one)
     for group, members in groups.items():

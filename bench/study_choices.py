@@ -26,7 +26,7 @@ def choices(folder: Path) -> pd.DataFrame:
     `limit`, `drop` and `test_drop` are in 0..1, `cost` is a ratio to the dense model.
     """
     done, answers = done_trials(load_table(folder, "trials")), load_table(folder, "answers")
-    ratios, _ = choose_setting(latency_ratios(load_table(folder, "latency")), Where(batch_size=1))
+    ratios, _ = choose_setting(latency_ratios(load_table(folder, "latency")), Where(words={"batch_size": 1}))
     rows = []
     for recipe in dict.fromkeys(done["recipe"]):
         trials, _ = choose_rivals(done[done["recipe"] == recipe], None)

@@ -140,7 +140,7 @@ def driver(count: int, folder: Path) -> Iterator[dict[str, Any]]:
 
 def main(target: Path) -> None:
     """Measure everything and write the table."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for count in TRIALS:  # first, while this process is small: a child's peak memory counts from its parent's
         with tempfile.TemporaryDirectory() as place:
             rows += driver(count, Path(place) / "results")

@@ -104,7 +104,7 @@ def study(place: Path, kills: int) -> pd.DataFrame:
     """Sweep after sweep, until there were enough kills; each comes at any moment of a whole run, or later."""
     (place / "nets.py").write_text(NET)
     (place / "small.toml").write_text(SPEC)
-    moments, rows, number, whole_s = random.Random(0), [], 0, dict[int, float]()
+    moments, rows, number, whole_s = random.Random(0), list[dict[str, object]](), 0, dict[int, float]()
     while len(rows) < kills:
         number, first, code = number + 1, len(rows), None
         children = 0 if number % 2 else 2

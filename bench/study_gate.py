@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
 
 import pandas as pd
 
@@ -45,7 +46,7 @@ def spin() -> None:
         sum(range(10_000))
 
 
-def regress(clone: Path, *, neighbour: bool) -> tuple[int, list[dict], float]:
+def regress(clone: Path, *, neighbour: bool) -> tuple[int, list[dict[str, Any]], float]:
     """Run the command; give its exit code, its verdicts and its seconds."""
     busy = multiprocessing.Process(target=spin, daemon=True)
     if neighbour:
@@ -75,7 +76,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     plan = [("unchanged", run % 2 == 1) for run in range(UNCHANGED)] + [("planted", False)] * PLANTED
-    rows: list[dict] = []
+    rows: list[dict[str, Any]] = []
     with TemporaryDirectory() as place:
         clone = Path(place) / "clone"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
@@ -92,9 +93,9 @@ def main() -> None:
                 f"run {run + 1} of {len(plan)}, {code}, neighbour {neighbour}: {exit_code}, {seconds:.0f} s", flush=True
             )
     runs = pd.DataFrame(rows).drop_duplicates("run")
-    for (code, neighbour), group in runs.groupby(["code", "busy_neighbour"]):
+    for kind, group in runs.groupby(["code", "busy_neighbour"]):
         alarms = (group["exit_code"] == 1).sum()
-        print(f"{code}, {'busy neighbour' if neighbour else 'quiet'}: {alarms} alarms in {len(group)} runs")
+        print(f"{kind[0]}, {'busy neighbour' if kind[1] else 'quiet'}: {alarms} alarms in {len(group)} runs")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ they say. Takes about ten minutes; let nothing else run.
 
 import argparse
 import multiprocessing
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ import pandas as pd
 
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense, make_architecture
-from lrbench.measure.latency import block_of, prepare, quiet, time_side_by_side
+from lrbench.measure.latency import Block, block_of, prepare, quiet, time_side_by_side
 from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
 from lrbench.plan.budgets import NOTHING
@@ -45,7 +46,7 @@ SPEC = {
 }
 
 
-def sequential(blocks: list, calls: tuple[int, ...]) -> Ratio:
+def sequential(blocks: Sequence[Block], calls: tuple[int, ...]) -> Ratio:
     """As many calls, all of the model, then all of its copy: the ratio of medians, bootstrapped 95 % interval."""
     seconds = [[block(count)[0] / count for _ in range(ROUNDS)] for block, count in zip(blocks, calls, strict=True)]
     dense, copy = (np.array(one) for one in seconds)

@@ -43,8 +43,8 @@ def forward(model: nn.Module) -> Call:
 
     Imported here, so that where a version lacks these functions only this workload fails in it, and is new.
     """
+    from lrbench.config.axes import Setting
     from lrbench.measure.latency import prepare
-    from lrbench.results.sessions import Setting
 
     threads = torch.get_num_threads()
     setting = Setting(device="cpu", batch_size=1, threads=threads, memory_format="contiguous")
@@ -65,14 +65,14 @@ def training_step(model: nn.Module) -> Call:
     return step
 
 
-def compress() -> Call:
+def compress() -> Callable[[], nn.Module]:
     """Decompose and cut four convolutions."""
     return partial(lrbench.compress, net(), RANKS, scheme="channel")
 
 
 def svd() -> Call:
     """What `compress` cannot do without, done plainly: one SVD for each of the four layers."""
-    matrices = [net().get_submodule(name).weight.flatten(1) for name in RANKS]
+    matrices = [next(net().get_submodule(name).parameters()).flatten(1) for name in RANKS]
     return lambda: [torch.linalg.svd(matrix, full_matrices=False).S for matrix in matrices]
 
 

@@ -1,8 +1,10 @@
 """Made-up records, for tests of what stores, tables and figures do with them. None of these is a measurement."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lrbench.config.axes import Setting
 from lrbench.lowrank.cuts import Cut
 from lrbench.results.log import Store
 from lrbench.results.records import (
@@ -19,7 +21,7 @@ from lrbench.results.records import (
     Spectra,
     Trial,
 )
-from lrbench.results.sessions import Architecture, LayerSession, Replacement, Round, Session, Setting
+from lrbench.results.sessions import Architecture, LayerSession, Replacement, Round, Session
 
 
 def trial(key: str = "t0", **changes: object) -> Trial:
@@ -222,7 +224,7 @@ def hostile() -> list[Record]:
     ]
 
 
-def folder_of(path: Path, records: list[Record]) -> Path:
+def folder_of(path: Path, records: Sequence[Record]) -> Path:
     """A results folder that holds these records."""
     with Store(path) as store:
         store.extend(records)

@@ -181,7 +181,7 @@ def test_the_planned_cost_is_the_measured_one(workplace: Path, lrbench) -> None:
         (["--set", "finetune.epoch=1"], "unknown key finetune.epoch: did you mean 'epochs'?"),
         (["--set", "model.name=resnet81"], "unknown model.name='resnet81'"),
         (["--set", "model.weights=absent.safetensors"], "does not exist"),
-        (["--set", "data.name=mnist"], "unknown data.name='mnist'"),
+        (["--set", "data.name=mnist"], "data.name: unknown data set 'mnist'"),
         (["--set", "data.name=folder", "--set", "data.root=absent"], "has no train/ and no val/"),
         (["--set", "layer_sets.none_such.include=['stage9.*']"], "layer_sets.none_such matches no conv layer"),
         (["--set", "latency.devices=['tpu']"], "unknown device 'tpu'"),

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from lrbench.cli.screen import table
-from lrbench.cli.shared import app, err, exit_codes, out, say
+from lrbench.cli.shared import app, err, exit_codes, explained, out, say
 from lrbench.errors import InputError, nearest
-from lrbench.gate.tolerances import HELP
+from lrbench.gate.tolerances import describe_tolerances
 from lrbench.gate.verdicts import Verdict, exit_code
 
 
@@ -32,7 +32,7 @@ ToleranceFile = Annotated[
 ]
 
 
-@app.command(epilog=HELP)
+@app.command(cls=explained(describe_tolerances))
 def check(
     baseline: Annotated[Path, typer.Argument(help="folder that is judged against", show_default=False)],
     current: Annotated[Path, typer.Argument(help="folder that is judged", show_default=False)],
@@ -69,7 +69,7 @@ class Half(StrEnum):
     RECORDED = "recorded"
 
 
-@app.command(epilog=HELP)
+@app.command(cls=explained(describe_tolerances))
 def regress(  # noqa: PLR0913 - the options of a command
     against: Annotated[str, typer.Option(help="git revision that the timed half is judged against")] = "HEAD^",
     workloads: Annotated[Path, typer.Option(help="what is timed: a Python file")] = Path("bench/workloads.py"),

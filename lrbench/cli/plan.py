@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrbench.cli.screen import Screen, table
-from lrbench.cli.shared import Cache, Out, Overrides, SpecPath, app, draw, exit_codes, folder_for, out, say
+from lrbench.cli.shared import Cache, Out, Overrides, SpecPath, app, draw, exit_codes, explained, folder_for, out, say
 from lrbench.cli.workers import Jobs, choose_workers
-from lrbench.config.sections import DEFAULTS_HELP
+from lrbench.config.manual import describe_spec
 
 if TYPE_CHECKING:
     from lrbench.plan.preview import Preview
     from lrbench.results.records import Cost
 
 
-@app.command(epilog=DEFAULTS_HELP)
+@app.command(cls=explained(describe_spec))
 def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None:
     """Show the trials of a sweep with layers, ranks, params and MACs; train and write nothing.
 
@@ -64,7 +64,7 @@ def _expected(known: "Preview", dense: "Cost") -> str:
     return f"{known.trial.label}: {shares}; predicted damage {expected.damage:.4f}"
 
 
-@app.command(epilog=DEFAULTS_HELP)
+@app.command(cls=explained(describe_spec))
 def sensitivity(
     spec: SpecPath,
     out_folder: Out = None,

@@ -1,12 +1,16 @@
 """Commands that choose: what a sweep recommends, and how well plans foresaw what was measured. None needs torch."""
 
+from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Annotated
+from functools import partial, wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any
 
 import typer
 
 from lrbench.cli.screen import table
-from lrbench.cli.shared import Folder, app, exit_codes, out, say
+from lrbench.cli.shared import Folder, app, exit_codes, explained, out, say
+from lrbench.config import axes, names
 
 
 class Format(StrEnum):
@@ -25,7 +29,7 @@ class Cost(StrEnum):
 
 
 CONFIDENCE = 0.8
-"""Asked for unless another is: at even odds one recommendation in seven failed on the test split (docs/choosing.md)."""
+"""Asked for unless another is: at even odds one recommendation in seven failed on the test split (results/choices)."""
 
 Ratio = Annotated[float | None, typer.Option(min=0.0, max=2.0, help="largest ratio to the dense model")]
 Drop = Annotated[
@@ -41,7 +45,38 @@ Minimise = Annotated[
 Among = Annotated[str | None, typer.Option(help="part of the name of the trials to choose among: `12+1 epochs`")]
 
 
-@app.command()
+def _options() -> Iterator[Parameter]:
+    """An option for each axis of a setting."""
+    for name, axis in axes.AXES.items():
+        kind = str | None if axis.words else int | None
+        option = typer.Option(axis.option, metavar="WORD" if axis.words else "N")
+        yield Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Annotated[kind, option])
+
+
+def _meaning(name: str) -> str:
+    """What the option of an axis says in help."""
+    axis = axes.AXES[name]
+    return f"of the timings: {axis.meaning}" + (f" ({names.in_a_row(axis.words())})" if axis.words else "")
+
+
+def with_axes(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that has an option for each axis where it has a parameter `words`, which gets those that were used."""
+
+    @wraps(command)
+    def taking(**given: Any) -> None:
+        asked = {name: given.pop(name) for name in axes.AXES}
+        command(**given, words={name: word for name, word in asked.items() if word is not None})
+
+    mine = signature(command)
+    parameters = [
+        one for mine_ in mine.parameters.values() for one in (_options() if mine_.name == "words" else (mine_,))
+    ]
+    taking.__dict__["__signature__"] = mine.replace(parameters=parameters)
+    return taking
+
+
+@app.command(cls=explained(options={name: partial(_meaning, name) for name in axes.AXES}))
+@with_axes
 def recommend(  # noqa: PLR0913 - the options of a command
     folder: Folder,
     max_drop: Drop = None,
@@ -52,10 +87,8 @@ def recommend(  # noqa: PLR0913 - the options of a command
     confidence: Confidence = CONFIDENCE,
     minimise: Minimise = None,
     environment: Annotated[str | None, typer.Option(help="where it was timed: the key's beginning")] = None,
-    device: Annotated[str | None, typer.Option(help="device of the timings")] = None,
-    batch: Annotated[int | None, typer.Option(help="images a call of the timings")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the timings")] = None,
-    memory_format: Annotated[str | None, typer.Option(help="memory format of the timings")] = None,
+    *,
+    words: dict[str, str | int],
     among: Among = None,
     chosen: Annotated[Format, typer.Option("--format", help="of the recommendation")] = Format.TABLE,
 ) -> None:
@@ -75,9 +108,7 @@ def recommend(  # noqa: PLR0913 - the options of a command
         from lrbench.report.points import Where
 
         asked = {"max-drop": max_drop, "accuracy": accuracy, "latency": latency, "macs": macs, "params": params}
-        where = Where(
-            environment=environment, device=device, batch_size=batch, threads=threads, memory_format=memory_format
-        )
+        where = Where(environment=environment, words=words)
         advice = advise(folder, limits_of(asked), confidence=confidence, minimise=minimise, where=where, among=among)
         if chosen is Format.JSON:
             say(to_json(advice))

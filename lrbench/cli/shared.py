@@ -2,13 +2,14 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Annotated
+from types import FrameType, MappingProxyType
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from lrbench.cli.screen import console
 from lrbench.errors import InputError
@@ -78,6 +79,27 @@ def _stoppable(told: list[int]) -> Iterator[None]:
     finally:
         for number in heard:
             signal.signal(number, before[number])
+
+
+def explained(
+    epilog: Callable[[], str] = str, options: Mapping[str, Callable[[], str]] = MappingProxyType({})
+) -> type[TyperCommand]:
+    """A kind of command whose help is written when it is asked for, so that it tells what the tables hold then.
+
+    Args:
+        epilog: what stands below the options; nothing by default.
+        options: by parameter, what stands beside an option in place of a fixed text.
+    """
+
+    class Explained(TyperCommand):
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            self.epilog = epilog()
+            for parameter in self.params:
+                if parameter.name in options:
+                    parameter.help = options[parameter.name]()  # type: ignore[attr-defined]
+            super().format_help(ctx, formatter)
+
+    return Explained
 
 
 def say(text: str) -> None:

@@ -12,9 +12,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrbench.cli.screen import Screen, table
-from lrbench.cli.shared import Cache, Out, Overrides, SpecPath, app, draw, err, exit_codes, folder_for, out, say
+from lrbench.cli.shared import (
+    Cache,
+    Out,
+    Overrides,
+    SpecPath,
+    app,
+    draw,
+    err,
+    exit_codes,
+    explained,
+    folder_for,
+    out,
+    say,
+)
 from lrbench.cli.workers import Address, Jobs, On, Timeout, TrialCpus, TrialGpus, Where, choose_workers
-from lrbench.config.sections import DEFAULTS_HELP
+from lrbench.config import names
+from lrbench.config.manual import describe_spec
 
 if TYPE_CHECKING:
     from lrbench.execute.workers import Workers
@@ -44,7 +58,7 @@ Only = Annotated[
 ]
 
 
-@app.command(epilog=DEFAULTS_HELP)
+@app.command(cls=explained(describe_spec, {"executor": lambda: names.in_a_row(names.EXECUTORS)}))
 def sweep(  # noqa: PLR0913 - one for each option
     spec: SpecPath,
     out_folder: Out = None,

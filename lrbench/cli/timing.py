@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from lrbench.cli.screen import Screen, table
-from lrbench.cli.shared import Folder, Out, Overrides, SpecPath, app, draw, exit_codes, folder_for, out, say
-from lrbench.config.sections import DEFAULTS_HELP
+from lrbench.cli.shared import Folder, Out, Overrides, SpecPath, app, draw, exit_codes, explained, folder_for, out, say
+from lrbench.config.manual import describe_spec
 
 
 @app.command("time")
@@ -56,7 +56,7 @@ def time_(
         draw(folder)
 
 
-@app.command(epilog=DEFAULTS_HELP)
+@app.command(cls=explained(describe_spec))
 def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None:
     """Time each distinct layer of a spec beside its factors, at the ranks where kernels step; trains nothing.
 

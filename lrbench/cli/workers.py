@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lrbench.config import names
+from lrbench.errors import InputError, nearest
+
 if TYPE_CHECKING:
     from lrbench.execute.workers import Workers
 
@@ -20,7 +23,6 @@ Where = Annotated[
     str | None,
     typer.Option(
         "--executor",
-        help="`here`, in this process; `pool`, in child processes; `ray`, on a cluster (docs/cluster.md)",
         show_default="pool with --jobs or --timeout, else here",
         metavar="NAME",
     ),
@@ -48,17 +50,16 @@ def choose_workers(executor: str | None, options: Mapping[str, Any]) -> "Workers
 
     Raises: InputError for an unknown executor, or an option that means nothing to it.
     """
-    from lrbench.errors import InputError, nearest
     from lrbench.execute import executors
     from lrbench.execute.workers import Workers
 
     given = [name for name, value in options.items() if value is not None]
+    if executor is not None and executor not in names.EXECUTORS:
+        raise InputError(f"unknown --executor {executor!r}: {nearest(executor, names.EXECUTORS)}")
     table = executors.EXECUTORS
     if executor is None:
         able = (name for name, one in table.items() if not one.by_name and one.takes.issuperset(given))
         executor = next(able, next(iter(table)))
-    if executor not in table:
-        raise InputError(f"unknown --executor {executor}: {nearest(executor, table)}")
     for name in given:
         if name not in table[executor].takes:
             able_names = [other for other, one in table.items() if name in one.takes]
@@ -70,7 +71,6 @@ def choose_workers(executor: str | None, options: Mapping[str, Any]) -> "Workers
 
 def _cluster(options: Mapping[str, Any]) -> Any:
     """What a trial holds of a cluster."""
-    from lrbench.errors import InputError
     from lrbench.execute.workers import Cluster
 
     gpus, on = options["gpus-per-trial"] or 0.0, options["on"] or ()

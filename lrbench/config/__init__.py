@@ -1,6 +1,6 @@
-"""What a user chooses: the sections of a spec and the axes of a setting, and how TOML is read into them.
+"""What a user chooses; imports no torch.
 
-`sections` has a record for each section, `axes` the axes of a timing, `names` the words that keys take, `reading`
-turns TOML into sections. Everything here may be imported from anywhere above; no torch. A key more is a field of its
-section, a word more an entry of its table.
+`sections` has the keys of a spec, `axes` those of a setting, `names` the tables of what may be named, `words` the mark
+of a key that takes names of a table, `manual` what help says of all that, `reading` how TOML is read into it. To add a
+key, write a field in `sections`; to add a name, an entry here and one in the table of functions behind it.
 """

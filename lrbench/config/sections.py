@@ -1,11 +1,15 @@
 """What a user chooses: the sections of a sweep spec, each key with its default, range and meaning."""
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from lrbench.config import axes, names
+from lrbench.config.words import OneOf, Written
+
 Triple = tuple[float, float, float]
+Positive = Annotated[int, Field(ge=1)]
+Schedule = Annotated[str, OneOf("schedule", lambda: names.SCHEDULES)]
 
 
 class Choice(BaseModel):
@@ -24,14 +28,16 @@ class ModelChoice(Choice):
 class DataChoice(Choice):
     """`[data]`: the images it is trained and judged on."""
 
-    name: str = Field("digits", description="`digits`, `imagenette`, `cifar10`, `folder`, or `package.module:callable`")
+    name: Annotated[str, OneOf("data set", lambda: names.SOURCES, own="package.module:callable")] = Field(
+        "digits", description="which images"
+    )
     root: str = Field("data", description="directory of the images; downloads go there")
     image_size: int = Field(32, ge=8, le=1024, description="height and width in pixels, resized and centre-cropped")
     mean: Triple = Field((0.5, 0.5, 0.5), description="subtracted per RGB channel, after scaling to 0..1")
     std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
         (0.5, 0.5, 0.5), description="divisor per RGB channel"
     )
-    augment: Literal["none", "flip", "crop", "crop-flip", "resized-crop-flip"] = Field(
+    augment: Annotated[str, OneOf("augmentation", lambda: names.AUGMENTATIONS)] = Field(
         "none", description="random change of each training image"
     )
     search_share: float = Field(
@@ -47,13 +53,11 @@ class Recipe(Choice):
 
     epochs: int = Field(10, ge=0, description="passes over the training images; 0 trains nothing")
     batch_size: int = Field(32, ge=2, description="images a step")
-    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="update rule")
+    optimizer: Annotated[str, OneOf("optimizer", lambda: names.OPTIMIZERS)] = Field("sgd", description="update rule")
     lr: float = Field(0.05, gt=0, description="learning rate, the largest of the schedule")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd; beta1 of adamw")
     weight_decay: float = Field(5e-4, ge=0, description="L2 penalty (sgd) or decoupled decay (adamw)")
-    schedule: Literal["constant", "cosine", "one-cycle"] = Field(
-        "one-cycle", description="learning rate over the steps"
-    )
+    schedule: Schedule = Field("one-cycle", description="learning rate over the steps")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     device: str = Field("auto", description="`auto` (cuda, then mps, then cpu) or a torch device")
     channels_last: bool = Field(True, description="train in channels_last memory format")
@@ -78,7 +82,7 @@ class Finetune(Recipe):
 
     epochs: int = Field(2, ge=0, description="passes over the training images; 0 trains nothing")
     lr: float = Field(0.01, gt=0, description="learning rate, the largest of the schedule")
-    schedule: Literal["constant", "cosine", "one-cycle"] = Field("cosine", description="learning rate over the steps")
+    schedule: Schedule = Field("cosine", description="learning rate over the steps")
     distill: float = Field(
         0.0,
         ge=0,
@@ -89,11 +93,8 @@ class Finetune(Recipe):
     temperature: float = Field(
         4.0, gt=0, exclude_if=lambda value: value == 4.0, description="by which distillation softens predictions"
     )
-    batch_norm: Literal["train", "frozen", "re-estimated"] = Field(
-        "train",
-        exclude_if=lambda value: value == "train",
-        description="`train`: its statistics follow the training images as augmented; `frozen`: they stay as they are; "
-        "`re-estimated`: after training, on the calibration images once more",
+    batch_norm: Annotated[str, OneOf("way with batch norm", lambda: names.TUNED_BATCH_NORMS)] = Field(
+        "train", exclude_if=lambda value: value == "train", description="what becomes of its statistics"
     )
 
     @property
@@ -112,26 +113,15 @@ class CalibrationChoice(Choice):
 class SweepChoice(Choice):
     """`[sweep]`: the grid. Every combination is a trial; the dense control is added for each seed."""
 
-    schemes: tuple[str, ...] = Field(
-        ("channel", "spatial"),
-        min_length=1,
-        description="`channel`, `spatial`, `weight`, `tucker2`, `linear`, `writeback`; `mixed`: for each layer the one "
-        "of the others that a budget rule likes best",
+    schemes: tuple[Annotated[str, OneOf("scheme", lambda: names.SCHEMES)], ...] = Field(
+        ("channel", "spatial"), min_length=1, description="how layers are factorized"
     )
     layer_sets: tuple[str, ...] = Field((), description="names of `[layer_sets.NAME]`; empty: all of them")
-    truncations: tuple[Literal["plain", "output", "sequential"], ...] = Field(
-        ("plain",),
-        min_length=1,
-        description="`plain`: least error of weights; `output`: of each layer's outputs on calibration images; "
-        "`sequential`: the same, layer after layer, each repairing what the ones before it lost",
+    truncations: tuple[Annotated[str, OneOf("truncation", lambda: names.TRUNCATIONS)], ...] = Field(
+        ("plain",), min_length=1, description="what a cut keeps"
     )
-    ranks: tuple[str, ...] = Field(
-        ("fraction=0.25",),
-        min_length=1,
-        description="rank rules: `rank=8`, `fraction=0.25`, `energy=0.9`, `params=0.5`, `macs=0.5`, `evbmf`; "
-        "each may end in `multiple=16` (rounds up) and `max=full` (also where nothing is saved); budgets of the whole "
-        "model: `knapsack macs=0.5`, and `params=` or `latency=`, by `knapsack`, `uniform`, `global-energy`, `greedy`, "
-        "`minmax`",
+    ranks: tuple[Annotated[str, Written(names.rules_in_a_row)], ...] = Field(
+        ("fraction=0.25",), min_length=1, description="rank rules"
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="one replication each")
 
@@ -141,31 +131,33 @@ class LayerSetChoice(Choice):
 
     include: tuple[str, ...] = Field(("*",), min_length=1, description="glob patterns, any of which must match")
     exclude: tuple[str, ...] = Field((), description="glob patterns, none of which may match")
-    kinds: tuple[Literal["conv", "linear"], ...] = Field(("conv",), min_length=1, description="`conv`, `linear`")
+    kinds: tuple[Annotated[str, OneOf("kind", lambda: names.KINDS)], ...] = Field(
+        ("conv",), min_length=1, description="kinds of layers"
+    )
 
 
 class LatencyChoice(Choice):
     """`[latency]`: the axes and the length of the timing sessions."""
 
-    devices: tuple[str, ...] = Field(
-        ("auto",), description="`auto` (cpu, and cuda if present), `cpu`, `cuda`, `mps`; empty: none"
+    devices: tuple[Annotated[str, OneOf("device", lambda: {**names.AUTO_DEVICE, **axes.DEVICES})], ...] = Field(
+        ("auto",), description=f"{axes.AXES['device'].meaning}; empty: nothing is timed"
     )
-    batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1,), min_length=1, description="images a call")
-    threads: tuple[Annotated[int, Field(ge=1)], ...] = Field((1,), min_length=1, description="CPU threads of torch")
-    memory_formats: tuple[Literal["contiguous", "channels_last"], ...] = Field(
-        ("channels_last",), min_length=1, description="of weights and input"
+    batch_sizes: tuple[Positive, ...] = Field((1,), min_length=1, description=axes.AXES["batch_size"].meaning)
+    threads: tuple[Positive, ...] = Field((1,), min_length=1, description=axes.AXES["threads"].meaning)
+    memory_formats: tuple[Annotated[str, OneOf("memory format", lambda: axes.MEMORY_FORMATS)], ...] = Field(
+        ("channels_last",), min_length=1, description=axes.AXES["memory_format"].meaning
     )
-    dtypes: tuple[Literal["float32", "bfloat16", "amp"], ...] = Field(
-        ("float32",), min_length=1, description="of weights and input; `amp`: autocast to bfloat16"
+    dtypes: tuple[Annotated[str, OneOf("dtype", lambda: axes.DTYPES)], ...] = Field(
+        ("float32",), min_length=1, description=axes.AXES["dtype"].meaning
     )
-    runtimes: tuple[Literal["eager", "compile", "cuda-graph"], ...] = Field(
+    runtimes: tuple[Annotated[str, OneOf("runtime", lambda: axes.RUNTIMES)], ...] = Field(
         ("eager",),
         min_length=1,
         validation_alias=AliasChoices("runtimes", "modes"),
-        description="as it stands, by torch.compile, or as one captured CUDA graph",
+        description=axes.AXES["runtime"].meaning,
     )
-    batch_norms: tuple[Literal["kept", "folded"], ...] = Field(
-        ("kept",), min_length=1, description="`folded` into the convolutions before them, as for deployment"
+    batch_norms: tuple[Annotated[str, OneOf("batch norm", lambda: axes.BATCH_NORMS)], ...] = Field(
+        ("kept",), min_length=1, description=axes.AXES["folded"].meaning
     )
     precision: float = Field(
         0.02, gt=0, description="half width, as a share, of every 99 % interval at which a session ends"
@@ -236,30 +228,3 @@ SECTIONS: dict[str, type[Choice]] = {
     "run": RunChoice,
 }
 """Every section of a spec by its name."""
-
-
-def describe_keys(title: str, sections: Mapping[str, type[Choice]]) -> str:
-    """Every key of some sections with its default and meaning, as a Markdown list under a title."""
-    lines = [f"**{title}**, with defaults"]
-    for name, section in sections.items():
-        lines += ["", f"`[{name}]`", ""]
-        for key, field in section.model_fields.items():
-            default = "unset" if field.default is None else _toml(field.default)
-            lines.append(f"- `{key} = {default}` {field.description}{_allowed(section, key)}")
-    return "\n".join(lines)
-
-
-def _allowed(section: type[Choice], key: str) -> str:
-    """The words that a key takes, where it takes only some."""
-    schema = section.model_json_schema()["properties"][key]
-    words = schema.get("enum") or schema.get("items", {}).get("enum") or ()
-    return f" ({', '.join(words)})" if words else ""
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return f'"{value}"' if isinstance(value, str) else str(value).lower()
-
-
-DEFAULTS_HELP = describe_keys("Keys of a spec", SECTIONS)

@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import save_model
 from torch import Tensor, nn
 
+from lrbench.config.axes import Setting
 from lrbench.errors import InputError
 from lrbench.export.load import load
 from lrbench.export.plan import WEIGHTS, Plan, sha256_of, write_plan
 from lrbench.limits import writing
 from lrbench.measure import runtimes
 from lrbench.measure.prepared import Opened, Runtime, absent_packages
-from lrbench.results.sessions import Setting
 
 Build = Callable[..., nn.Module]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 from torch import nn
 
+from lrbench.config.axes import Setting
 from lrbench.errors import InputError
 from lrbench.export.artefacts import ARTEFACTS, open_artefact, require_packages, write_artefacts
 from lrbench.export.check import Images, check_artefacts, checks_table, images_of, right_answers, threads_of
@@ -22,7 +23,7 @@ from lrbench.measure.environment import read_environment
 from lrbench.measure.settings import settings
 from lrbench.progress import Progress
 from lrbench.results.log import write_table
-from lrbench.results.sessions import Architecture, Setting
+from lrbench.results.sessions import Architecture
 
 
 @dataclass(frozen=True, kw_only=True)

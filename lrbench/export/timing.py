@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.export.artefacts import Build, open_artefact
 from lrbench.learn.imports import import_callable
@@ -18,7 +19,7 @@ from lrbench.measure.environment import read_environment
 from lrbench.measure.latency import block_of, quiet, time_side_by_side
 from lrbench.measure.prepared import renew_all
 from lrbench.progress import Progress
-from lrbench.results.sessions import CONTROL, DENSE, Setting, Timed
+from lrbench.results.sessions import CONTROL, DENSE, Timed
 from lrbench.statistics.paired import is_fit, ratio_of
 from lrbench.timing.models import control_ratio, in_process, layout_log_ratios, until_fit
 from lrbench.timing.processes import alone

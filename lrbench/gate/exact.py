@@ -8,9 +8,7 @@ import pandas as pd
 from lrbench.gate.folders import Folder, Row, by_name
 from lrbench.gate.tolerances import WeightTolerance
 from lrbench.gate.verdicts import Tier, Verdict, Word
-
-CHOOSING = ("energy", "evbmf")
-"""Rank rules that look at trained weights, which no two processors train alike."""
+from lrbench.lowrank.ranks import parse_rule
 
 ROUNDING = 1e-6
 """Relative weight error of float32 factors of full rank."""
@@ -37,10 +35,21 @@ def judge_exact(base: Folder, current: Folder, tolerance: WeightTolerance) -> It
         else:
             yield from _costs(name, before, after, tolerance)
             was, now = (layers[side.path][row["trial"]] for side, row in ((base, before), (current, after)))
-            if not str(after["rank_rule"]).startswith(CHOOSING):
+            if not stands_on_weights(str(after["rank_rule"])):
                 yield from _ranks(name, was, now)
                 yield from _weight_error(name, was, now, tolerance)
             yield from _full_rank(name, after, now, tolerance)
+
+
+def stands_on_weights(rule: str) -> bool:
+    """Whether a rank rule looks at trained weights, which no two processors train alike.
+
+    The dense control has no rule, and a rule of another version may not read here: both are held to be exact.
+    """
+    try:
+        return parse_rule(rule).needs_weights
+    except ValueError:
+        return False
 
 
 def _layers_of(side: Folder) -> dict[str, dict[str, Row]]:
@@ -59,7 +68,7 @@ def _state(name: str, before: Row, after: Row) -> Verdict:
 
 
 def _costs(name: str, before: Row, after: Row, tolerance: WeightTolerance) -> Iterator[Verdict]:
-    chosen = str(after["rank_rule"]).startswith(CHOOSING)
+    chosen = stands_on_weights(str(after["rank_rule"]))
     tier: Tier = "toleranced" if chosen else "exact"
     allowed = tolerance.chosen_costs if chosen else 0.0
     for figure in ("params", "macs"):

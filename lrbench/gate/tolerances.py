@@ -4,8 +4,9 @@ from pathlib import Path
 
 from pydantic import Field
 
+from lrbench.config.manual import describe_keys
 from lrbench.config.reading import read_toml, validate
-from lrbench.config.sections import Choice, describe_keys
+from lrbench.config.sections import Choice
 
 FILE = "tolerances.toml"
 
@@ -15,7 +16,7 @@ class WeightTolerance(Choice):
 
     weight_error: float = Field(0.01, ge=0, description="share by which a trial's weight errors may rise")
     chosen_costs: float = Field(
-        0.02, ge=0, description="share by which params and MACs may rise where energy or evbmf chooses the ranks"
+        0.02, ge=0, description="share by which params and MACs may rise where trained weights decide the ranks"
     )
     full_rank_loss: float = Field(1e-3, ge=0, description="nats by which factors of full rank may change the loss")
 
@@ -42,9 +43,14 @@ class Tolerances(Choice):
     timed: TimeTolerance = TimeTolerance()
 
 
-HELP = describe_keys(
-    f"Keys of {FILE}", {"toleranced": WeightTolerance, "accuracy": AccuracyTolerance, "timed": TimeTolerance}
-)
+def describe_tolerances() -> str:
+    """Every key of a file of tolerances with its default and meaning."""
+    sections: dict[str, type[Choice]] = {
+        "toleranced": WeightTolerance,
+        "accuracy": AccuracyTolerance,
+        "timed": TimeTolerance,
+    }
+    return describe_keys(f"Keys of {FILE}", sections)
 
 
 def load_tolerances(path: Path) -> Tolerances:

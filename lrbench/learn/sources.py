@@ -1,7 +1,7 @@
 """Where images come from: embedded, downloaded, directories of classes, or the user's own callable.
 
 A source is a function: choice -> (train, test), each a sequence of (image, label) as torchvision's datasets are. To
-add one, write it and add one entry to `SOURCES`.
+add one, write it and add one entry to `SOURCES`, and its name to `lrbench.config.names.SOURCES`.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 from torchvision.datasets import CIFAR10, ImageFolder, Imagenette
 
 from lrbench.config.sections import DataChoice
-from lrbench.errors import InputError, nearest
+from lrbench.errors import InputError
 from lrbench.learn.imports import call, source_digest
 
 T = TypeVar("T")
@@ -145,13 +145,9 @@ SOURCES: Mapping[str, Callable[[DataChoice], tuple[Source, Source]]] = MappingPr
 def open_source(choice: DataChoice) -> tuple[Source, Source]:
     """The training and test images of a choice, not decoded yet.
 
-    Raises: InputError when the name is unknown, the directory is not as it must be, or a download fails.
+    Raises: InputError when the directory is not as it must be, a download fails, or a callable cannot be used.
     """
-    if choice.name in SOURCES:
-        return SOURCES[choice.name](choice)
-    if ":" in choice.name:
-        return _own(choice)
-    raise InputError(f"unknown data.name={choice.name!r}: {nearest(choice.name, SOURCES)}, or package.module:callable")
+    return _own(choice) if ":" in choice.name else SOURCES[choice.name](choice)
 
 
 def files_of(source: Source) -> list[tuple[str, int]] | None:

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LRScheduler
 
 from lrbench.config.sections import DataChoice, Finetune, Recipe
 from lrbench.errors import InputError
 from lrbench.learn.batches import Batching, training_batches, training_steps
 from lrbench.learn.checkpoints import Checkpoint, Stateful, keep_checkpoint, resume_
 from lrbench.learn.datasets import Split
+from lrbench.learn.optimizers import make_optimizer, make_schedule
 from lrbench.results.records import Epoch, Stage
 
 
@@ -46,23 +47,6 @@ def batching(recipe: Recipe, data: DataChoice) -> Batching:
         device=pick_device(recipe.device),
         memory_format=torch.channels_last if recipe.channels_last else torch.contiguous_format,
     )
-
-
-def make_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
-    """SGD with momentum, or AdamW."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-    return torch.optim.AdamW(parameters, lr=recipe.lr, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay)
-
-
-def make_schedule(optimizer: Optimizer, recipe: Recipe, *, steps: int) -> LRScheduler:
-    """The learning rate of each of all steps; one-cycle rises over the first 30 % (Smith 2017, arXiv 1708.07120)."""
-    if recipe.schedule == "one-cycle":
-        return OneCycleLR(optimizer, max_lr=recipe.lr, total_steps=steps, cycle_momentum=False)
-    if recipe.schedule == "cosine":
-        return CosineAnnealingLR(optimizer, T_max=steps)
-    return LambdaLR(optimizer, lambda step: 1.0)
 
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]

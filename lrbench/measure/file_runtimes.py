@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lrbench.config.axes import Setting
 from lrbench.measure.prepared import InFile, Opened, Prepared, Runtime, in_torch
-from lrbench.results.sessions import Setting
 
 BATCH = ({0: torch.export.Dim("batch")},)
 """Of the one input, the first dimension is free."""

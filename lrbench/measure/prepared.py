@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from lrbench.config.axes import Setting
 from lrbench.measure import kernels
-from lrbench.results.sessions import Setting
 
 
 @dataclass(frozen=True, kw_only=True)

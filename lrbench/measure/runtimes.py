@@ -9,10 +9,10 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from lrbench.config.axes import Setting
 from lrbench.measure import cuda, kernels
 from lrbench.measure.file_runtimes import ONNXRUNTIME, TORCH_EXPORT
 from lrbench.measure.prepared import Prepared, Runtime, in_torch
-from lrbench.results.sessions import Setting
 
 
 def _as_it_stands(model: nn.Module, inputs: Tensor, setting: Setting) -> Prepared:

@@ -6,11 +6,11 @@ from types import MappingProxyType
 
 import torch
 
+from lrbench.config.axes import AXES, Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.measure import runtimes
 from lrbench.measure.prepared import Runtime, absent_packages
-from lrbench.results.sessions import Setting
 
 PRESENT: Mapping[str, Callable[[], bool]] = MappingProxyType(
     {"cpu": lambda: True, "cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
@@ -23,33 +23,18 @@ def settings(choice: LatencyChoice) -> tuple[Setting, ...]:
 
     `auto` is the CPU, and CUDA where there is one.
 
-    Raises: InputError when a device is unknown or absent, or when a runtime does not run here.
+    Raises: InputError when a device is absent, or when a runtime does not run here.
     """
     devices: list[str] = []
     for name in choice.devices:
-        if name != "auto" and name not in PRESENT:
-            raise InputError(f"unknown device {name!r}, allowed: auto, {', '.join(PRESENT)}")
         if name != "auto" and not PRESENT[name]():
             raise InputError(f"device {name!r} is not to be had here: torch sees none")
         devices += [d for d in ("cpu", "cuda") if PRESENT[d]()] if name == "auto" else [name]
     devices = list(dict.fromkeys(devices))
-    grid = [
-        Setting(
-            device=device,
-            batch_size=batch_size,
-            threads=threads,
-            memory_format=memory_format,
-            dtype=dtype,
-            runtime=runtime,
-            folded=batch_norm == "folded",
-        )
-        for device in devices
-        for threads in (choice.threads if device == "cpu" else choice.threads[:1])
-        for runtime in choice.runtimes
-        for memory_format, dtype, batch_norm, batch_size in product(
-            choice.memory_formats, choice.dtypes, choice.batch_norms, choice.batch_sizes
-        )
-    ]
+    values = {name: [axis.value(word) for word in getattr(choice, axis.key)] for name, axis in AXES.items()}
+    every = product(*({**values, "device": devices}).values())
+    grid = [Setting(**dict(zip(AXES, row, strict=True))) for row in every]
+    grid = [one for one in grid if one.device == "cpu" or one.threads == choice.threads[0]]
     for name in choice.runtimes:
         reason = _why_not(runtimes.RUNTIMES[name], [setting for setting in grid if setting.runtime == name])
         if reason:

@@ -6,11 +6,12 @@ from math import ceil
 import numpy as np
 from torch import nn
 
+from lrbench.config.names import MIXED
 from lrbench.config.sections import LayerTableChoice, SensitivityChoice
 from lrbench.lowrank.compress import refusal
 from lrbench.lowrank.layers import Layer, Shape
 from lrbench.lowrank.schemes import SCHEMES
-from lrbench.plan.spec import MIXED, SweepSpec
+from lrbench.plan.spec import SweepSpec
 
 
 def staircase(shape: Shape, scheme: str, choice: LayerTableChoice) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from lrbench.config.names import MIXED
 from lrbench.config.reading import read_toml, validate
 from lrbench.config.sections import (
     Baseline,
@@ -28,19 +29,13 @@ from lrbench.lowrank.budget import parse_budget
 from lrbench.lowrank.ranks import format_rule, parse_rule
 from lrbench.lowrank.schemes import SCHEMES
 
-MIXED = "mixed"
-"""In the place of a scheme: each layer has the one of the grid's other schemes that a budget rule likes best."""
-
 
 class Grid(SweepChoice):
-    """`[sweep]` with the names of schemes and rank rules checked, each rule in its canonical spelling."""
+    """`[sweep]` with rank rules checked, each in its canonical spelling, and what is named twice taken once."""
 
     @field_validator("schemes")
     @classmethod
-    def _known_schemes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in (*SCHEMES, MIXED):
-                raise ValueError(f"unknown scheme {name!r}: {nearest(name, (*SCHEMES, MIXED))}")
+    def _schemes_to_mix(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if not set(names) - {MIXED, "writeback"} and MIXED in names:
             raise ValueError(f"{MIXED} needs schemes to mix beside it")
         return tuple(dict.fromkeys(names))

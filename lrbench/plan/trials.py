@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from lrbench.config.names import MIXED
 from lrbench.errors import InputError
 from lrbench.learn.architectures import code_of, make_architecture
 from lrbench.learn.models import FILES, build_model
@@ -15,7 +16,7 @@ from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer, find_layers, select
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.cost import measure_cost
-from lrbench.plan.spec import MIXED, SweepSpec
+from lrbench.plan.spec import SweepSpec
 from lrbench.results.keys import digest
 from lrbench.results.records import SCHEMA, Cost, Trial
 from lrbench.results.sessions import Architecture

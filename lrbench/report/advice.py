@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lrbench.config.axes import AXES
 from lrbench.report.constraints import CONSTRAINTS, Limits
 from lrbench.report.frame import done_trials, load_table
 from lrbench.report.latency import latency_ratios
@@ -167,7 +168,8 @@ def _where(setting: Row | None, others: Sequence[str], environments: pd.DataFram
         "setting they are others; lrbench time adds those of this machine."
     )
     if others:
-        yield f"Also timed: {'; '.join(others)} (--environment, --device, --batch, --threads, --memory-format choose)."
+        options = ", ".join(axis.option for axis in AXES.values())
+        yield f"Also timed: {'; '.join(others)} (--environment, {options} choose)."
 
 
 def _seeds(found: Recommendation, points: pd.DataFrame) -> Iterator[str]:

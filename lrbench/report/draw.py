@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from lrbench.config.axes import in_file_name
 from lrbench.limits import writing
 from lrbench.report.audit import audit, audit_correlations
 from lrbench.report.budgets import budget_outcomes, budgets_figure, is_budgeted
@@ -108,16 +109,9 @@ def _by_setting(
     several = len(set(frame["environment"])) > 1
     for key, group in frame.groupby(SETTING, sort=False, dropna=False):
         setting = dict(zip(SETTING, key, strict=True))
-        file = f"{name}_{_slug(setting)}" + (f"_{_safe(setting['environment'])}" if several else "")
+        file = f"{name}_{_safe(in_file_name(setting))}" + (f"_{_safe(setting['environment'])}" if several else "")
         title = f"{what}\n{setting['model']}, {setting['image_size']} px, {describe(setting.items())}"
         yield file, partial(draw, group, title=title)
-
-
-def _slug(setting: Mapping[str, Hashable]) -> str:
-    """A setting in a file's name, usual values left out."""
-    words = [setting["device"], f"b{setting['batch_size']}", f"t{setting['threads']}", setting["memory_format"]]
-    words += [setting[key] for key, usual in (("dtype", "float32"), ("runtime", "eager")) if setting[key] != usual]
-    return _safe("_".join(map(str, [*words, *(["folded"] if setting["folded"] else [])])))
 
 
 def _safe(name: Hashable) -> str:

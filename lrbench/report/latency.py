@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from lrbench.config.axes import in_words
 from lrbench.results.rows import AXES
 from lrbench.statistics.paired import Logs, estimate, is_fit, log_ratios, ratio_of, slope_through_origin
 
@@ -225,8 +226,4 @@ def _saving(
 
 def describe(setting: Iterable[tuple[Hashable, object]]) -> str:
     """A setting in words: `cpu, batch 1, threads 1, channels_last`; usual values are left out."""
-    known = dict(setting)
-    words = [f"{known['device']}", f"batch {known['batch_size']}", f"threads {known['threads']}"]
-    words += [f"{known['memory_format']}"]
-    words += [f"{known[key]}" for key, usual in (("dtype", "float32"), ("runtime", "eager")) if known[key] != usual]
-    return ", ".join([*words, *(["batch norm folded"] if known["folded"] else [])])
+    return in_words(dict(setting))

@@ -1,11 +1,12 @@
 """The points among which may be chosen: a method, layer set and rank rule over all its seeds, with what it costs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from lrbench.config import axes
 from lrbench.errors import InputError
 from lrbench.report.latency import INTERVAL, describe
 from lrbench.report.posterior import Answers, drop_between, share_of, stack_right
@@ -30,13 +31,13 @@ Row = Mapping[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Where:
-    """In which setting latencies are to be taken; None leaves it open, an environment may be cut short."""
+    """In which setting latencies are to be taken: the word of each axis that is not left open.
+
+    An environment may be cut short; None leaves it open.
+    """
 
     environment: str | None = None
-    device: str | None = None
-    batch_size: int | None = None
-    threads: int | None = None
-    memory_format: str | None = None
+    words: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def choose_rivals(done: pd.DataFrame, among: str | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -82,26 +83,29 @@ def choose_setting(ratios: pd.DataFrame, where: Where) -> tuple[pd.DataFrame, tu
 
     Raises: InputError when nothing was timed so; it lists what is there.
     """
-    wanted = {name: value for name, value in vars(where).items() if value is not None}
     settings = [
         (dict(zip(WHERE, key, strict=True)), group) for key, group in ratios.groupby(WHERE, sort=False, dropna=False)
     ]
-    fitting = [(known, group) for known, group in settings if all(_agrees(known[k], v) for k, v in wanted.items())]
+    fitting = [(known, group) for known, group in settings if _agrees(known, where)]
+    wanted = _wanted(where)
     if wanted and not fitting:
         there = "; ".join(name_setting(known) for known, _ in settings) or "no timings at all"
-        raise InputError(f"nothing was timed with {_words(wanted)}; there is: {there}")
+        raise InputError(f"nothing was timed with {wanted}; there is: {there}")
     if not fitting:
         return ratios, ()
     best = max(fitting, key=lambda pair: (len(pair[1]), pair[1]["rounds"].sum()))
     return best[1], tuple(name_setting(known) for known, _ in fitting if known != best[0])
 
 
-def _agrees(value: object, wanted: object) -> bool:
-    return str(value).startswith(wanted) if isinstance(wanted, str) else value == wanted
+def _agrees(known: Row, where: Where) -> bool:
+    alike = all(axes.AXES[name].word(known[name]) == word for name, word in where.words.items())
+    return alike and str(known["environment"]).startswith(where.environment or "")
 
 
-def _words(wanted: Row) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in wanted.items())
+def _wanted(where: Where) -> str:
+    """What a setting must be, in words; "" when it may be any."""
+    environment = [f"environment {where.environment}"] if where.environment is not None else []
+    return ", ".join([*environment, *(f"{axes.AXES[name].noun} {word}" for name, word in where.words.items())])
 
 
 def name_setting(setting: Row) -> str:

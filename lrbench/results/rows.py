@@ -5,11 +5,12 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
+from lrbench.config import axes
 from lrbench.results.sessions import CONTROL, DENSE, LayerSession, Session, layout_of
 
 Row = dict[str, Any]
 
-AXES = ("device", "batch_size", "threads", "memory_format", "dtype", "runtime", "folded")
+AXES = tuple(axes.AXES)
 """Columns of a `Setting`."""
 
 WATCH = ("load", "steal_s", "sm_clock_hz", "memory_clock_hz", "temperature_c", "throttling", "ended")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from lrbench.config.axes import Setting
 from lrbench.lowrank.cuts import Cut
 
 DENSE, CONTROL = 0, 1
@@ -18,26 +19,6 @@ class Architecture:
     image_size: int
     classes: int
     layers: tuple[Cut, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """The axes of a timing session. `folded`: batch norm folded into the convolutions before it."""
-
-    device: str
-    batch_size: int
-    threads: int
-    memory_format: str
-    dtype: str = "float32"
-    runtime: str = "eager"
-    folded: bool = False
-
-    @property
-    def label(self) -> str:
-        """In words, usual values left out: `cpu, batch 1, threads 1, channels_last`."""
-        words = [self.device, f"batch {self.batch_size}", f"threads {self.threads}", self.memory_format]
-        words += [value for value, usual in ((self.dtype, "float32"), (self.runtime, "eager")) if value != usual]
-        return ", ".join([*words, *(["batch norm folded"] if self.folded else [])])
 
 
 @dataclass(frozen=True, kw_only=True)

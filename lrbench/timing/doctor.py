@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 
+from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense, make_architecture
 from lrbench.measure.environment import read_environment, read_watch, usable_cpus
@@ -14,7 +15,7 @@ from lrbench.measure.latency import block_of, prepare, quiet, time_side_by_side
 from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
 from lrbench.progress import silent
-from lrbench.results.sessions import CONTROL, DENSE, Environment, Setting, Timed
+from lrbench.results.sessions import CONTROL, DENSE, Environment, Timed
 from lrbench.statistics.paired import Ratio, is_fit, log_ratios
 from lrbench.timing.models import control_ratio
 from lrbench.timing.processes import alone

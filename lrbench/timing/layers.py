@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense
 from lrbench.lowrank.layers import Layer, Shape
@@ -18,7 +19,7 @@ from lrbench.measure.prepared import peaks_of, renew_all
 from lrbench.measure.settings import settings
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
-from lrbench.results.sessions import Architecture, LayerSession, Replacement, Setting
+from lrbench.results.sessions import Architecture, LayerSession, Replacement
 from lrbench.timing.models import until_fit
 from lrbench.timing.processes import alone, in_fresh_process
 

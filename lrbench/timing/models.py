@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import psutil
 
+from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense, shaped
 from lrbench.measure.environment import now, read_commit
@@ -18,7 +19,7 @@ from lrbench.measure.settings import settings
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
 from lrbench.results.records import Measurement, Planned, Record
-from lrbench.results.sessions import CONTROL, DENSE, Architecture, Session, Setting, Timed, layout_of
+from lrbench.results.sessions import CONTROL, DENSE, Architecture, Session, Timed, layout_of
 from lrbench.statistics.paired import Logs, Ratio, is_fit, layout_medians, log_ratios, ratio_of
 from lrbench.timing.processes import alone, in_fresh_process
 

@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lrbench.config.axes import AXES
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.learn.architectures import build_dense, bytes_of, check_unchanged, make_architecture
@@ -86,18 +87,8 @@ def time_subjects(
 
 def _axes(sessions: Iterable[Session]) -> dict[str, dict[Any, None]]:
     """Every value of each axis of some sessions, under the keys of `[latency]`."""
-    axes: dict[str, dict[Any, None]] = {}
+    found: dict[str, dict[Any, None]] = {}
     for session in sessions:
-        setting = session.setting
-        values = {
-            "devices": setting.device,
-            "batch_sizes": setting.batch_size,
-            "threads": setting.threads,
-            "memory_formats": setting.memory_format,
-            "dtypes": setting.dtype,
-            "runtimes": setting.runtime,
-            "batch_norms": "folded" if setting.folded else "kept",
-        }
-        for name, value in values.items():
-            axes.setdefault(name, {})[value] = None
-    return axes
+        for name, axis in AXES.items():
+            found.setdefault(axis.key, {})[axis.word(getattr(session.setting, name))] = None
+    return found

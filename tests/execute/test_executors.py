@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from outcomes import assert_same_tables
 
+from lrbench.config import names
 from lrbench.execute import executors
 from lrbench.execute.jobs import Execute, Worker
 from lrbench.execute.workers import Workers
@@ -44,6 +45,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         by_name=True,
     )
     monkeypatch.setattr(executors, "EXECUTORS", MappingProxyType({**executors.EXECUTORS, "toy": entry}))
+    monkeypatch.setattr(names, "EXECUTORS", MappingProxyType({**names.EXECUTORS, "toy": "backwards"}))
     return done
 
 

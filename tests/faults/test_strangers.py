@@ -18,8 +18,8 @@ from torchvision.datasets.utils import extract_archive
 from lrbench.config.sections import DataChoice, Recipe
 from lrbench.errors import InputError
 from lrbench.learn.checkpoints import resume_
+from lrbench.learn.optimizers import make_optimizer
 from lrbench.learn.sources import _downloaded, safe_archives
-from lrbench.learn.train import make_optimizer
 from lrbench.report.frame import load_table
 
 

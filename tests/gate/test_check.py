@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lrbench.gate.check import check_folders
 from lrbench.gate.tolerances import Tolerances
 from lrbench.gate.verdicts import Verdict, exit_code
+from lrbench.lowrank.budget import ALLOCATIONS
 from lrbench.results.records import Accuracy, Measurement, Record
 from lrbench.results.sessions import Session
 
@@ -93,9 +94,10 @@ def test_macs_are_exact(macs: int, word: str, verdicts) -> None:
     assert (code, found) == (int(word == "worse"), {(f"{NAME} seed 0", "macs"): word})
 
 
-def test_costs_of_ranks_that_training_chose_have_a_tolerance(verdicts) -> None:
+@pytest.mark.parametrize("rule", ["energy=0.9", "evbmf", *(f"{name} macs=0.5" for name in ALLOCATIONS)])
+def test_costs_of_ranks_that_training_chose_have_a_tolerance(rule: str, verdicts) -> None:
     one = measured()
-    chosen = replace(one, trial=replace(one.trial, rank_rule="energy=0.9"))
+    chosen = replace(one, trial=replace(one.trial, rank_rule=rule))
     for macs, code in ((10_150, 0), (10_250, 1)):
         assert verdicts([chosen], [replace(chosen, cost=replace(chosen.cost, macs=macs))])[0] == code
 

@@ -113,11 +113,6 @@ def test_a_damaged_folder_is_named(
     assert not list(tmp_path.glob("cache/*/train.npy"))
 
 
-def test_an_unknown_set_says_what_is_allowed(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"unknown data\.name='digit': did you mean 'digits'"):
-        load_dataset(DataChoice(name="digit"), cache=tmp_path)
-
-
 def test_the_users_own_set_is_a_callable(workplace: Path) -> None:
     (workplace / "sets.py").write_text(
         "import numpy as np\n"

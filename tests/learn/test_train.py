@@ -12,6 +12,7 @@ from lrbench.errors import InputError
 from lrbench.learn.batches import AUGMENTATIONS, training_batches, training_steps
 from lrbench.learn.batches import test_batches as whole_batches
 from lrbench.learn.datasets import Split
+from lrbench.learn.optimizers import OPTIMIZERS, SCHEDULES
 from lrbench.learn.train import DivergedError, batching, make_loss, pick_device, train_
 
 
@@ -36,14 +37,20 @@ def run(model: nn.Module, recipe: Recipe, data: DataChoice, seed: int = 0) -> li
 SMALL = DataChoice(image_size=8)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "one-cycle"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
 def test_training_lowers_the_loss(optimizer: str, schedule: str) -> None:
     lr = 0.05 if optimizer == "sgd" else 0.005
     epochs = run(net(), Recipe(epochs=4, batch_size=8, lr=lr, optimizer=optimizer, schedule=schedule), SMALL)
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3, 4]
     assert epochs[-1].loss < epochs[0].loss
     assert epochs[-1].accuracy > 0.9
+
+
+def test_a_recipe_that_no_table_knows_trains_nothing() -> None:
+    for odd in ({"optimizer": "adam"}, {"schedule": "step"}):
+        with pytest.raises(KeyError):
+            run(net(), Recipe(epochs=1).model_copy(update=odd), SMALL)
 
 
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights() -> None:

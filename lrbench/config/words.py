@@ -1,0 +1,61 @@
+"""Marks of keys whose words stand in a table; the table is looked up when a text is checked or help is asked for."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import GetCoreSchemaHandler
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, core_schema
+
+from lrbench.config.axes import Words
+from lrbench.config.names import in_a_row
+from lrbench.errors import nearest
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A text that must be a word of a table: `Annotated[str, OneOf("optimizer", lambda: OPTIMIZERS)]`.
+
+    `own` says what else may stand there, any text with a colon; empty: nothing.
+    """
+
+    noun: str
+    words: Callable[[], Words]
+    own: str = ""
+
+    def check(self, word: str) -> str:
+        """The word. Raises: ValueError when the table has none such; it says the nearest, and all that are allowed."""
+        words = self.words()
+        if word in words or (self.own and ":" in word):
+            return word
+        beside = f", or {self.own}" if self.own else ""
+        raise ValueError(f"unknown {self.noun} {word!r}: {nearest(word, words)}{beside}")
+
+    def explain(self) -> str:
+        """Every word with its meaning."""
+        return in_a_row(self.words()) + (f"; or `{self.own}`" if self.own else "")
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """How pydantic checks a text that is marked so."""
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text whose form `explain` tells, and somebody else checks."""
+
+    explain: Callable[[], str]
+
+
+def marks_of(field: FieldInfo) -> Iterator[OneOf | Written]:
+    """The marks of a key, or of the members of one that holds many."""
+    for mark in (*field.metadata, *_inside(field.annotation)):
+        if isinstance(mark, OneOf | Written):
+            yield mark
+
+
+def _inside(annotation: Any) -> Iterator[Any]:
+    yield from getattr(annotation, "__metadata__", ())
+    for part in get_args(annotation):
+        yield from _inside(part)
