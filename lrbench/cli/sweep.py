@@ -86,8 +86,8 @@ def sweep(  # noqa: PLR0913 - one for each option
         from lrbench.plan.run import prepare
         from lrbench.plan.spec import load_spec
 
-        chosen, workers = load_spec(spec, set_ or []), choose_workers(executor, options)
-        run = prepare(chosen, cache=cache)
+        workers = choose_workers(executor, options)
+        run = prepare(load_spec(spec, set_ or []), cache=cache)
         if fresh:
             _set_aside(folder)
         worked = _run(run, folder, retry_failed=retry_failed, only=only, workers=workers)

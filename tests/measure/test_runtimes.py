@@ -189,8 +189,11 @@ def test_a_layer_moves_the_same_bytes_in_every_runtime(workplace: Path) -> None:
 def test_a_new_runtime_is_a_word_of_a_grid_which_leaves_out_what_it_refuses(toy: list[str]) -> None:
     grid = settings(asked(runtimes=("eager", "toy"), dtypes=("bfloat16", "float32"), batch_sizes=(1, 8)))
     assert [(one.runtime, one.dtype, one.batch_size) for one in grid] == [
-        *(("eager", dtype, size) for dtype in ("bfloat16", "float32") for size in (1, 8)),
-        *(("toy", "float32", size) for size in (1, 8)),
+        (runtime, dtype, size)
+        for size in (1, 8)
+        for dtype in ("bfloat16", "float32")
+        for runtime in ("eager", "toy")
+        if (runtime, dtype) != ("toy", "bfloat16")
     ]
     with pytest.raises(InputError, match=r"^latency\.runtimes: toy does not run here: it needs float32$"):
         settings(asked(runtimes=("eager", "toy"), dtypes=("bfloat16",)))
