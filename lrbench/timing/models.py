@@ -170,14 +170,14 @@ def control_ratio(sessions: Sequence[Timed]) -> Ratio:
 
 
 def fit_sessions(sessions: Iterable[Session]) -> list[Session]:
-    """The sessions of the timings whose last attempt had an A/A control that holds."""
+    """The last attempts of the timings whose A/A control holds there."""
     series: dict[str, list[Session]] = {}
     for session in sessions:
         series.setdefault(session.series, []).append(session)
     return [
         session
-        for group in series.values()
-        if is_fit(control_ratio(_last_attempt(group)), within=group[0].control_within)
+        for group in map(_last_attempt, series.values())
+        if is_fit(control_ratio(group), within=group[0].control_within)
         for session in group
     ]
 

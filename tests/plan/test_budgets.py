@@ -154,3 +154,11 @@ def test_layers_are_scaled_by_what_whole_models_save_where_such_were_timed() -> 
     assert scale_of_layers([samples.session({"a0": 1.3}, series="s")], curves) == (1.0, 0), "nothing that makes sense"
     wall = [(1.0, 1.2, 0.7)] * 10
     assert scale_of_layers([replace(timed, rounds=samples.rounds_of(wall))], curves) == (1.0, 0), "unfit"
+
+
+def test_an_unfit_attempt_has_no_say_in_the_scale_of_layers() -> None:
+    """conv1 at rank 8 saves 0.2 of a second alone; the attempt that counts saves 0.5 of one, the unfit one 0.1."""
+    curves = {("conv1", "channel"): {4: -0.4, 12: 0.0}}
+    unfit = replace(samples.session({"a0": 0.9}, series="s"), rounds=samples.rounds_of([(1.0, 1.2, 0.9)] * 10))
+    fit = samples.session({"a0": 0.5}, series="s", attempt=2)
+    assert scale_of_layers([unfit, fit], curves) == (pytest.approx(2.5), 1)
