@@ -152,7 +152,7 @@ def _time(source: Source, wish: Wish, *, folder: Path, dense: Path, notify: Noti
         for name in wish.names
     ]
     timings = time_artefacts(jobs, notify=notify)
-    table = timing_table(timings, choice=choice)
+    table = timing_table(timings)
     write_table(table, folder / "timing.csv")
     write_table(rounds_table(timings), folder / "rounds.csv")
     return table

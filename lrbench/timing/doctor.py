@@ -13,8 +13,9 @@ from lrbench.measure.latency import block_of, call_of, place, quiet, time_side_b
 from lrbench.measure.settings import settings
 from lrbench.plan.spec import SweepSpec
 from lrbench.results.sessions import CONTROL, DENSE, Environment, Setting, Timed
-from lrbench.statistics.paired import Ratio, is_fit, log_ratios
-from lrbench.timing.models import build_untrained, control_ratio, renew_all
+from lrbench.results.timings import control_ratio, is_fit_timing
+from lrbench.statistics.paired import Ratio, log_ratios
+from lrbench.timing.models import build_untrained, renew_all
 from lrbench.timing.processes import alone
 
 ROUNDS = 100
@@ -64,7 +65,7 @@ def diagnose(*, model: str, image_size: int, threads: int) -> Diagnosis:
         environment=environment,
         setting=setting,
         control=control,
-        fit=is_fit(control, within=choice.control_within),
+        fit=is_fit_timing([timed]),
         dense_s=sorted(r.wall_s[DENSE] for r in timed.rounds)[len(timed.rounds) // 2],
         noise=float(high - low) / 1.349,
         visible=control.half_width,

@@ -21,6 +21,7 @@ from lrbench.plan.spec import MIXED, SweepSpec
 from lrbench.plan.trials import Skeleton, architecture_of, digest, layers_of
 from lrbench.results.records import Record
 from lrbench.results.sessions import Architecture, LayerSession, Replacement, Session, Setting
+from lrbench.results.timings import complete_sessions
 from lrbench.timing.models import build_untrained, bytes_of, missing_timings, renew_all, run_timings, until_fit
 from lrbench.timing.processes import Notify, alone, in_fresh_process
 
@@ -91,7 +92,8 @@ def plan_layers(
     for setting in settings(spec.latency):
         for shape, layers in groups.items():
             same = [one for one in sessions if (one.setting, one.shape, one.model) == (setting, shape, spec.model.name)]
-            done = _timed_enough(same, processes=spec.latency.processes)
+            complete = complete_sessions(same, processes=spec.latency.processes)
+            done = {(one.scheme, one.rank) for session in complete for one in session.replacements}
             candidates = tuple(pair for pair in _candidates(spec, skeleton, layers[0]) if pair not in done)
             if candidates:
                 jobs.append(
@@ -124,19 +126,6 @@ def _candidates(spec: SweepSpec, skeleton: Skeleton, layer: Layer) -> list[tuple
         if scheme != MIXED and refusal(skeleton.model, layer, scheme=scheme) is None
         for rank in staircase(layer.shape, scheme, spec.layer_table)
     ]
-
-
-def _timed_enough(sessions: Iterable[LayerSession], *, processes: int) -> set[tuple[str, int | None]]:
-    """The (scheme, rank) pairs of the series that have all their processes."""
-    series: dict[str, list[LayerSession]] = {}
-    for session in sessions:
-        series.setdefault(session.series, []).append(session)
-    return {
-        (one.scheme, one.rank)
-        for group in series.values()
-        if len({session.process for session in group}) >= processes
-        for one in group[0].replacements
-    }
 
 
 def run_layers(jobs: Sequence[LayerJob], *, notify: Notify) -> Iterator[LayerSession]:

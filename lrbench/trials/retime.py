@@ -9,7 +9,8 @@ from lrbench.plan.spec import SweepSpec, make_spec
 from lrbench.plan.trials import make_architecture
 from lrbench.results.records import Measurement, Planned, Record
 from lrbench.results.sessions import Architecture, Environment, Session
-from lrbench.timing.models import build_untrained, bytes_of, fit_sessions, missing_timings, run_timings
+from lrbench.results.timings import fit_sessions
+from lrbench.timing.models import build_untrained, bytes_of, missing_timings, run_timings
 from lrbench.timing.processes import Notify
 
 
