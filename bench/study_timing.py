@@ -27,12 +27,12 @@ from lrbench.plan.budgets import NOTHING
 from lrbench.plan.preview import plan_architectures
 from lrbench.plan.run import prepare as prepare_run
 from lrbench.plan.spec import make_spec
+from lrbench.results.observed import layout_logs
 from lrbench.results.sessions import CONTROL, Session
-from lrbench.statistics.paired import Ratio, is_fit, ratio_of
+from lrbench.results.timings import is_fit_timing
+from lrbench.statistics.paired import Ratio, ratio_of
 from lrbench.timing.models import (
     Job,
-    control_ratio,
-    layout_log_ratios,
     time_models,
 )
 from lrbench.timing.processes import in_fresh_process
@@ -69,7 +69,7 @@ def aa_sessions() -> pd.DataFrame:
             models = [prepare(deepcopy(dense), setting, shape=(3, SIZE, SIZE)) for _ in range(2)]
             blocks = [block_of(model.call, setting) for model in models]
             timed = time_side_by_side(blocks, choice, renew=partial(renew_all, models), seed=session)
-            paired = ratio_of([layout_log_ratios(timed, CONTROL)], confidence=0.95)
+            paired = ratio_of([layout_logs(timed, CONTROL)], confidence=0.95)
             designs = {"interleaved": paired, "sequential": sequential(blocks, timed.calls)}
             for design, found in designs.items():
                 rows.append({"session": session, "design": design, **vars(found)})
@@ -110,9 +110,9 @@ def repeatability() -> pd.DataFrame:
         finally:
             if process:
                 busy.terminate()
-        fit = is_fit(control_ratio([session]), within=session.control_within)
+        fit = is_fit_timing([session])
         for i, label in enumerate(labels, start=1):
-            found = ratio_of([layout_log_ratios(session, i)])
+            found = ratio_of([layout_logs(session, i)])
             known = {"neighbour": neighbour, "architecture": label, "fit": fit, "rounds": len(session.rounds)}
             rows.append({**known, **vars(found)})
     return pd.DataFrame(rows)

@@ -155,7 +155,7 @@ def _time(source: Source, request: Request, *, folder: Path, dense: Path, progre
         for name in request.names
     ]
     timings = time_artefacts(jobs, progress=progress)
-    table = timing_table(timings, choice=choice)
+    table = timing_table(timings)
     write_table(table, folder / "timing.csv")
     write_table(rounds_table(timings), folder / "rounds.csv")
     return table

@@ -19,9 +19,11 @@ from lrbench.measure.environment import read_environment
 from lrbench.measure.latency import block_of, quiet, time_side_by_side
 from lrbench.measure.prepared import renew_all
 from lrbench.progress import Progress
+from lrbench.results.observed import layout_logs
 from lrbench.results.sessions import CONTROL, DENSE, Timed
-from lrbench.statistics.paired import is_fit, ratio_of
-from lrbench.timing.models import control_ratio, in_process, layout_log_ratios, until_fit
+from lrbench.results.timings import control_ratio, is_fit_timing, last_attempt
+from lrbench.statistics.paired import ratio_of
+from lrbench.timing.models import in_process, until_fit
 from lrbench.timing.processes import alone
 
 SCHEMA = 1
@@ -45,6 +47,15 @@ class Job:
     choice: LatencyChoice
     setting: Setting
     process: int = 0
+    attempt: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Timed):
+    """A session of artefacts in one process."""
+
+    process: int
+    attempt: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +64,7 @@ class Timing:
 
     artefact: str
     setting: Setting
-    sessions: tuple[Timed, ...]
+    sessions: tuple[Run, ...]
 
 
 def builder_of(model: str) -> Build | None:
@@ -67,17 +78,17 @@ def time_artefacts(jobs: Sequence[Job], *, progress: Progress) -> tuple[Timing, 
     with alone(progress):
         for job in jobs:
 
-            def one(process: int, attempt: int, *, job: Job = job) -> Timed:
+            def one(process: int, attempt: int, *, job: Job = job) -> Run:
                 again = ", again: the A/A control was unfit" if attempt > 1 else ""
                 progress("latency", f"{job.artefact}, process {process + 1}, {job.setting.label}{again}", 0, 1)
-                return in_process(job.choice, time_artefact, replace(job, process=process))
+                return in_process(job.choice, time_artefact, replace(job, process=process, attempt=attempt))
 
-            sessions = tuple(until_fit(job.choice, one))[-job.choice.processes :]
+            sessions = tuple(last_attempt(until_fit(job.choice, one)))
             found.append(Timing(artefact=job.artefact, setting=job.setting, sessions=sessions))
     return tuple(found)
 
 
-def time_artefact(job: Job) -> Timed:
+def time_artefact(job: Job) -> Run:
     """One session: the dense artefact, the same file opened a second time, the trial's."""
     setting, size = job.setting, job.image_size
     build = builder_of(job.model)
@@ -88,16 +99,17 @@ def time_artefact(job: Job) -> Timed:
             for folder in (job.dense, job.dense, job.folder)
         ]
         blocks = [block_of(model.call, setting) for model in models]
-        return time_side_by_side(blocks, job.choice, renew=lambda: renew_all(models), seed=job.process)
+        timed = time_side_by_side(blocks, job.choice, renew=lambda: renew_all(models), seed=job.process)
+    return Run(**vars(timed), process=job.process, attempt=job.attempt)
 
 
-def timing_table(timings: Sequence[Timing], *, choice: LatencyChoice) -> pd.DataFrame:
+def timing_table(timings: Sequence[Timing]) -> pd.DataFrame:
     """One row an artefact and setting: the trial's latency over the dense model's, with its 99 % interval."""
     processor = read_environment().processor
 
     def row(timing: Timing) -> dict[str, Any]:
         sessions, setting = timing.sessions, timing.setting
-        ratio, control = ratio_of([layout_log_ratios(one, EXPORTED) for one in sessions]), control_ratio(sessions)
+        ratio, control = ratio_of([layout_logs(one, EXPORTED) for one in sessions]), control_ratio(sessions)
         return {
             "schema": SCHEMA,
             "runtime": setting.runtime,
@@ -114,7 +126,7 @@ def timing_table(timings: Sequence[Timing], *, choice: LatencyChoice) -> pd.Data
             "control": control.ratio,
             "control_low": control.low,
             "control_high": control.high,
-            "fit": is_fit(control, within=choice.control_within),
+            "fit": is_fit_timing(sessions),
             "rounds": sum(len(one.rounds) for one in sessions),
             "processes": len(sessions),
         }
@@ -134,7 +146,7 @@ def rounds_table(timings: Sequence[Timing]) -> pd.DataFrame:
             "runtime": timing.setting.runtime,
             "batch_size": timing.setting.batch_size,
             "threads": timing.setting.threads,
-            "process": process,
+            "process": session.process,
             "round": number,
             "layout": one.layout,
             "latency_s": one.wall_s[EXPORTED],
@@ -142,6 +154,6 @@ def rounds_table(timings: Sequence[Timing]) -> pd.DataFrame:
             "control_latency_s": one.wall_s[CONTROL],
         }
         for timing in timings
-        for process, session in enumerate(timing.sessions)
+        for session in timing.sessions
         for number, one in enumerate(session.rounds)
     )

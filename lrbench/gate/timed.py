@@ -10,7 +10,8 @@ from lrbench.gate.folders import Folder, number_repeats
 from lrbench.gate.tolerances import TimeTolerance
 from lrbench.gate.verdicts import Verdict, Word
 from lrbench.report.frame import name_methods
-from lrbench.report.latency import SETTING, counted, describe, fitness, layout_logs, with_logs
+from lrbench.report.latency import SETTING, describe
+from lrbench.results.timings import counted_models
 from lrbench.statistics.paired import Estimate, difference, estimate, holm
 
 AXES = [name for name in SETTING if name != "environment"]
@@ -127,19 +128,15 @@ def _unpaired(name: str, word: Word, reason: str) -> Verdict:
 def _timings(side: Folder) -> Timings:
     """The timings of each architecture in each setting and environment; the dense control is in `fit`."""
     names = _architecture_names(side.architectures)
-    kept = counted(with_logs(side.latency), [*SETTING, "architecture"])
-    fit = fitness(kept)
     found: Timings = {}
-    keys = ["environment", *AXES, "architecture"]
-    for key, rows in kept[~kept["control"].astype(bool)].groupby(keys, sort=False, dropna=False):
-        known = dict(zip(keys, key, strict=True))
+    for counted in counted_models(side.latency, ["environment", *AXES, "architecture"]):
+        if counted.rows["control"].any():
+            continue
+        known, pooled = counted.known, counted.pooled
         made = str(known["architecture"])
         name = f"{names.get(made, made)}, {describe(known.items())}"
-        logs = layout_logs(rows)
         found.setdefault(name, {})[str(known["environment"])] = Timing(
-            whole=estimate(logs),
-            sessions=tuple(estimate([one]) for one in logs),
-            fit=all(fit.get(str(series), False) for series in rows["series"].unique()),
+            whole=pooled.estimate, sessions=tuple(estimate([one]) for one in pooled.logs), fit=pooled.fit
         )
     return found
 

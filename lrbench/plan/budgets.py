@@ -14,10 +14,10 @@ from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer
 from lrbench.measure.settings import settings
 from lrbench.plan.spec import SweepSpec
+from lrbench.results.observed import observe_models, place_of
 from lrbench.results.records import Accuracy, Cost, Prediction, Probe, Record, Sensitivity
-from lrbench.results.sessions import DENSE, LayerSession, Session, Timed
-from lrbench.statistics.paired import ratio_of, slope_through_origin
-from lrbench.timing.models import fit_sessions, layout_log_ratios
+from lrbench.results.sessions import LayerSession, Session
+from lrbench.results.timings import dense_seconds, layer_curves, pool, scale_of
 
 Curves = Mapping[tuple[str, str], Mapping[int, float]]
 """(layer, scheme) -> ranks, and the seconds that each adds to a call."""
@@ -63,26 +63,18 @@ NOTHING = Evidence(added_s={})
 def gather_evidence(spec: SweepSpec, held: Iterable[Record], *, environment: str) -> Evidence:
     """What a log knows: sensitivities, and timings on one machine in the first setting of a spec.
 
-    Of several timings of one thing the last counts.
+    Which timings count is told in `results.timings`.
     """
-    records, model = tuple(held), spec.model.name
+    records = tuple(held)
     setting = next(iter(settings(spec.latency)), None)
-    timed = [one for one in records if isinstance(one, Session | LayerSession)]
-    here = [one for one in timed if (one.environment, one.setting) == (environment, setting)]
-    added: dict[tuple[str, str], dict[int, float]] = {}
-    for session in here:
-        if isinstance(session, LayerSession) and session.model == model:
-            for place, kind in enumerate(session.replacements):
-                for layer in session.layers if kind.rank is not None else ():
-                    ratio = ratio_of([layout_log_ratios(session, place)]).ratio
-                    added.setdefault((layer, kind.scheme), {})[kind.rank or 0] = (ratio - 1) * _dense_s(session)
-    whole = [one for one in here if isinstance(one, Session) and one.architectures[DENSE].model == model]
-    alone = {key: dict(sorted(ranks.items())) for key, ranks in added.items()}
+    place = (environment, spec.model.name, spec.data.image_size, setting)
+    whole = [one for one in records if isinstance(one, Session) and place_of(one) == place]
+    alone = layer_curves(one for one in records if isinstance(one, LayerSession) and place_of(one) == place)
     scale, models = scale_of_layers(whole, alone)
     return Evidence(
         sensitivities=tuple(one for one in records if isinstance(one, Sensitivity)),
         added_s={key: {rank: scale * seconds for rank, seconds in curve.items()} for key, curve in alone.items()},
-        dense_s=float(np.median([_dense_s(one) for one in whole])) if whole else None,
+        dense_s=dense_seconds(whole),
         setting=setting.label if setting else "no device",
         scale=scale,
         models=models,
@@ -92,35 +84,28 @@ def gather_evidence(spec: SweepSpec, held: Iterable[Record], *, environment: str
 def scale_of_layers(sessions: Iterable[Session], added_s: Curves) -> tuple[float, int]:
     """How much more whole models save than their layers do when each is timed alone, and how many models say so.
 
-    A layer alone finds its weights in the cache, and what stands between layers grows faster with them; both are
-    missing from a sum of layers. The scale is fitted through the origin to all models whose layers are in the table,
-    relative to their latencies; 1 where there are none.
+    The scale is that of all models in fit timings whose layers are in the table (see `scale_of`); 1 where there are
+    none, or where they save nothing.
 
     Args:
-        sessions: of one model in one setting; unfit ones are passed over.
+        sessions: of one model in one setting.
         added_s: of layers alone.
     """
-    known: dict[str, list[tuple[float, float]]] = {}
-    for session in fit_sessions(sessions):
-        for place, one in enumerate(session.architectures):
-            parts = [_at(added_s.get((cut.layer, cut.scheme)), cut.rank) for cut in one.layers if cut.rank is not None]
-            if parts and None not in parts:
-                measured = ratio_of([layout_log_ratios(session, place)]).ratio
-                known.setdefault(one.key, []).append((sum(filter(None, parts)) / _dense_s(session), measured))
-    if not known:
-        return 1.0, 0
-    foreseen, ratios = np.array([np.mean(pairs, axis=0) for pairs in known.values()]).T
-    scale = slope_through_origin(foreseen, ratios - 1, weights=ratios**-2)
-    return (scale, len(known)) if scale > 0 else (1.0, 0)
+    timed = list(sessions)
+    cuts = {one.key: one.layers for session in timed for one in session.architectures}
+    predicted, measured = [], []
+    for (_, key), known in pool(observe_models(timed)).items():
+        parts = [_at(added_s.get((cut.layer, cut.scheme)), cut.rank) for cut in cuts[key] if cut.rank is not None]
+        if known.fit and parts and None not in parts:
+            predicted.append(1 + sum(filter(None, parts)) / known.dense_s)
+            measured.append(known.estimate.ratio().ratio)
+    scale = scale_of(np.array(predicted), np.array(measured))
+    return (scale, len(measured)) if scale else (1.0, 0)
 
 
 def _at(curve: Mapping[int, float] | None, rank: int) -> float | None:
     """Seconds at a rank, interpolated between those that were timed; None when none was."""
     return float(np.interp(rank, list(curve), list(curve.values()))) if curve else None
-
-
-def _dense_s(session: Timed) -> float:
-    return float(np.median([one.wall_s[DENSE] for one in session.rounds]))
 
 
 @dataclass(frozen=True, kw_only=True)

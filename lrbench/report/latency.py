@@ -1,13 +1,13 @@
 """From raw rounds to ratios: whole models, single layers, and how well the second predict the first."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from lrbench.config.axes import in_words
 from lrbench.results.rows import AXES
-from lrbench.statistics.paired import Logs, estimate, is_fit, log_ratios, ratio_of, slope_through_origin
+from lrbench.results.timings import added_s, counted_layers, counted_models, scale_of
 
 SETTING = ["environment", "model", "image_size", *AXES]
 """What two latencies must share to be compared."""
@@ -20,7 +20,8 @@ INTERVAL = ["ratio", "ratio_low", "ratio_high"]
 def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
     """Latency ratios to the dense model, by architecture and setting, from rows of `latency.csv`.
 
-    Which timings count is told by `counted`. The architecture of the dense model shows the A/A control, of all timings.
+    Which timings count is told in `results.timings`. The architecture of the dense model shows the A/A control, of all
+    timings.
 
     Returns: one row an architecture and setting: `ratio` with its 99 % interval `ratio_low`, `ratio_high` (see
         `statistics.ratio_of`), `fit` (the A/A control beside it holds), median `latency_s` and `dense_latency_s`,
@@ -29,20 +30,17 @@ def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
     """
     keys = [*SETTING, "architecture"]
     rows = []
-    kept = counted(with_logs(latency), keys)
-    fit = fitness(kept)
-    for key, group in kept.groupby(keys, sort=False, dropna=False):
-        known = dict(zip(keys, key, strict=True))
-        timing = estimate(layout_logs(group))
+    for counted in counted_models(latency, keys):
+        group, timing = counted.rows, counted.pooled.estimate
         found = timing.ratio()
         rows.append(
             {
-                **known,
+                **counted.known,
                 "control": bool(group["control"].any()),
-                "fit": all(fit.get(series, False) for series in group["series"].unique()),
+                "fit": counted.pooled.fit,
                 **dict(zip(INTERVAL, (found.ratio, found.low, found.high), strict=True)),
                 "latency_s": float(group["latency_s"].median()),
-                "dense_latency_s": float(group["dense_latency_s"].median()),
+                "dense_latency_s": counted.pooled.dense_s,
                 "images_per_s": float((group["batch_size"] / group["latency_s"]).median()),
                 "peak_bytes": group["peak_bytes"].max(),
                 "first_wall_s": float(group["first_wall_s"].median()),
@@ -56,37 +54,6 @@ def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "first_wall_s", "rounds", "processes", "log_error", "freedom"])
 
 
-def counted(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """The rows that count, controls among them.
-
-    Of a timing that was repeated because its A/A control was unfit the last attempt counts; of all timings of one thing
-    those that are fit, or all when none is.
-    """
-    last = rows[rows["attempt"] == rows.groupby("series")["attempt"].transform("max")]
-    fit = last["series"].map(fitness(last)).eq(True)
-    some = fit.groupby([last[key] for key in keys], dropna=False).transform("any")
-    return last[last["control"].astype(bool) | fit | ~some]
-
-
-def with_logs(latency: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `latency.csv` with `log`, that of architecture / dense."""
-    return latency.assign(log=log_ratios(latency["latency_s"], latency["dense_latency_s"]))
-
-
-def layout_logs(rows: pd.DataFrame) -> list[Logs]:
-    """log(model / dense) of one architecture or layer: the medians of each layout, a process each."""
-    medians = rows.groupby(["session", "layout"], sort=False)["log"].median()
-    return [one.to_numpy() for _, one in medians.groupby("session", sort=False)]
-
-
-def fitness(rows: pd.DataFrame) -> dict[str, bool]:
-    """By timing, whether its A/A control holds; what has no control is not among them."""
-    return {
-        str(series): is_fit(ratio_of(layout_logs(group)), within=float(group["control_within"].iloc[0]))
-        for series, group in rows[rows["control"].astype(bool)].groupby("series")
-    }
-
-
 def layer_ratios(rows: pd.DataFrame) -> pd.DataFrame:
     """Latency ratios of single layers, by shape, scheme, rank and setting, from rows of `layer_latency.csv`.
 
@@ -94,19 +61,18 @@ def layer_ratios(rows: pd.DataFrame) -> pd.DataFrame:
         operators that ran, and arithmetic intensities in MACs a byte. Controls have no rank.
     """
     keys = [*SETTING, "shape", "scheme", "rank"]
-    kept = counted(rows.assign(log=np.log(rows["ratio"].astype(float))), keys)
-    fit = fitness(kept)
     found = []
-    for key, group in kept.groupby(keys, sort=False, dropna=False):
-        first, ratio = group.iloc[0], ratio_of(layout_logs(group))
+    for counted in counted_layers(rows, keys):
+        group, ratio = counted.rows, counted.pooled.estimate.ratio()
+        first = group.iloc[0]
         batch = first["batch_size"]
         found.append(
             {
-                **dict(zip(keys, key, strict=True)),
+                **counted.known,
                 "layers": first["layers"],
-                "fit": fit.get(first["series"], False),
+                "fit": counted.pooled.fit,
                 **dict(zip(INTERVAL, (ratio.ratio, ratio.low, ratio.high), strict=True)),
-                "dense_latency_s": float(group["dense_latency_s"].median()),
+                "dense_latency_s": counted.pooled.dense_s,
                 "mac_ratio": first["macs"] / first["dense_macs"],
                 "breakeven_rank_macs": first["breakeven_rank_macs"],
                 "share": first["rank"] / first["breakeven_rank_macs"],
@@ -162,7 +128,7 @@ def additivity(architectures: pd.DataFrame, models: pd.DataFrame, layers: pd.Dat
 
     Predicted: 1 + the sum, over the layers cut, of (layer ratio - 1) x the layer's share of the dense model's time.
     Ratios between the ranks timed are interpolated, beyond them they are those of the nearest. Scaled: as budgets of
-    latency are, by how much more the other whole models of the setting save than such sums (`sweep.budget`).
+    latency are, by how much more the other whole models of the setting save than such sums (`results.timings`).
 
     Args:
         architectures: rows of `architectures.csv`.
@@ -177,7 +143,7 @@ def additivity(architectures: pd.DataFrame, models: pd.DataFrame, layers: pd.Dat
         key: group.sort_values("rank")
         for key, group in layers[layers["rank"].notna()].groupby([*SETTING, "shape", "scheme"], dropna=False)
     }
-    shapes = {(*key[:-2], name): key[-2] for key in curves for name in curves[key]["layers"].iloc[0].split()}
+    shapes = {(*key[:-2], name): key[-2] for key in curves for name in " ".join(curves[key]["layers"]).split()}
     cuts = architectures.drop_duplicates("architecture").set_index("architecture")["layers"].fillna("")
     rows = []
     for model in models[models["architecture"].isin(cuts[cuts != ""].index)].to_dict("records"):
@@ -203,13 +169,10 @@ def additivity(architectures: pd.DataFrame, models: pd.DataFrame, layers: pd.Dat
 
 def _scaled(points: pd.DataFrame) -> "pd.Series[float]":
     """Predicted ratios of one setting, each scaled by what the other models save."""
-    foreseen, ratios = points["predicted_ratio"].to_numpy(float) - 1, points["ratio"].to_numpy(float)
+    predicted, ratios = points["predicted_ratio"].to_numpy(float), points["ratio"].to_numpy(float)
     others = ~np.eye(len(points), dtype=bool) & points["fit"].to_numpy(bool)
-    scales = [
-        slope_through_origin(foreseen[mask], ratios[mask] - 1, weights=ratios[mask] ** -2) if mask.any() else np.nan
-        for mask in others
-    ]
-    return pd.Series(1 + np.array(scales) * foreseen, index=points.index)
+    scales = [scale_of(predicted[mask], ratios[mask]) or 1.0 if mask.any() else np.nan for mask in others]
+    return pd.Series(1 + np.array(scales) * (predicted - 1), index=points.index)
 
 
 def _saving(
@@ -220,8 +183,8 @@ def _saving(
     curve = curves.get((*setting, str(shapes.get((*setting, name))), scheme))
     if curve is None:
         return None
-    ratio = np.interp(float(rank), curve["rank"], curve["ratio"])
-    return float((ratio - 1) * curve["dense_latency_s"].median())
+    ratio = float(np.interp(float(rank), curve["rank"], curve["ratio"]))
+    return added_s(ratio, curve["dense_latency_s"])
 
 
 def describe(setting: Iterable[tuple[Hashable, object]]) -> str:

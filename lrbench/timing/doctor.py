@@ -16,8 +16,8 @@ from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
 from lrbench.progress import silent
 from lrbench.results.sessions import CONTROL, DENSE, Environment, Timed
-from lrbench.statistics.paired import Ratio, is_fit, log_ratios
-from lrbench.timing.models import control_ratio
+from lrbench.results.timings import control_ratio, is_fit_timing
+from lrbench.statistics.paired import Ratio, log_ratios
 from lrbench.timing.processes import alone
 
 ROUNDS = 100
@@ -63,7 +63,7 @@ def diagnose(*, model: str, image_size: int, threads: int) -> Diagnosis:
         environment=environment,
         setting=setting,
         control=control,
-        fit=is_fit(control, within=choice.control_within),
+        fit=is_fit_timing([timed]),
         dense_s=sorted(r.wall_s[DENSE] for r in timed.rounds)[len(timed.rounds) // 2],
         noise=float(high - low) / 1.349,
         visible=control.half_width,

@@ -20,6 +20,7 @@ from lrbench.measure.settings import settings
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
 from lrbench.results.sessions import Architecture, LayerSession, Replacement
+from lrbench.results.timings import complete_sessions
 from lrbench.timing.models import until_fit
 from lrbench.timing.processes import alone, in_fresh_process
 
@@ -91,7 +92,8 @@ def missing_layers(
     for setting in settings(choice):
         for shape, layers in groups.items():
             same = [one for one in here if (one.setting, one.shape) == (setting, shape)]
-            done = _timed_enough(same, processes=choice.processes)
+            complete = complete_sessions(same, processes=choice.processes)
+            done = {(one.scheme, one.rank) for session in complete for one in session.replacements}
             candidates = tuple(pair for pair in wanted[layers[0]] if pair not in done)
             if candidates:
                 jobs.append(
@@ -108,19 +110,6 @@ def missing_layers(
                     )
                 )
     return tuple(jobs)
-
-
-def _timed_enough(sessions: Iterable[LayerSession], *, processes: int) -> set[tuple[str, int | None]]:
-    """The (scheme, rank) pairs of the series that have all their processes."""
-    series: dict[str, list[LayerSession]] = {}
-    for session in sessions:
-        series.setdefault(session.series, []).append(session)
-    return {
-        (one.scheme, one.rank)
-        for group in series.values()
-        if len({session.process for session in group}) >= processes
-        for one in group[0].replacements
-    }
 
 
 def run_layers(jobs: Sequence[LayerJob], *, progress: Progress) -> Iterator[LayerSession]:

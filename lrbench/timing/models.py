@@ -19,8 +19,8 @@ from lrbench.measure.settings import settings
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
 from lrbench.results.records import Measurement, Planned, Record
-from lrbench.results.sessions import CONTROL, DENSE, Architecture, Session, Timed, layout_of
-from lrbench.statistics.paired import Logs, Ratio, is_fit, layout_medians, log_ratios, ratio_of
+from lrbench.results.sessions import DENSE, Architecture, Session, Timed
+from lrbench.results.timings import complete_sessions, is_fit_timing
 from lrbench.timing.processes import alone, in_fresh_process
 
 T = TypeVar("T")
@@ -83,23 +83,22 @@ def missing_timings(
     Args:
         choice: the `[latency]` section.
         wanted: architectures by key.
-        sessions: those on disk. An architecture is timed when its series has all its processes.
+        sessions: those on disk that may count. An architecture is timed when a timing of it is complete.
         environment: key of this machine's.
         model_bytes: of the dense model.
         again: keys of architectures to time once more.
     """
     fits = int(MEMORY_SHARE * psutil.virtual_memory().available // model_bytes) - 2
     group = max(1, min(choice.group, fits))
-    here = [session for session in sessions if session.environment == environment]
+    here = complete_sessions(
+        (session for session in sessions if session.environment == environment), processes=choice.processes
+    )
     timings: list[Timing] = []
     for setting in settings(choice):
-        series: dict[str, set[int]] = {}
-        for session in here:
-            series.setdefault(session.series, set()).add(session.process)
         held = {
             architecture.key: architecture
             for session in here
-            if session.setting == setting and len(series[session.series]) >= choice.processes
+            if session.setting == setting
             for architecture in session.architectures
         }
         due = [architecture for key, architecture in wanted.items() if key not in held or key in again]
@@ -156,37 +155,8 @@ def until_fit(choice: LatencyChoice, run: Callable[[int, int], S]) -> Iterator[S
         for process in range(choice.processes):
             sessions.append(run(process, attempt))
             yield sessions[-1]
-        if is_fit(control_ratio(sessions), within=choice.control_within):
+        if is_fit_timing(sessions):
             return
-
-
-def control_ratio(sessions: Sequence[Timed]) -> Ratio:
-    """The A/A control of some processes."""
-    return ratio_of([layout_log_ratios(one, CONTROL) for one in sessions])
-
-
-def fit_sessions(sessions: Iterable[Session]) -> list[Session]:
-    """The sessions of the timings whose last attempt had an A/A control that holds."""
-    series: dict[str, list[Session]] = {}
-    for session in sessions:
-        series.setdefault(session.series, []).append(session)
-    return [
-        session
-        for group in series.values()
-        if is_fit(control_ratio(_last_attempt(group)), within=group[0].control_within)
-        for session in group
-    ]
-
-
-def _last_attempt(group: Sequence[Session]) -> list[Session]:
-    last = max(session.attempt for session in group)
-    return [session for session in group if session.attempt == last]
-
-
-def layout_log_ratios(timed: Timed, model: int) -> Logs:
-    """log(model / dense) of each layout of a session."""
-    logs = log_ratios((one.wall_s[model] for one in timed.rounds), (one.wall_s[DENSE] for one in timed.rounds))
-    return layout_medians(logs, [layout_of(number, one) for number, one in enumerate(timed.rounds)])
 
 
 def in_process(choice: LatencyChoice, work: Callable[[J], T], job: J) -> T:

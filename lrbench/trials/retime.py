@@ -12,7 +12,8 @@ from lrbench.plan.spec import make_spec
 from lrbench.progress import Progress
 from lrbench.results.records import Measurement, Planned, Record
 from lrbench.results.sessions import Architecture, Environment, Session
-from lrbench.timing.models import fit_sessions, missing_timings, run_timings
+from lrbench.results.timings import fit_sessions
+from lrbench.timing.models import missing_timings, run_timings
 from lrbench.trials.history import History
 
 

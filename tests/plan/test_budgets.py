@@ -9,7 +9,10 @@ import pytest
 import samples
 
 from lrbench.lowrank.schemes import SCHEMES
-from lrbench.plan.budgets import damage_laws, scale_of_layers
+from lrbench.plan.budgets import damage_laws, gather_evidence, scale_of_layers
+from lrbench.plan.spec import make_spec
+from lrbench.report.latency import additivity, latency_ratios, layer_ratios
+from lrbench.results.tables import build_tables
 
 BUDGET = [
     *("--set", "sensitivity.step=1", "--set", "sensitivity.points=4", "--set", "sensitivity.accuracy_points=2"),
@@ -150,5 +153,52 @@ def test_layers_are_scaled_by_what_whole_models_save_where_such_were_timed() -> 
     assert scale_of_layers([timed], curves) == (pytest.approx(1.5), 2)
     assert scale_of_layers([timed], {("conv9", "channel"): {4: -0.4}}) == (1.0, 0), "no model of these layers"
     assert scale_of_layers([samples.session({"a0": 1.3}, series="s")], curves) == (1.0, 0), "nothing that makes sense"
-    wall = [(1.0, 1.2, 0.7)] * 10
+    wall = [(1.0, 1.2, 0.7, 0.7)] * 10
     assert scale_of_layers([replace(timed, rounds=samples.rounds_of(wall))], curves) == (1.0, 0), "unfit"
+
+
+def test_an_unfit_attempt_has_no_say_in_the_scale_of_layers() -> None:
+    """conv1 at rank 8 saves 0.2 of a second alone; the attempt that counts saves 0.5 of one, the unfit one 0.1."""
+    curves = {("conv1", "channel"): {4: -0.4, 12: 0.0}}
+    unfit = replace(samples.session({"a0": 0.9}, series="s"), rounds=samples.rounds_of([(1.0, 1.2, 0.9)] * 10))
+    fit = samples.session({"a0": 0.5}, series="s", attempt=2)
+    assert scale_of_layers([unfit, fit], curves) == (pytest.approx(2.5), 1)
+
+
+HERE = {
+    "model": {"name": "resnet18"},
+    "data": {"image_size": 32},
+    "latency": {"devices": ["cpu"], "batch_sizes": [1], "threads": [1], "memory_formats": ["contiguous"]},
+}
+
+
+def test_budgets_and_reports_say_the_same_of_the_same_timings() -> None:
+    """Layers in two timings and models in two, one of them unfit; both models have conv1 at rank 8."""
+    models = [
+        samples.session({"a0": 0.94, "a1": 0.9}, series="s", noise=0.002),
+        samples.session({"a1": 0.5}, series="u", control_within=-1.0),
+        samples.session({"a1": 0.92}, series="v"),
+    ]
+    layers = [
+        replace(samples.layer_session({("channel", 4): 0.4, ("channel", 12): 0.7}, dense_s=0.11), series="l"),
+        replace(samples.layer_session({("channel", 12): 0.9}), series="m"),
+    ]
+    evidence = gather_evidence(make_spec(HERE, where="test"), [*models, *layers], environment="e0")
+    log = [*models, *layers, *(samples.measurement(samples.trial(key), arch=key) for key in ("a0", "a1"))]
+    tables = {name: table.infer_objects() for name, table in build_tables(log).items()}
+    ratios, table = latency_ratios(tables["latency"]), layer_ratios(tables["layer_latency"])
+    sums = additivity(tables["architectures"], ratios, table).set_index("architecture")
+    curve = evidence.added_s["conv1", "channel"]
+    predicted = 1 + (curve[4] + curve[12]) / 2 / evidence.scale / evidence.dense_s
+    assert sums["predicted_ratio"].tolist() == pytest.approx([predicted, predicted])
+    others = (sums["scaled_ratio"] - 1) / (sums["predicted_ratio"] - 1)
+    assert others.min() < evidence.scale < others.max()
+    assert evidence.models == 2
+
+
+def test_what_was_timed_at_another_image_size_says_nothing_here() -> None:
+    spec = make_spec({**HERE, "data": {"image_size": 64}}, where="test")
+    log = [samples.session({"a0": 0.7}, series="s"), samples.layer_session({("channel", 8): 0.8})]
+    found = gather_evidence(spec, log, environment="e0")
+    assert (found.added_s, found.dense_s, found.models) == ({}, None, 0)
+    assert gather_evidence(make_spec(HERE, where="test"), log, environment="e0").models == 1

@@ -13,7 +13,8 @@ from lrbench.lowrank.layers import Shape
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.plan.ladders import staircase
 from lrbench.results.sessions import Architecture, Session
-from lrbench.timing.models import fit_sessions, missing_timings, until_fit
+from lrbench.results.timings import fit_sessions
+from lrbench.timing.models import missing_timings, until_fit
 from lrbench.timing.processes import in_fresh_process
 from lrbench.trials.retime import subjects
 
@@ -50,6 +51,8 @@ def test_a_timing_counts_once_all_its_processes_are_there() -> None:
     assert due(half) == [["a0", "a1", "a2"], ["a3"]]
     assert due(half, replace(half, process=1, environment="e1")) == [["a0", "a1", "a2"], ["a3"]]
     assert [one[:2] for one in due(half, replace(half, process=1))] == [["a2", "a3"]]
+    again = replace(half, attempt=2)
+    assert due(half, replace(half, process=1), again) == due(half), "an attempt that was broken off is made again"
 
 
 def test_a_group_that_is_not_full_is_filled_up_with_what_was_timed_before() -> None:
