@@ -11,7 +11,7 @@ from lrbench.report.latency import describe
 from lrbench.report.overlay import Overlay, stack
 from lrbench.report.standing import with_standing
 from lrbench.report.traces import Axis, draw, format_s
-from lrbench.results.rows import AXES
+from lrbench.results.columns.sessions import AXES
 
 SUBJECT = ["model", "data", "image_size"]
 COSTS = (

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lrbench.results.rows import AXES
+from lrbench.results.columns.sessions import AXES
 from lrbench.statistics.paired import Logs, estimate, is_fit, log_ratios, ratio_of, slope_through_origin
 
 SETTING = ["environment", "model", "image_size", *AXES]

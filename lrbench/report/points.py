@@ -10,7 +10,7 @@ from lrbench.errors import InputError
 from lrbench.report.latency import INTERVAL, describe
 from lrbench.report.posterior import Answers, drop_between, share_of, stack_right
 from lrbench.report.standing import RIVALS, name_rivals
-from lrbench.results.rows import AXES
+from lrbench.results.columns.sessions import AXES
 
 POINT = [
     *("scheme", "truncation", "layer_set", "rank_rule", "weights", "calibration_images", "samples", "samples_search"),

@@ -10,9 +10,9 @@ from outcomes import assert_same_tables, assert_same_weights, tables_of
 
 from lrbench.execute.executors import BACKENDS, Crew, describe_exit
 from lrbench.learn.train import DivergedError
-from lrbench.report.frame import load_table
 from lrbench.results.log import read_records
 from lrbench.results.records import Failure, SpecRecord
+from lrbench.results.tables import load_table
 from lrbench.trials.jobs import fault_of
 
 pytestmark = pytest.mark.usefixtures("undrawn")

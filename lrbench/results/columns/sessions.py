@@ -1,0 +1,77 @@
+"""The columns that the rows of all timing sessions share, those of whole models and those of single layers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any
+
+from lrbench.results.columns.column import ALWAYS, COUNT, FLAG, NUMBER, TEXT, WHOLE, Column, Flag, Number
+from lrbench.results.sessions import CONTROL, DENSE, LayerSession, Session, Setting
+
+AXES = tuple(axis.name for axis in fields(Setting))
+"""Columns of a `Setting`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionRow:
+    """A model, or what stands in a layer's place, in a session: its number among those of its kind in the log."""
+
+    record: Session | LayerSession
+    number: int
+    model: int
+
+
+def _peak(row: SessionRow, model: int) -> int | None:
+    return row.record.peak_bytes[model] if row.record.peak_bytes else None
+
+
+_KINDS: Mapping[Any, Flag | Number] = MappingProxyType({int: COUNT, bool: FLAG})
+_FORMERLY = MappingProxyType({"runtime": "mode"})
+SETTING: tuple[Column[SessionRow], ...] = tuple(
+    Column(
+        axis.name,
+        _KINDS.get(axis.type, TEXT),
+        attrgetter(f"record.setting.{axis.name}"),
+        axis.metadata.get("meaning", "the setting"),
+        filled=ALWAYS,
+        formerly=_FORMERLY.get(axis.name, ""),
+    )
+    for axis in fields(Setting)
+)
+"""A column for each axis of a setting, of the kind that the type of its field asks for."""
+
+_PEAK = "the model's tensors and what torch allocates in one call, at most"
+
+ENVIRONMENT: Column[SessionRow] = Column(
+    "environment", TEXT, lambda row: row.record.environment, "where: key of a row of environments.csv"
+)
+SESSION: Column[SessionRow] = Column(
+    "session", WHOLE, lambda row: row.number, "number of the session in the log", filled=ALWAYS
+)
+IS_CONTROL: Column[SessionRow] = Column(
+    "control",
+    FLAG,
+    lambda row: row.model == CONTROL,
+    "true: this is the dense model's or layer's copy (the A/A control)",
+    filled=ALWAYS,
+)
+COMMIT: Column[SessionRow] = Column("commit", TEXT, lambda row: row.record.commit, "by which code")
+ENDED: Column[SessionRow] = Column(
+    "ended", TEXT, lambda row: row.record.ended, "why the session ended: its precision, or a limit"
+)
+OCCASION: tuple[Column[SessionRow], ...] = (
+    Column("series", TEXT, lambda row: row.record.series or f"session {row.number}", "sessions of one timing"),
+    Column("process", WHOLE, lambda row: row.record.process, "which of its processes"),
+    Column("attempt", COUNT, lambda row: row.record.attempt, "2: repeated because the A/A control was unfit"),
+    Column(
+        "control_within",
+        NUMBER,
+        lambda row: row.record.control_within,
+        "half width of the A/A interval beyond which the timing is unfit",
+    ),
+)
+PEAKS: tuple[Column[SessionRow], ...] = (
+    Column("peak_bytes", WHOLE, lambda row: _peak(row, row.model), _PEAK),
+    Column("dense_peak_bytes", WHOLE, lambda row: _peak(row, DENSE), _PEAK),
+)
