@@ -36,8 +36,8 @@ def _wrong(frame: pd.DataFrame, column: Column[Any]) -> Wrong:
     match column.kind:
         case Text() as text if text.pattern:
             yield cells.notna() & ~cells.fillna("").str.fullmatch(text.pattern).astype(bool), text.allowed
-        case Flag():
-            yield cells.notna() & ~cells.isin([True, False]), "True or False"
+        case Flag() if not is_bool_dtype(cells):  # one wrong cell makes texts of all the others
+            yield cells.notna() & ~cells.astype(str).isin(["True", "False"]), "True or False"
         case Number() as number:
             yield from _wrong_numbers(cells, number)
     if column.filled is not None:

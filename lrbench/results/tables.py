@@ -23,7 +23,7 @@ def build_tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 def _build(table: Table[Any], records: Sequence[Record]) -> pd.DataFrame:
     """One table. Cells stay Python's own, so that whole numbers stay whole beside empty ones."""
     rows = list(table.rows(records))
-    cells = {column.name: [column.read(row) for row in rows] for column in table.columns}
+    cells = {column.name: list(map(column.read, rows)) for column in table.columns}
     frame = pd.DataFrame(cells, dtype=object)
     frame.insert(0, "schema", SCHEMA)
     return frame

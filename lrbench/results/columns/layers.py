@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lrbench.results.columns.column import ALWAYS, COUNT, NUMBER, SHARE, SIGNED, TEXT, WHOLE, Column, Table
 from lrbench.results.columns.outcomes import finished
@@ -16,13 +17,12 @@ class LayerRow:
     layer: Layer
 
 
-@dataclass(frozen=True, kw_only=True)
-class ValueRow:
-    """A singular value of a layer; `index` counts from 1."""
+class ValueRow(NamedTuple):
+    """A singular value of a layer, numbered from 1. A plain tuple, since a log has 10,000s of them."""
 
     record: Spectra
     layer: str
-    index: int
+    number: int
     value: float
 
 
@@ -42,8 +42,8 @@ def _values(records: Sequence[Record]) -> Iterator[ValueRow]:
     for record in records:
         if isinstance(record, Spectra):
             for layer in record.layers:
-                for index, value in enumerate(layer.values, start=1):
-                    yield ValueRow(record=record, layer=layer.layer, index=index, value=value)
+                for number, value in enumerate(layer.values, start=1):
+                    yield ValueRow(record, layer.layer, number, value)
 
 
 def _probes(records: Sequence[Record]) -> Iterator[ProbeRow]:
@@ -68,7 +68,7 @@ LAYERS = Table[LayerRow](
     rows=_layers,
     columns=(
         Column("trial", TEXT, lambda row: row.trial, "key of the trial", filled=ALWAYS),
-        Column("layer", TEXT, lambda row: row.layer.layer, "qualified name", filled=ALWAYS),
+        Column("layer", TEXT, lambda row: row.layer.layer, "qualified name of the layer", filled=ALWAYS),
         Column("kind", TEXT, lambda row: row.layer.kind, "`conv` or `linear`"),
         Column("scheme", TEXT, lambda row: row.layer.scheme, "how it was factorized"),
         Column("truncation", TEXT, lambda row: row.layer.truncation, "how it was factorized"),
@@ -139,10 +139,12 @@ SPECTRA = Table[ValueRow](
             lambda row: row.record.trial,
             "empty: of the dense baseline; set: of a written-back trial after training",
         ),
-        Column("scheme", TEXT, lambda row: row.record.scheme, "how the weight is read as a matrix", filled=ALWAYS),
-        Column("layer", TEXT, lambda row: row.layer, "qualified name", filled=ALWAYS),
-        Column("index", COUNT, lambda row: row.index, "from 1", filled=ALWAYS),
-        Column("singular_value", NUMBER, lambda row: row.value, "of that matrix, largest first", filled=ALWAYS),
+        Column(
+            "scheme", TEXT, lambda row: row.record.scheme, "how the layer's weight is read as a matrix", filled=ALWAYS
+        ),
+        Column("layer", TEXT, lambda row: row.layer, "qualified name of the layer", filled=ALWAYS),
+        Column("index", COUNT, lambda row: row.number, "place among them, from 1", filled=ALWAYS),
+        Column("singular_value", NUMBER, lambda row: row.value, "of that matrix, the largest first", filled=ALWAYS),
     ),
 )
 

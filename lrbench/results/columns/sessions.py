@@ -1,25 +1,42 @@
 """The columns that the rows of all timing sessions share, those of whole models and those of single layers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from lrbench.results.columns.column import ALWAYS, COUNT, FLAG, NUMBER, TEXT, WHOLE, Column, Flag, Number
-from lrbench.results.sessions import CONTROL, DENSE, LayerSession, Session, Setting
+from lrbench.results.sessions import CONTROL, DENSE, LayerSession, Round, Session, Setting
 
 AXES = tuple(axis.name for axis in fields(Setting))
 """Columns of a `Setting`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SessionRow:
-    """A model, or what stands in a layer's place, in a session: its number among those of its kind in the log."""
+class RoundRow(NamedTuple):
+    """A model in a round of a session: `number` is that of the session in the log, `turn` that of the round, from 0.
 
-    record: Session | LayerSession
+    A plain tuple, since a log has 100,000 of them.
+    """
+
+    record: Session
     number: int
     model: int
+    turn: int
+    timed: Round
+
+
+class LayoutRow(NamedTuple):
+    """What stands in a layer's place (`model`) in the rounds of one layout; `number` is that of the session."""
+
+    record: LayerSession
+    number: int
+    model: int
+    layout: int
+    rounds: tuple[Round, ...]
+
+
+SessionRow = RoundRow | LayoutRow
 
 
 def _peak(row: SessionRow, model: int) -> int | None:
@@ -61,9 +78,14 @@ ENDED: Column[SessionRow] = Column(
     "ended", TEXT, lambda row: row.record.ended, "why the session ended: its precision, or a limit"
 )
 OCCASION: tuple[Column[SessionRow], ...] = (
-    Column("series", TEXT, lambda row: row.record.series or f"session {row.number}", "sessions of one timing"),
-    Column("process", WHOLE, lambda row: row.record.process, "which of its processes"),
-    Column("attempt", COUNT, lambda row: row.record.attempt, "2: repeated because the A/A control was unfit"),
+    Column(
+        "series",
+        TEXT,
+        lambda row: row.record.series or f"session {row.number}",
+        "what the sessions of one timing share",
+    ),
+    Column("process", WHOLE, lambda row: row.record.process, "which process of the timing"),
+    Column("attempt", COUNT, lambda row: row.record.attempt, "from 1; 2: repeated because the A/A control was unfit"),
     Column(
         "control_within",
         NUMBER,

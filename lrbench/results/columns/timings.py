@@ -1,7 +1,6 @@
 """The columns of the tables of time: latency.csv of whole models, layer_latency.csv of single layers."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from statistics import median
 
@@ -15,35 +14,18 @@ from lrbench.results.columns.sessions import (
     PEAKS,
     SESSION,
     SETTING,
-    SessionRow,
+    LayoutRow,
+    RoundRow,
 )
 from lrbench.results.records import Record
-from lrbench.results.sessions import CONTROL, DENSE, LayerSession, Round, Session, layout_of
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoundRow(SessionRow):
-    """A model but the dense one, which stands beside it, in a round of a session; `turn` counts rounds from 0."""
-
-    record: Session
-    turn: int
-    timed: Round
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayoutRow(SessionRow):
-    """What stands in a layer's place, in the rounds of one layout."""
-
-    record: LayerSession
-    layout: int
-    rounds: tuple[Round, ...]
+from lrbench.results.sessions import CONTROL, DENSE, LayerSession, Session, layout_of
 
 
 def _rounds(records: Sequence[Record]) -> Iterator[RoundRow]:
     for number, record in enumerate(record for record in records if isinstance(record, Session)):
         for turn, timed in enumerate(record.rounds):
             for model in range(CONTROL, len(record.calls)):
-                yield RoundRow(record=record, number=number, model=model, turn=turn, timed=timed)
+                yield RoundRow(record, number, model, turn, timed)
 
 
 def _layouts(records: Sequence[Record]) -> Iterator[LayoutRow]:
@@ -51,7 +33,7 @@ def _layouts(records: Sequence[Record]) -> Iterator[LayoutRow]:
         for layout, group in groupby(enumerate(record.rounds), lambda pair: layout_of(*pair)):
             rounds = tuple(timed for _, timed in group)
             for model in range(CONTROL, len(record.calls)):
-                yield LayoutRow(record=record, number=number, model=model, layout=layout, rounds=rounds)
+                yield LayoutRow(record, number, model, layout, rounds)
 
 
 def _ratio(row: LayoutRow) -> float:
@@ -66,8 +48,8 @@ _LAYOUT = "how often the session had laid its models out anew in memory: rounds 
 _LATENCY = "wall seconds of a call on one batch: of the architecture, of the dense model in the same round"
 _CPU = "CPU seconds of the process in the same calls"
 _PLACE = "places in the round's shuffled order, from 0"
+_MACS = "MACs of one image: of the factors, of the dense layer"
 _TRAFFIC = "weights, inputs and results of one call, each counted once; MACs a byte is the arithmetic intensity"
-
 
 LATENCY = Table[RoundRow](
     meaning="a row for each round and architecture of a timing session",
@@ -82,7 +64,7 @@ LATENCY = Table[RoundRow](
         ),
         ENVIRONMENT,
         SESSION,
-        Column("round", WHOLE, lambda row: row.turn, "from 0"),
+        Column("round", WHOLE, lambda row: row.turn, "number of the round in its session, from 0"),
         Column("layout", WHOLE, lambda row: layout_of(row.turn, row.timed), _LAYOUT, filled=ALWAYS),
         Column("latency_s", POSITIVE, lambda row: row.timed.wall_s[row.model], _LATENCY, filled=ALWAYS),
         Column("dense_latency_s", POSITIVE, lambda row: row.timed.wall_s[DENSE], _LATENCY, filled=ALWAYS),
@@ -93,9 +75,12 @@ LATENCY = Table[RoundRow](
         Column("dense_position", WHOLE, lambda row: row.timed.order.index(DENSE), _PLACE),
         Column("calls", WHOLE, lambda row: row.record.calls[row.model], "calls in one timed block"),
         *SETTING,
-        Column("model", TEXT, lambda row: row.record.architectures[DENSE].model, "of the session"),
+        Column("model", TEXT, lambda row: row.record.architectures[DENSE].model, "model of the session"),
         Column(
-            "image_size", WHOLE, lambda row: row.record.architectures[DENSE].image_size, "height and width in pixels"
+            "image_size",
+            WHOLE,
+            lambda row: row.record.architectures[DENSE].image_size,
+            "height and width of an image in pixels",
         ),
         COMMIT,
         Column("started", TEXT, lambda row: row.record.started, "when the session began (UTC)"),
@@ -107,10 +92,10 @@ LATENCY = Table[RoundRow](
             "warmup_s",
             NUMBER,
             lambda row: row.record.warmup_s[row.model] if row.record.warmup_s else None,
-            "seconds of the warm-up",
+            "seconds of the warm-up before the first round",
         ),
         *PEAKS,
-        Column("load", NUMBER, lambda row: row.timed.load, "run queue over the last minute"),
+        Column("load", NUMBER, lambda row: row.timed.load, "length of the run queue over the last minute"),
         Column("steal_s", NUMBER, lambda row: row.timed.steal_s, "seconds that the host withheld during the round"),
         Column(
             "sm_clock_hz", NUMBER, lambda row: row.timed.gpu and row.timed.gpu.sm_clock_hz, "of the GPU, by its driver"
@@ -146,12 +131,12 @@ LAYER_LATENCY = Table[LayoutRow](
             "the names of the layers that share it",
             filled=ALWAYS,
         ),
-        Column("scheme", TEXT, lambda row: row.record.replacements[row.model].scheme, "of the factors"),
+        Column("scheme", TEXT, lambda row: row.record.replacements[row.model].scheme, "scheme of the factors"),
         Column(
             "rank",
             WHOLE,
             lambda row: row.record.replacements[row.model].rank,
-            "of the factors; empty: the copy of the dense layer",
+            "rank of the factors; empty: the copy of the dense layer",
         ),
         ENVIRONMENT,
         SESSION,
@@ -171,13 +156,13 @@ LAYER_LATENCY = Table[LayoutRow](
         ),
         IS_CONTROL,
         *SETTING,
-        Column("model", TEXT, lambda row: row.record.model, "of the session"),
-        Column("image_size", WHOLE, lambda row: row.record.image_size, "height and width in pixels"),
+        Column("model", TEXT, lambda row: row.record.model, "model of the session"),
+        Column("image_size", WHOLE, lambda row: row.record.image_size, "height and width of an image in pixels"),
         COMMIT,
         *OCCASION,
-        Column("macs", WHOLE, lambda row: row.record.replacements[row.model].macs, "of one image", filled=ALWAYS),
-        Column("dense_macs", COUNT, lambda row: row.record.replacements[DENSE].macs, "of one image"),
-        Column("breakeven_rank_macs", NUMBER, _breakeven, "by formula"),
+        Column("macs", WHOLE, lambda row: row.record.replacements[row.model].macs, _MACS, filled=ALWAYS),
+        Column("dense_macs", COUNT, lambda row: row.record.replacements[DENSE].macs, _MACS),
+        Column("breakeven_rank_macs", NUMBER, _breakeven, "break-even rank of the scheme in MACs, by formula"),
         Column(
             "backend",
             TEXT,

@@ -39,7 +39,7 @@ def _answers(records: Sequence[Record]) -> Iterator[AnswerRow]:
                 yield AnswerRow(trial=done.trial.key, stage=stage, right=accuracy.right)
 
 
-_BYTES = Text(pattern="([0-9a-f]{2})*", allowed="whole bytes in hexadecimal")
+_BYTES = Text(pattern="([0-9a-f]{2})+", allowed="whole bytes in hexadecimal")
 _SEEN = "running means over the training images as they were seen"
 
 EPOCHS = Table[EpochRow](
@@ -48,10 +48,10 @@ EPOCHS = Table[EpochRow](
     columns=(
         Column("trial", TEXT, lambda row: row.trial, "key of the trial"),
         Column("stage", TEXT, lambda row: row.epoch.stage, "`baseline` or `finetune`"),
-        Column("epoch", COUNT, lambda row: row.epoch.epoch, "from 1"),
+        Column("epoch", COUNT, lambda row: row.epoch.epoch, "number of the epoch, from 1"),
         Column("loss", NUMBER, lambda row: row.epoch.loss, _SEEN),
         Column("accuracy", SHARE, lambda row: row.epoch.accuracy, _SEEN),
-        Column("learning_rate", NUMBER, lambda row: row.epoch.learning_rate, "at the epoch's start"),
+        Column("learning_rate", NUMBER, lambda row: row.epoch.learning_rate, "learning rate at the epoch's start"),
         Column("seconds", NUMBER, lambda row: row.epoch.seconds, "wall seconds of the epoch"),
     ),
 )

@@ -1,14 +1,11 @@
 """The columns of trials.csv."""
 
-from collections.abc import Callable
-from typing import Any
-
+from lrbench.results.columns.accuracies import ACCURACIES, SEARCHED
 from lrbench.results.columns.column import (
     ALWAYS,
     COUNT,
     FLAG,
     NUMBER,
-    SHARE,
     SIGNED,
     TEXT,
     WHEN_DONE,
@@ -16,27 +13,13 @@ from lrbench.results.columns.column import (
     Column,
     Table,
     Text,
-    beside,
 )
-from lrbench.results.columns.outcomes import Outcome, outcomes
-from lrbench.results.records import Failure, Measurement
-
-
-def measured(read: Callable[[Measurement], Any]) -> Callable[[Outcome], Any]:
-    """A cell of a finished trial, empty in a failed one."""
-    return lambda row: read(row) if isinstance(row, Measurement) else None
-
-
-def failed(read: Callable[[Failure], Any]) -> Callable[[Outcome], Any]:
-    """A cell of a failed trial, empty in a finished one."""
-    return lambda row: read(row) if isinstance(row, Failure) else None
-
+from lrbench.results.columns.outcomes import Outcome, failed, measured, outcomes
+from lrbench.results.records import Measurement
 
 _STATE = Text(pattern="done|failed", allowed="done or failed")
 
 _GRID = "the point of the grid; the dense control has `dense`, `plain`, `none`, `none`"
-_CORRECT = "right answers on the test split at the same stages"
-_LOSS = "loss on the test split at the same stages"
 _SECONDS = "seconds of each stage in this run"
 _PREDICTED = "what a budget rule expected of its choice; empty for other rules"
 
@@ -62,7 +45,13 @@ TRIALS = Table[Outcome](
         Column("model", TEXT, lambda row: row.trial.model, "what was compressed", filled=ALWAYS),
         Column("weights", TEXT, lambda row: row.trial.weights, "what was compressed"),
         Column("data", TEXT, lambda row: row.trial.data, "on which images", filled=ALWAYS),
-        Column("image_size", WHOLE, lambda row: row.trial.image_size, "height and width in pixels", filled=ALWAYS),
+        Column(
+            "image_size",
+            WHOLE,
+            lambda row: row.trial.image_size,
+            "height and width of an image in pixels",
+            filled=ALWAYS,
+        ),
         Column("scheme", TEXT, lambda row: row.trial.scheme, _GRID, filled=ALWAYS),
         Column("truncation", TEXT, lambda row: row.trial.truncation, _GRID, filled=ALWAYS),
         Column("layer_set", TEXT, lambda row: row.trial.layer_set, _GRID, filled=ALWAYS),
@@ -93,22 +82,25 @@ TRIALS = Table[Outcome](
             "key of the model's shape after factorization",
             filled=WHEN_DONE,
         ),
-        Column("params", WHOLE, measured(lambda done: done.cost.params), "of the model", filled=WHEN_DONE),
+        Column("params", WHOLE, measured(lambda done: done.cost.params), "params of the model", filled=WHEN_DONE),
         Column(
             "macs",
             WHOLE,
             measured(lambda done: done.cost.macs),
-            "of one image: convolutions, linear layers, matrix products, by fvcore",
+            "MACs of one image: convolutions, linear layers, matrix products, by fvcore",
             filled=WHEN_DONE,
         ),
         Column(
             "other_ops",
             WHOLE,
             measured(lambda done: done.cost.other_ops),
-            "what fvcore counts beside them (batch norm, pooling)",
+            "what fvcore counts beside MACs (batch norm, pooling)",
         ),
         Column(
-            "uncounted_ops", TEXT, measured(lambda done: " ".join(done.cost.uncounted)), "operators it has no count for"
+            "uncounted_ops",
+            TEXT,
+            measured(lambda done: " ".join(done.cost.uncounted)),
+            "operators that fvcore has no count for",
         ),
         Column(
             "dense_params", COUNT, measured(lambda done: done.dense_cost.params), "of the dense model", filled=WHEN_DONE
@@ -116,56 +108,7 @@ TRIALS = Table[Outcome](
         Column(
             "dense_macs", COUNT, measured(lambda done: done.dense_cost.macs), "of the dense model", filled=WHEN_DONE
         ),
-        Column(
-            "accuracy_dense",
-            SHARE,
-            measured(lambda done: done.dense.accuracy),
-            "of the dense baseline, before this trial's finetuning",
-            filled=WHEN_DONE,
-        ),
-        Column(
-            "accuracy_truncated",
-            SHARE,
-            measured(lambda done: done.truncated.accuracy),
-            "right after truncation",
-            filled=WHEN_DONE,
-        ),
-        Column(
-            "accuracy_recalibrated",
-            SHARE,
-            measured(lambda done: done.recalibrated and done.recalibrated.accuracy),
-            "after re-estimating batch norm on calibration images, before finetuning",
-        ),
-        Column(
-            "accuracy_finetuned",
-            SHARE,
-            measured(lambda done: done.finetuned.accuracy),
-            "after finetuning",
-            filled=WHEN_DONE,
-        ),
-        Column("correct_dense", WHOLE, measured(lambda done: done.dense.correct), _CORRECT),
-        Column("correct_truncated", WHOLE, measured(lambda done: done.truncated.correct), _CORRECT),
-        Column(
-            "correct_recalibrated",
-            WHOLE,
-            measured(lambda done: done.recalibrated and done.recalibrated.correct),
-            _CORRECT,
-        ),
-        Column(
-            "correct_finetuned",
-            WHOLE,
-            measured(lambda done: done.finetuned.correct),
-            _CORRECT,
-            filled=WHEN_DONE,
-            at_most="samples",
-        ),
-        Column(
-            "samples", COUNT, measured(lambda done: done.dense.samples), "of how many test images", filled=WHEN_DONE
-        ),
-        Column("loss_dense", NUMBER, measured(lambda done: done.dense.loss), _LOSS),
-        Column("loss_truncated", NUMBER, measured(lambda done: done.truncated.loss), _LOSS),
-        Column("loss_recalibrated", NUMBER, measured(lambda done: done.recalibrated and done.recalibrated.loss), _LOSS),
-        Column("loss_finetuned", NUMBER, measured(lambda done: done.finetuned.loss), _LOSS),
+        *ACCURACIES,
         Column(
             "reused_weights",
             FLAG,
@@ -198,27 +141,7 @@ TRIALS = Table[Outcome](
             "whether torch promises the same bits for the same environment and this many threads: on the CPU it does",
         ),
         Column("threads", WHOLE, measured(lambda done: done.threads), "CPU threads of torch"),
-        Column(
-            "accuracy_search",
-            SHARE,
-            measured(lambda done: done.search and done.search.accuracy),
-            "of the finetuned model on the **search** split, by which trials may be chosen",
-        ),
-        Column(
-            "correct_search",
-            WHOLE,
-            measured(lambda done: done.search and done.search.correct),
-            "right answers there",
-            at_most="samples_search",
-        ),
-        Column(
-            "samples_search",
-            COUNT,
-            measured(lambda done: done.search and done.search.samples),
-            "of how many images",
-            filled=beside("correct_search"),
-        ),
-        Column("loss_search", NUMBER, measured(lambda done: done.search and done.search.loss), "loss there"),
+        *SEARCHED,
         Column("predicted_macs", WHOLE, measured(lambda done: done.predicted and done.predicted.macs), _PREDICTED),
         Column("predicted_params", WHOLE, measured(lambda done: done.predicted and done.predicted.params), _PREDICTED),
         Column(
