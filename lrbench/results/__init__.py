@@ -1,1 +1,4 @@
-"""What was observed: records, the log that holds them, and the tables that are views of it; imports no torch."""
+"""What was observed: records, the log that holds them, columns (each declared once) and tables, views of the log.
+
+Imports no torch. To add a column or a table: `lrbench/results/columns/__init__.py`.
+"""

@@ -50,7 +50,7 @@ SETTING: tuple[Column[SessionRow], ...] = tuple(
         axis.name,
         _KINDS.get(axis.type, TEXT),
         attrgetter(f"record.setting.{axis.name}"),
-        axis.metadata.get("meaning", "the setting"),
+        getattr(axis.metadata.get("axis"), "meaning", "the setting"),
         filled=ALWAYS,
         formerly=_FORMERLY.get(axis.name, ""),
     )

@@ -82,7 +82,7 @@ TRIALS = Table[Outcome](
             "key of the model's shape after factorization",
             filled=WHEN_DONE,
         ),
-        Column("params", WHOLE, measured(lambda done: done.cost.params), "params of the model", filled=WHEN_DONE),
+        Column("params", WHOLE, measured(lambda done: done.cost.params), "parameters of the model", filled=WHEN_DONE),
         Column(
             "macs",
             WHOLE,
