@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from lrbench.results.checks import checked
 from lrbench.results.columns.column import Table, Text
 from lrbench.results.records import SCHEMA, Record, wrong_schema
 
+ROWS_AT_ONCE = 500
+"""How many rows of a table are read column by column; more would be work for Python's garbage collector."""
+
 
 def build_tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """All tables of a log. A trial that failed and was run again is its last outcome."""
@@ -22,8 +26,11 @@ def build_tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 def _build(table: Table[Any], records: Sequence[Record]) -> pd.DataFrame:
     """One table. Cells stay Python's own, so that whole numbers stay whole beside empty ones."""
-    rows = list(table.rows(records))
-    cells = {column.name: list(map(column.read, rows)) for column in table.columns}
+    cells: dict[str, list[Any]] = {name: [] for name in table.names}
+    rows = iter(table.rows(records))
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        for column in table.columns:
+            cells[column.name].extend(map(column.read, some))
     frame = pd.DataFrame(cells, dtype=object)
     frame.insert(0, "schema", SCHEMA)
     return frame
