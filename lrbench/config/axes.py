@@ -47,6 +47,8 @@ class Axis:
         values: what stands for each word in a `Setting` and on disk, where that is not the word itself.
         label: how a word reads beside those of other axes.
         slug: how it reads in the name of a file.
+        formerly: what its column was called once, under which old logs and tables are read; "" when it has its name.
+        former_key: what its key was called.
     """
 
     key: str
@@ -56,6 +58,8 @@ class Axis:
     values: Mapping[str, bool] = field(default_factory=dict)
     label: str = "{}"
     slug: str = "{}"
+    formerly: str = ""
+    former_key: str = ""
 
     @property
     def noun(self) -> str:
@@ -81,7 +85,14 @@ _MEMORY_FORMAT = Axis(
     words=lambda: MEMORY_FORMATS,
 )
 _DTYPE = Axis(key="dtypes", meaning="in which numbers it computes", option="--dtype", words=lambda: DTYPES)
-_RUNTIME = Axis(key="runtimes", meaning="how the model is run", option="--runtime", words=lambda: RUNTIMES)
+_RUNTIME = Axis(
+    key="runtimes",
+    meaning="how the model is run",
+    option="--runtime",
+    words=lambda: RUNTIMES,
+    formerly="mode",
+    former_key="modes",
+)
 _BATCH_NORM = Axis(
     key="batch_norms",
     meaning="where batch norm is computed",

@@ -153,7 +153,7 @@ class LatencyChoice(Choice):
     runtimes: tuple[Annotated[str, OneOf("runtime", lambda: axes.RUNTIMES)], ...] = Field(
         ("eager",),
         min_length=1,
-        validation_alias=AliasChoices("runtimes", "modes"),
+        validation_alias=AliasChoices(axes.AXES["runtime"].key, axes.AXES["runtime"].former_key),
         description=axes.AXES["runtime"].meaning,
     )
     batch_norms: tuple[Annotated[str, OneOf("batch norm", lambda: axes.BATCH_NORMS)], ...] = Field(

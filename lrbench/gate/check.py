@@ -11,10 +11,8 @@ from lrbench.gate.folders import BENCHMARKS, load_folder
 from lrbench.gate.timed import judge_timings
 from lrbench.gate.tolerances import Tolerances
 from lrbench.gate.verdicts import Verdict
-from lrbench.results.tables import COLUMNS
-
-KEPT = (*(f"{name}.csv" for name in COLUMNS), "records.jsonl", BENCHMARKS)
-"""The files that a baseline is made of."""
+from lrbench.results import columns
+from lrbench.results.log import LOG
 
 
 def check_folders(baseline: Path, current: Path, tolerances: Tolerances) -> tuple[Verdict, ...]:
@@ -39,7 +37,7 @@ def replace_baseline(baseline: Path, current: Path) -> None:
     load_folder(current)
     try:
         baseline.mkdir(parents=True, exist_ok=True)
-        for name in KEPT:
+        for name in (*(f"{table}.csv" for table in columns.TABLES), LOG, BENCHMARKS):
             if (current / name).is_file():
                 part = baseline / f"{name}.part"
                 shutil.copyfile(current / name, part)

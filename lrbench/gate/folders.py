@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from lrbench.errors import InputError
-from lrbench.report.frame import load_table, name_methods
-from lrbench.results.tables import COLUMNS
+from lrbench.report.frame import name_methods
+from lrbench.results import columns
+from lrbench.results.tables import load_table
 
 BENCHMARKS = "benchmarks.json"
 """What `make bench` wrote, in the format of pytest-benchmark."""
@@ -46,7 +47,7 @@ def load_folder(path: Path) -> Folder:
     benchmarks = _read_benchmarks(recorded) if recorded.is_file() else {}
     bare = recorded.is_file() and not (path / "trials.csv").is_file()
     tables = {
-        name: pd.DataFrame(columns=["schema", *COLUMNS[name]]) if bare else load_table(path, name)
+        name: pd.DataFrame(columns=["schema", *columns.TABLES[name].names]) if bare else load_table(path, name)
         for name in ("trials", "layers", "answers", "architectures", "latency")
     }
     if not len(tables["trials"]) and not len(tables["latency"]) and not recorded.is_file():

@@ -9,11 +9,12 @@ import pandas as pd
 
 from lrbench.config.axes import AXES
 from lrbench.report.constraints import CONSTRAINTS, Limits
-from lrbench.report.frame import done_trials, load_table
+from lrbench.report.frame import done_trials
 from lrbench.report.latency import latency_ratios
 from lrbench.report.points import WHERE, Row, Where, choose_rivals, choose_setting, name_setting, pool_points, split_of
 from lrbench.report.recommend import Recommendation, recommend
 from lrbench.report.standing import name_rivals
+from lrbench.results.tables import load_table
 
 LAYER = ("layer", "kind", "scheme", "rank", "max_rank", "params", "dense_params", "macs", "dense_macs", "reason")
 

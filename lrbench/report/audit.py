@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from lrbench.config.axes import AXES
 from lrbench.report.latency import INTERVAL, SETTING
 from lrbench.report.scores import rank_correlation
 from lrbench.report.standing import RIVALS
-from lrbench.results.rows import AXES
 
 DAMAGES = {"truncated": "after truncation", "recalibrated": "after re-estimation", "finetuned": "after finetuning"}
 """Stages at which a plan's damage is measured, in words."""

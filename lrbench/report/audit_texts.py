@@ -9,11 +9,12 @@ import pandas as pd
 from lrbench.errors import InputError
 from lrbench.report.advice_texts import Texts
 from lrbench.report.audit import BUDGET, DAMAGES, audit, audit_correlations
-from lrbench.report.frame import done_trials, load_table
+from lrbench.report.frame import done_trials
 from lrbench.report.latency import additivity, latency_ratios, layer_ratios
 from lrbench.report.points import WHERE, Row, name_setting
 from lrbench.report.standing import name_rivals
 from lrbench.report.summary import interval_of
+from lrbench.results.tables import load_table
 
 HEADS = (
     *("plan", "method", "layers", "#seed", "#MACs predicted", "#MACs", "#latency predicted", "#latency ratio, 99 %"),

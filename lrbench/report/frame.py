@@ -1,49 +1,14 @@
-"""Read a results folder's tables, and compute from raw rows what figures and summaries show."""
+"""Compute from the raw rows of a results folder's tables what figures and summaries show."""
 
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from lrbench.errors import InputError
 from lrbench.report.latency import latency_ratios
-from lrbench.results.checks import checked, text_columns
-from lrbench.results.records import SCHEMA, wrong_schema
-from lrbench.results.tables import COLUMNS, RENAMED, unguarded
-
-
-def load_table(folder: Path, name: str) -> pd.DataFrame:
-    """One table of a results folder, checked.
-
-    Raises: InputError when the file is missing, is no table, lacks a column or is of another schema version.
-    """
-    path = folder / f"{name}.csv"
-    if not path.is_file():
-        raise InputError(
-            f"{folder} is no results folder: it has no {name}.csv; lrbench sweep SPEC --out {folder} makes one"
-        )
-    try:
-        content = path.read_bytes()
-        frame = pd.read_csv(BytesIO(content), keep_default_na=False, na_values=[""], dtype=text_columns(name))
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path} cannot be read as a table: {error}") from error
-    frame = frame.rename(columns=RENAMED)
-    if not content.endswith(b"\n"):
-        raise InputError(f"{path} is cut short: its last line has no end; the next sweep into {folder} writes it anew")
-    versions = [version for version in frame.get("schema", []) if version != SCHEMA]
-    if versions:
-        raise InputError(f"{path} cannot be read: {wrong_schema(versions[0])}")
-    missing = [column for column in ("schema", *COLUMNS[name]) if column not in frame.columns]
-    if missing:
-        raise InputError(
-            f"{path} lacks the columns {', '.join(missing)}: an older lrbench wrote it, or a hand. The sweep's own "
-            "command writes the tables anew, from records.jsonl"
-        )
-    plain = frame.assign(**{column: unguarded(frame[column]) for column in text_columns(name)})
-    return checked(plain, name, path=path)
+from lrbench.results.tables import load_table
 
 
 def done_trials(trials: pd.DataFrame) -> pd.DataFrame:

@@ -5,8 +5,8 @@ from collections.abc import Hashable, Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from lrbench.config.axes import in_words
-from lrbench.results.rows import AXES
+from lrbench.config.axes import AXES, in_words
+from lrbench.lowrank.cuts import Cut, parse_cuts
 from lrbench.results.timings import added_s, counted_layers, counted_models, scale_of
 
 SETTING = ["environment", "model", "image_size", *AXES]
@@ -148,7 +148,7 @@ def additivity(architectures: pd.DataFrame, models: pd.DataFrame, layers: pd.Dat
     rows = []
     for model in models[models["architecture"].isin(cuts[cuts != ""].index)].to_dict("records"):
         setting = tuple(model[key] for key in SETTING)
-        parts = [_saving(cut, setting, shapes=shapes, curves=curves) for cut in cuts[model["architecture"]].split()]
+        parts = [_saving(cut, setting, shapes=shapes, curves=curves) for cut in parse_cuts(cuts[model["architecture"]])]
         if None in parts:
             continue
         predicted = 1 + sum(part for part in parts if part is not None) / model["dense_latency_s"]
@@ -176,14 +176,13 @@ def _scaled(points: pd.DataFrame) -> "pd.Series[float]":
 
 
 def _saving(
-    cut: str, setting: Key, *, shapes: Mapping[Key, object], curves: Mapping[Key, pd.DataFrame]
+    cut: Cut, setting: Key, *, shapes: Mapping[Key, object], curves: Mapping[Key, pd.DataFrame]
 ) -> float | None:
     """Seconds that one cut layer adds to a call (mostly below 0); None when the layer table does not hold it."""
-    name, scheme, rank = cut.rsplit(":", 2)
-    curve = curves.get((*setting, str(shapes.get((*setting, name))), scheme))
-    if curve is None:
+    curve = curves.get((*setting, str(shapes.get((*setting, cut.layer))), cut.scheme))
+    if curve is None or cut.rank is None:
         return None
-    ratio = float(np.interp(float(rank), curve["rank"], curve["ratio"]))
+    ratio = float(np.interp(cut.rank, curve["rank"], curve["ratio"]))
     return added_s(ratio, curve["dense_latency_s"])
 
 

@@ -8,10 +8,11 @@ import pandas as pd
 
 from lrbench.errors import InputError
 from lrbench.report.audit import audit
-from lrbench.report.frame import done_trials, load_table
+from lrbench.report.frame import done_trials
 from lrbench.report.latency import additivity, latency_ratios, layer_ratios
 from lrbench.report.scores import hypervolumes, score_correlations
 from lrbench.report.standing import with_control, with_standing
+from lrbench.results.tables import load_table
 
 
 @dataclass(frozen=True, kw_only=True)

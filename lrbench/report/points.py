@@ -6,12 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.config import axes
+from lrbench.config.axes import AXES
 from lrbench.errors import InputError
 from lrbench.report.latency import INTERVAL, describe
 from lrbench.report.posterior import Answers, drop_between, share_of, stack_right
 from lrbench.report.standing import RIVALS, name_rivals
-from lrbench.results.rows import AXES
 
 POINT = [
     *("scheme", "truncation", "layer_set", "rank_rule", "weights", "calibration_images", "samples", "samples_search"),
@@ -98,14 +97,14 @@ def choose_setting(ratios: pd.DataFrame, where: Where) -> tuple[pd.DataFrame, tu
 
 
 def _agrees(known: Row, where: Where) -> bool:
-    alike = all(axes.AXES[name].word(known[name]) == word for name, word in where.words.items())
+    alike = all(AXES[name].word(known[name]) == word for name, word in where.words.items())
     return alike and str(known["environment"]).startswith(where.environment or "")
 
 
 def _wanted(where: Where) -> str:
     """What a setting must be, in words; "" when it may be any."""
     environment = [f"environment {where.environment}"] if where.environment is not None else []
-    return ", ".join([*environment, *(f"{axes.AXES[name].noun} {word}" for name, word in where.words.items())])
+    return ", ".join([*environment, *(f"{AXES[name].noun} {word}" for name, word in where.words.items())])
 
 
 def name_setting(setting: Row) -> str:

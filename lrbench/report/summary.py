@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.report.frame import done_trials, load_table, pareto, timed_architectures
+from lrbench.report.frame import done_trials, pareto, timed_architectures
 from lrbench.report.latency import INTERVAL, SETTING, breakeven, describe, latency_ratios, layer_ratios
 from lrbench.report.standing import RIVALS, name_training
+from lrbench.results.tables import load_table
 
 COLUMNS = (
     *("data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),

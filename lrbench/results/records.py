@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from lrbench.config.axes import AXES
 from lrbench.lowrank.cuts import Cut
 from lrbench.results.sessions import Architecture, Environment, LayerSession, Session
 
@@ -299,13 +300,13 @@ def from_line(line: str) -> Record:
     version = fields.pop("schema", None) if isinstance(fields, dict) else None
     if version != SCHEMA:
         raise ValueError(wrong_schema(version))
-    setting = fields.get("setting")
-    if isinstance(setting, dict) and "mode" in setting:
-        fields["setting"] = {**setting, "runtime": setting["mode"]}
+    if isinstance(setting := fields.get("setting"), dict):
+        former = {axis.formerly: name for name, axis in AXES.items() if axis.formerly}
+        fields["setting"] = {former.get(name, name): value for name, value in setting.items()}
     record = _adapter.validate_python(fields)
     if isinstance(record, SpecRecord):
-        keys = ((key.replace("latency.modes", "latency.runtimes"), value) for key, value in record.keys)
-        return replace(record, keys=tuple(keys))
+        keys = {f"latency.{axis.former_key}": f"latency.{axis.key}" for axis in AXES.values() if axis.former_key}
+        return replace(record, keys=tuple((keys.get(key, key), value) for key, value in record.keys))
     return record
 
 

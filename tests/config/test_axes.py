@@ -20,7 +20,6 @@ from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure import latency, settings
 from lrbench.plan.spec import SweepSpec, make_spec
 from lrbench.report.latency import describe
-from lrbench.results.rows import AXES as COLUMNS
 
 PLAIN = Setting(device="cpu", batch_size=1, threads=1, memory_format="channels_last")
 OTHER = Setting(
@@ -50,7 +49,7 @@ def test_a_setting_reads_as_it_always_did() -> None:
     assert OTHER.label == "cuda, batch 8, threads 2, contiguous, bfloat16, cuda-graph, batch norm folded"
     assert in_file_name(vars(PLAIN)) == "cpu_b1_t1_channels_last"
     assert in_file_name(vars(OTHER)) == "cuda_b8_t2_contiguous_bfloat16_cuda-graph_folded"
-    assert COLUMNS == ("device", "batch_size", "threads", "memory_format", "dtype", "runtime", "folded")
+    assert tuple(axes.AXES) == ("device", "batch_size", "threads", "memory_format", "dtype", "runtime", "folded")
 
 
 @pytest.mark.parametrize("name", AXES)

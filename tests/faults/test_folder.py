@@ -111,7 +111,7 @@ def test_other_schema_versions_are_told_apart(version: str, message: str, tmp_pa
         path.write_text(path.read_text().replace(old, new))
     with pytest.raises(InputError, match=rf"records\.jsonl, line 1, .*{message}"):
         Store(folder).__enter__()
-    from lrbench.report.frame import load_table
+    from lrbench.results.tables import load_table
 
     with pytest.raises(InputError, match=rf"trials\.csv cannot be read.*{message}"):
         load_table(folder, "trials")
@@ -129,7 +129,7 @@ def test_a_folder_is_moved_aside_whole_and_never_over_another(tmp_path: Path) ->
 
 
 def test_what_a_spreadsheet_would_run_is_text_in_a_table(tmp_path: Path) -> None:
-    from lrbench.report.frame import load_table
+    from lrbench.results.tables import load_table
 
     names = ["=cmd()", "+1", "-1", "@sum", "\tx", "\rx", "'=quoted", "plain", "'plain"]
     records = [samples.measurement(samples.trial(f"t{i}", layer_set=name)) for i, name in enumerate(names)]

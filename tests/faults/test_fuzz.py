@@ -18,10 +18,10 @@ from lrbench.lowrank.ranks import Candidate, RankRule, format_rule, parse_rule
 from lrbench.plan.spec import SweepSpec, load_spec, make_spec
 from lrbench.plan.trials import build_untrained
 from lrbench.report.draw import figure_tables
-from lrbench.report.frame import load_table
 from lrbench.report.summary import all_trials, breakeven_rows, failed_trials, front_trials, markdown, timed_only
+from lrbench.results.columns import TABLES
 from lrbench.results.records import from_line
-from lrbench.results.tables import COLUMNS
+from lrbench.results.tables import load_table
 
 WORDS = [
     *("rank", "fraction", "energy", "params", "macs", "evbmf", "multiple", "max", "breakeven", "full", "=", " ", "-"),
@@ -145,7 +145,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     folder = samples.folder_of(
         tmp_path_factory.mktemp("fuzz") / "r", [*log, samples.layer_session({("channel", 8): 0.5})]
     )
-    return {name: pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False) for name in COLUMNS}
+    return {name: pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False) for name in TABLES}
 
 
 def edit(tables: dict[str, pd.DataFrame], edits: list, folder: Path) -> None:

@@ -20,7 +20,7 @@ from lrbench.errors import InputError
 from lrbench.learn.checkpoints import resume_
 from lrbench.learn.optimizers import make_optimizer
 from lrbench.learn.sources import _downloaded, safe_archives
-from lrbench.report.frame import load_table
+from lrbench.results.tables import load_table
 
 
 class Bomb:

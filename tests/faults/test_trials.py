@@ -15,9 +15,9 @@ from lrbench.execute.jobs import fault_of
 from lrbench.execute.pool import describe_exit
 from lrbench.execute.workers import Workers
 from lrbench.learn.train import DivergedError
-from lrbench.report.frame import load_table
 from lrbench.results.log import read_records
 from lrbench.results.records import Failure, SpecRecord
+from lrbench.results.tables import load_table
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

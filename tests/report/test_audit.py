@@ -14,13 +14,14 @@ from scipy.stats import spearmanr
 
 from lrbench.report.audit import audit, audit_correlations
 from lrbench.report.draw import draw_figures
-from lrbench.report.frame import done_trials, load_table
+from lrbench.report.frame import done_trials
 from lrbench.report.latency import additivity, latency_ratios, layer_ratios
 from lrbench.report.page import write_report
 from lrbench.report.plan_figures import audit_figure, sensitivity_figure
 from lrbench.report.sensitivity import sensitivity_grid
+from lrbench.results.columns import TABLES
 from lrbench.results.records import Accuracy
-from lrbench.results.tables import COLUMNS, build_tables
+from lrbench.results.tables import build_tables, load_table
 
 PLANS = [
     ("knapsack", 80, 0.10),
@@ -171,7 +172,7 @@ def cuts(drawn: list[tuple[str, int, float, float | None]]) -> pd.DataFrame:
         }
         for i, (layer, macs, error, accuracy) in enumerate(drawn)
     ]
-    return pd.DataFrame(rows, columns=["schema", *COLUMNS["sensitivity"]])
+    return pd.DataFrame(rows, columns=["schema", *TABLES["sensitivity"].names])
 
 
 @given(st.lists(CUT, min_size=1, max_size=20))

@@ -7,8 +7,9 @@ import samples
 
 from lrbench.report.budgets import budget_outcomes, budgets_figure
 from lrbench.report.draw import draw_figures
-from lrbench.report.frame import done_trials, load_table
+from lrbench.report.frame import done_trials
 from lrbench.results.records import Prediction
+from lrbench.results.tables import load_table
 
 RULES = ("knapsack macs=0.5", "uniform macs=0.5", "knapsack macs=0.25", "greedy latency=0.7")
 

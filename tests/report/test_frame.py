@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.errors import InputError
-from lrbench.report.frame import done_trials, load_table, pareto
+from lrbench.report.frame import done_trials, pareto
 from lrbench.report.latency import latency_ratios
 from lrbench.report.summary import COLUMNS, all_trials, failed_trials, front_trials, markdown
-from lrbench.results.tables import build_tables
+from lrbench.results.tables import build_tables, load_table
 
 
 @given(points=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25))

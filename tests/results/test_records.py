@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.errors import InputError
-from lrbench.report.frame import load_table
+from lrbench.results.columns import TABLES
 from lrbench.results.log import LOG, Store, read_records
 from lrbench.results.records import Failure, Measurement, Planned, Record, SpecRecord, Spectra, from_line, to_line
 from lrbench.results.sessions import Environment, LayerSession, Session
-from lrbench.results.tables import COLUMNS, build_tables
+from lrbench.results.tables import build_tables, load_table
 
 st.register_type_strategy(float, st.floats(allow_nan=False))
 
@@ -45,9 +45,9 @@ def test_the_log_holds_every_record_in_order(tmp_path: Path) -> None:
 
 def test_tables_have_their_columns_and_nothing_is_rounded(tmp_path: Path) -> None:
     folder = written(tmp_path, samples.sweep())
-    for name, columns in COLUMNS.items():
+    for name, table in TABLES.items():
         frame = pd.read_csv(folder / f"{name}.csv")
-        assert list(frame.columns) == ["schema", *columns]
+        assert list(frame.columns) == ["schema", *table.names]
     latency = pd.read_csv(folder / "latency.csv")
     assert set(latency["latency_s"]) >= {0.4 + 0.07 * 3, (0.4 + 0.07 * 3) * 1.02}
     assert len(latency) == 9 * 10

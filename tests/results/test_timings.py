@@ -11,9 +11,9 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lrbench.config.axes import AXES
 from lrbench.results.observed import Observed, observe_layers, observe_models
 from lrbench.results.records import Record
-from lrbench.results.rows import AXES
 from lrbench.results.sessions import LayerSession, Session
 from lrbench.results.tables import build_tables
 from lrbench.results.timings import (

@@ -1,0 +1,107 @@
+"""What a column is: what its cells may hold, what they mean and how they are read; and a table of such columns."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Generic, TypeVar
+
+import pandas as pd
+
+from lrbench.results.records import Record
+
+LARGEST = 2.0**62
+
+RowT = TypeVar("RowT")
+"""What one row of a table is made of: a record, or a small one of the records that the row is about."""
+ReadT = TypeVar("ReadT", contravariant=True)
+"""What a column is read from: its table's rows, or what several tables' rows have in common."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Text, even where every cell looks like a number.
+
+    Every cell must match `pattern` as a whole (empty: any text will do); `allowed` says that in words.
+    """
+
+    pattern: str = ""
+    allowed: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """True or False."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """A finite number in `least`..`most` and above `above`; `whole`: without a fraction."""
+
+    least: float = 0.0
+    most: float = LARGEST
+    above: float = -math.inf
+    whole: bool = False
+
+
+TEXT, FLAG, NUMBER = Text(), Flag(), Number()
+SHARE, SIGNED, POSITIVE = Number(most=1.0), Number(least=-LARGEST), Number(above=0.0)
+WHOLE, COUNT = Number(whole=True), Number(whole=True, above=0.0)
+"""Whole numbers: from 0, from 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """Rows in which a column may not be empty: `where` finds them in the table, `words` say what is allowed there."""
+
+    where: Callable[[pd.DataFrame], "pd.Series[bool]"]
+    words: str
+
+
+ALWAYS = Filled(where=lambda frame: pd.Series(True, index=frame.index), words="not empty")
+WHEN_DONE = Filled(where=lambda frame: frame["state"] == "done", words="not empty, since the trial is done")
+
+
+def beside(name: str) -> Filled:
+    """Not empty in a row in which that other column is not empty."""
+    return Filled(where=lambda frame: frame[name].notna(), words=f"not empty beside {name}")
+
+
+@dataclass(frozen=True)
+class Column(Generic[ReadT]):
+    """One column. What every column has is positional, so that a table of them reads as a table.
+
+    Attributes:
+        kind: what its cells hold.
+        read: the cell of a row, from what the row is made of; None is an empty cell.
+        meaning: for results/README.md, in Markdown. Neighbours of one meaning share a line there.
+        filled: where cells may not be empty; None: they may be everywhere.
+        at_most: another column that this one may not exceed in any row.
+        formerly: the name that it had in older tables.
+    """
+
+    name: str
+    kind: Text | Flag | Number
+    read: Callable[[ReadT], Any]
+    meaning: str
+    _: KW_ONLY
+    filled: Filled | None = None
+    at_most: str = ""
+    formerly: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(Generic[RowT]):
+    """One table: what a row stands for, what the rows of a log are made of, and the columns in order.
+
+    `note` follows the heading in results/README.md. Every table has the column `schema` before its own.
+    """
+
+    meaning: str
+    rows: Callable[[Sequence[Record]], Iterable[RowT]]
+    columns: tuple[Column[RowT], ...]
+    note: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its columns."""
+        return tuple(column.name for column in self.columns)

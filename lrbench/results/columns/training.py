@@ -1,0 +1,80 @@
+"""The columns of epochs.csv and answers.csv: how a trial learned, and which images it answers rightly."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lrbench.results.columns.column import ALWAYS, COUNT, NUMBER, SHARE, TEXT, Column, Table, Text
+from lrbench.results.columns.outcomes import finished
+from lrbench.results.records import Epoch, Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRow:
+    """An epoch of the trial with this key."""
+
+    trial: str
+    epoch: Epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerRow:
+    """Which images the trial with this key answered rightly at a stage."""
+
+    trial: str
+    stage: str
+    right: str
+
+
+def _epochs(records: Sequence[Record]) -> Iterator[EpochRow]:
+    return (EpochRow(trial=done.trial.key, epoch=epoch) for done in finished(records) for epoch in done.epochs)
+
+
+def _answers(records: Sequence[Record]) -> Iterator[AnswerRow]:
+    for done in finished(records):
+        stages = {"truncated": done.truncated, "finetuned": done.finetuned}
+        stages |= {"recalibrated": done.recalibrated} if done.recalibrated else {}
+        stages |= {"search": done.search} if done.search else {}
+        for stage, accuracy in stages.items():
+            if accuracy.right:
+                yield AnswerRow(trial=done.trial.key, stage=stage, right=accuracy.right)
+
+
+_BYTES = Text(pattern="([0-9a-f]{2})+", allowed="whole bytes in hexadecimal")
+_SEEN = "running means over the training images as they were seen"
+
+EPOCHS = Table[EpochRow](
+    meaning="a row for each epoch",
+    rows=_epochs,
+    columns=(
+        Column("trial", TEXT, lambda row: row.trial, "key of the trial"),
+        Column("stage", TEXT, lambda row: row.epoch.stage, "`baseline` or `finetune`"),
+        Column("epoch", COUNT, lambda row: row.epoch.epoch, "number of the epoch, from 1"),
+        Column("loss", NUMBER, lambda row: row.epoch.loss, _SEEN),
+        Column("accuracy", SHARE, lambda row: row.epoch.accuracy, _SEEN),
+        Column("learning_rate", NUMBER, lambda row: row.epoch.learning_rate, "learning rate at the epoch's start"),
+        Column("seconds", NUMBER, lambda row: row.epoch.seconds, "wall seconds of the epoch"),
+    ),
+)
+
+ANSWERS = Table[AnswerRow](
+    meaning="a row for each stage of a trial",
+    note="Trials of before answers were kept have no row.",
+    rows=_answers,
+    columns=(
+        Column("trial", TEXT, lambda row: row.trial, "key of the trial", filled=ALWAYS),
+        Column(
+            "stage",
+            TEXT,
+            lambda row: row.stage,
+            "`truncated`, `recalibrated`, `finetuned`: test images; `search`: the finetuned model on the search split",
+            filled=ALWAYS,
+        ),
+        Column(
+            "right",
+            _BYTES,
+            lambda row: row.right,
+            "which images were answered rightly: a bit each, in order, in hexadecimal, padded with 0 to whole bytes",
+            filled=ALWAYS,
+        ),
+    ),
+)

@@ -1,0 +1,162 @@
+"""The columns of trials.csv."""
+
+from lrbench.results.columns.accuracies import ACCURACIES, SEARCHED
+from lrbench.results.columns.column import (
+    ALWAYS,
+    COUNT,
+    FLAG,
+    NUMBER,
+    SIGNED,
+    TEXT,
+    WHEN_DONE,
+    WHOLE,
+    Column,
+    Table,
+    Text,
+)
+from lrbench.results.columns.outcomes import Outcome, failed, measured, outcomes
+from lrbench.results.records import Measurement
+
+_STATE = Text(pattern="done|failed", allowed="done or failed")
+
+_GRID = "the point of the grid; the dense control has `dense`, `plain`, `none`, `none`"
+_SECONDS = "seconds of each stage in this run"
+_PREDICTED = "what a budget rule expected of its choice; empty for other rules"
+
+TRIALS = Table[Outcome](
+    meaning="a row for each trial",
+    rows=outcomes,
+    columns=(
+        Column(
+            "trial",
+            TEXT,
+            lambda row: row.trial.key,
+            "key: a digest of everything that decides the outcome",
+            filled=ALWAYS,
+        ),
+        Column(
+            "state",
+            _STATE,
+            lambda row: "done" if isinstance(row, Measurement) else "failed",
+            "`done` or `failed`",
+            filled=ALWAYS,
+        ),
+        Column("reason", TEXT, failed(lambda row: f"{row.stage}: {row.reason}"), "the stage that failed and why"),
+        Column("model", TEXT, lambda row: row.trial.model, "what was compressed", filled=ALWAYS),
+        Column("weights", TEXT, lambda row: row.trial.weights, "what was compressed"),
+        Column("data", TEXT, lambda row: row.trial.data, "on which images", filled=ALWAYS),
+        Column(
+            "image_size",
+            WHOLE,
+            lambda row: row.trial.image_size,
+            "height and width of an image in pixels",
+            filled=ALWAYS,
+        ),
+        Column("scheme", TEXT, lambda row: row.trial.scheme, _GRID, filled=ALWAYS),
+        Column("truncation", TEXT, lambda row: row.trial.truncation, _GRID, filled=ALWAYS),
+        Column("layer_set", TEXT, lambda row: row.trial.layer_set, _GRID, filled=ALWAYS),
+        Column("rank_rule", TEXT, lambda row: row.trial.rank_rule, _GRID, filled=ALWAYS),
+        Column("seed", WHOLE, lambda row: row.trial.seed, _GRID),
+        Column("baseline", TEXT, lambda row: row.trial.baseline, "key of the dense model it started from"),
+        Column("baseline_seed", WHOLE, lambda row: row.trial.baseline_seed, "seed of the dense model"),
+        Column(
+            "baseline_epochs",
+            WHOLE,
+            lambda row: row.trial.baseline_epochs,
+            "epochs of the dense model",
+            filled=WHEN_DONE,
+        ),
+        Column(
+            "finetune_epochs", WHOLE, lambda row: row.trial.finetune_epochs, "epochs of finetuning", filled=WHEN_DONE
+        ),
+        Column(
+            "calibration_images",
+            WHOLE,
+            lambda row: row.trial.calibration_images,
+            "images that output truncation and batch norm may see at most (0: none)",
+        ),
+        Column(
+            "architecture",
+            TEXT,
+            measured(lambda done: done.architecture.key),
+            "key of the model's shape after factorization",
+            filled=WHEN_DONE,
+        ),
+        Column("params", WHOLE, measured(lambda done: done.cost.params), "parameters of the model", filled=WHEN_DONE),
+        Column(
+            "macs",
+            WHOLE,
+            measured(lambda done: done.cost.macs),
+            "MACs of one image: convolutions, linear layers, matrix products, by fvcore",
+            filled=WHEN_DONE,
+        ),
+        Column(
+            "other_ops",
+            WHOLE,
+            measured(lambda done: done.cost.other_ops),
+            "what fvcore counts beside MACs (batch norm, pooling)",
+        ),
+        Column(
+            "uncounted_ops",
+            TEXT,
+            measured(lambda done: " ".join(done.cost.uncounted)),
+            "operators that fvcore has no count for",
+        ),
+        Column(
+            "dense_params", COUNT, measured(lambda done: done.dense_cost.params), "of the dense model", filled=WHEN_DONE
+        ),
+        Column(
+            "dense_macs", COUNT, measured(lambda done: done.dense_cost.macs), "of the dense model", filled=WHEN_DONE
+        ),
+        *ACCURACIES,
+        Column(
+            "reused_weights",
+            FLAG,
+            measured(lambda done: done.reused_weights),
+            "whether an earlier run's finetuned weights were loaded instead of trained",
+        ),
+        Column("truncate_s", NUMBER, measured(lambda done: done.truncate_s), _SECONDS),
+        Column("evaluate_s", NUMBER, measured(lambda done: done.evaluate_s), _SECONDS),
+        Column("finetune_s", NUMBER, measured(lambda done: done.finetune_s), _SECONDS),
+        Column(
+            "peak_memory_bytes",
+            WHOLE,
+            measured(lambda done: done.peak_memory_bytes),
+            "largest resident memory of the process so far (or CUDA allocation, when larger)",
+        ),
+        Column("environment", TEXT, lambda row: row.environment, "where: key of a row of environments.csv"),
+        Column("commit", TEXT, lambda row: row.commit, "by which code (`-dirty`: with uncommitted changes)"),
+        Column("started", TEXT, lambda row: row.started, "when (UTC)"),
+        Column(
+            "failure",
+            TEXT,
+            failed(lambda row: row.failure),
+            "how it failed: `failed` (it raised), `nan`, `oom`, `timeout`, `killed`",
+        ),
+        Column("attempt", COUNT, lambda row: row.attempt, "how often it was tried"),
+        Column(
+            "deterministic",
+            FLAG,
+            measured(lambda done: done.deterministic),
+            "whether torch promises the same bits for the same environment and this many threads: on the CPU it does",
+        ),
+        Column("threads", WHOLE, measured(lambda done: done.threads), "CPU threads of torch"),
+        *SEARCHED,
+        Column("predicted_macs", WHOLE, measured(lambda done: done.predicted and done.predicted.macs), _PREDICTED),
+        Column("predicted_params", WHOLE, measured(lambda done: done.predicted and done.predicted.params), _PREDICTED),
+        Column(
+            "predicted_latency_ratio",
+            NUMBER,
+            measured(lambda done: done.predicted and done.predicted.latency_ratio),
+            _PREDICTED,
+        ),
+        Column("predicted_damage", SIGNED, measured(lambda done: done.predicted and done.predicted.damage), _PREDICTED),
+        Column(
+            "recipe",
+            TEXT,
+            lambda row: row.trial.recipe,
+            "what finetuning does beyond the usual: batch norm (`train`, `frozen`, `re-estimated`), `distill=` share",
+            filled=ALWAYS,
+        ),
+    ),
+)
