@@ -23,7 +23,7 @@ from lrbench.learn.architectures import build_dense, make_architecture
 from lrbench.measure.latency import Block, block_of, prepare, quiet, time_side_by_side
 from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
-from lrbench.plan.budgets import NOTHING
+from lrbench.plan.evidence import NOTHING
 from lrbench.plan.preview import plan_architectures
 from lrbench.plan.run import prepare as prepare_run
 from lrbench.plan.spec import make_spec

@@ -24,7 +24,7 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
     """
     folder = folder_for(spec, out_folder)
     with exit_codes():
-        from lrbench.plan.budgets import gather_evidence
+        from lrbench.plan.evidence import gather_evidence
         from lrbench.plan.preview import preview, preview_row, reasons, why_rows
         from lrbench.plan.run import prepare
         from lrbench.plan.spec import load_spec

@@ -10,7 +10,8 @@ from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer
 from lrbench.lowrank.ranks import RankRule, parse_rule
 from lrbench.lowrank.svd import Decomposition
-from lrbench.plan.budgets import Evidence, spend
+from lrbench.plan.budgets import spend
+from lrbench.plan.evidence import Evidence
 from lrbench.plan.spec import SweepSpec
 from lrbench.plan.trials import Untrained, layers_of
 from lrbench.results.records import Prediction, Trial

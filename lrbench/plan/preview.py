@@ -8,8 +8,9 @@ from lrbench.learn.architectures import cut_architecture
 from lrbench.lowrank.budget import BudgetRule
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.svd import Decomposition
-from lrbench.plan.budgets import NOTHING, Evidence, damage_laws
+from lrbench.plan.budgets import damage_laws
 from lrbench.plan.cuts import choose_cuts, rule_of, spend_budget
+from lrbench.plan.evidence import NOTHING, Evidence
 from lrbench.plan.run import Run
 from lrbench.plan.spec import SweepSpec
 from lrbench.plan.trials import Untrained, layer_cost, predicted_cost

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterator, Sequence
 from lrbench.execute import executors
 from lrbench.execute.workers import ALONE, Workers
 from lrbench.measure.settings import settings
-from lrbench.plan.budgets import gather_evidence
+from lrbench.plan.evidence import gather_evidence
 from lrbench.plan.preview import plan_architectures
 from lrbench.plan.run import Run
 from lrbench.results.records import Measurement, Planned, Record, Trial
