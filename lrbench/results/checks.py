@@ -61,7 +61,9 @@ def _refuse(frame: pd.DataFrame, wrong: "pd.Series[bool]", column: str, allowed:
     """Raises: InputError for the first row that is wrong; line 1 holds the names of the columns."""
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
+        cell = frame[column].iloc[row]
+        cell = cell.item() if isinstance(cell, np.generic) else cell
         raise InputError(
-            f"{path}, line {row + 2}: {column} must be {allowed}, got {frame[column].iloc[row]!r}. The tables are "
+            f"{path}, line {row + 2}: {column} must be {allowed}, got {cell!r}. The tables are "
             "views of records.jsonl: the sweep's own command writes them anew"
         )
