@@ -1,6 +1,7 @@
 """Ten thousand inputs that no person would write: an answer, or one clear error, and nothing else."""
 
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Callable
@@ -67,7 +68,7 @@ def test_any_document_is_a_spec_or_an_input_error(document: dict, overrides: lis
 @example(b"a = " + b"[" * 5000)
 @example(b"[model]\nname = '''" + b"x" * 1000)
 def test_any_bytes_are_a_spec_or_an_input_error(content: bytes) -> None:
-    path = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp") / "lrbench-fuzz.toml"
+    path = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp") / f"lrbench-fuzz-{os.getpid()}.toml"
     path.write_bytes(content)
     found = answer(lambda: load_spec(path))
     path.unlink()
