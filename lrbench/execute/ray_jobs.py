@@ -46,6 +46,9 @@ STORE_SHARE = 0.5
 POLL_S = 1.0
 """How often the driver looks for nodes that came or went, and for trials that take too long."""
 
+CLEAN_S = 60.0
+"""How long a node that is there may take to forget a run before the driver leaves; one that is lost takes no time."""
+
 AHEAD = 2
 """Trials handed out for each place there is, so that no place waits for the driver; one where their time is limited."""
 
@@ -306,7 +309,7 @@ class Hall:
         """Let every node forget what this run left there."""
         with suppress(self._ray.exceptions.RayError):
             refs = [pinned(self._ray, forget, node).remote(self._run) for node in alive(self._ray)]
-            self._ray.wait(refs, num_returns=len(refs), timeout=5)
+            self._ray.wait(refs, num_returns=len(refs), timeout=CLEAN_S)
 
 
 def run_job(
