@@ -1,5 +1,6 @@
 """What every test shares: one thread, no clock that decides, and a tiny sweep that takes a second."""
 
+import gc
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,6 +72,12 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def timing_lock(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that times waits for no other process of this machine that does."""
     monkeypatch.setattr("lrbench.timing.processes.LOCK", tmp_path_factory.getbasetemp() / "timing.lock")
+
+
+@pytest.fixture(autouse=True)
+def no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timing session collects no garbage first: among all that the tests import that takes longer than the timing."""
+    monkeypatch.setattr(gc, "collect", lambda generation=2: 0)
 
 
 @pytest.fixture

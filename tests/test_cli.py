@@ -12,6 +12,8 @@ from lrbench.results.log import LOG, read_records
 from lrbench.results.records import Measurement
 from lrbench.results.sessions import Session
 
+ONE_RANK = ("--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
+
 
 def test_a_sweep_of_the_users_own_model_end_to_end(workplace: Path, lrbench) -> None:
     result = lrbench("sweep", "tiny.toml")
@@ -51,12 +53,12 @@ def test_the_same_spec_gives_the_same_accuracies_and_new_settings_only_add_timin
     workplace: Path, lrbench, undrawn: None
 ) -> None:
     for name in ("a", "b"):
-        assert lrbench("sweep", "tiny.toml", "--out", name, "--cache", f"cache-{name}").exit_code == 0
+        assert lrbench("sweep", "tiny.toml", *ONE_RANK, "--out", name, "--cache", f"cache-{name}").exit_code == 0
     a, b = (pd.read_csv(workplace / name / "trials.csv") for name in ("a", "b"))
     same = ["trial", "architecture", "params", "macs", "loss_dense", "loss_truncated", "loss_finetuned"]
     pd.testing.assert_frame_equal(a[same], b[same])
-    result = lrbench("sweep", "tiny.toml", "--out", "a", "--set", "latency.batch_sizes=[1,4]")
-    assert "5 skipped, 0 to run" in result.output
+    result = lrbench("sweep", "tiny.toml", *ONE_RANK, "--out", "a", "--set", "latency.batch_sizes=[1,4]")
+    assert "2 skipped, 0 to run" in result.output
     sizes = [record.setting.batch_size for record in read_records(workplace / "a") if isinstance(record, Session)]
     assert list(dict.fromkeys(sizes)) == [1, 4]
 
@@ -113,8 +115,9 @@ def test_batch_norm_re_estimated_after_finetuning_is_in_the_kept_weights(
 
 
 def test_trained_weights_are_reused_by_another_sweep(workplace: Path, lrbench, undrawn: None) -> None:
-    assert lrbench("sweep", "tiny.toml", "--out", "a").exit_code == 0
-    assert lrbench("sweep", "tiny.toml", "--out", "b").exit_code == 0
+    untimed = ("--set", "latency.devices=[]")
+    assert lrbench("sweep", "tiny.toml", *untimed, "--out", "a").exit_code == 0
+    assert lrbench("sweep", "tiny.toml", *untimed, "--out", "b").exit_code == 0
     a, b = (pd.read_csv(workplace / name / "trials.csv") for name in ("a", "b"))
     assert b["reused_weights"].all()
     assert not a["reused_weights"].any()
@@ -153,10 +156,10 @@ def test_an_interrupted_sweep_resumes(workplace: Path, lrbench, undrawn: None, m
         return original(*args, **kwargs)
 
     monkeypatch.setattr(jobs, "run_trial", interrupted)
-    stopped = lrbench("sweep", "tiny.toml")
+    stopped = lrbench("sweep", "tiny.toml", "--set", "latency.devices=[]")
     assert stopped.exit_code == 130
     assert "what is finished is kept" in stopped.output
-    finished = lrbench("sweep", "tiny.toml")
+    finished = lrbench("sweep", "tiny.toml", "--set", "latency.devices=[]")
     assert (finished.exit_code, "2 skipped, 3 to run" in finished.output) == (0, True)
     assert len(pd.read_csv(workplace / "results/tiny/trials.csv")) == 5
 
@@ -272,9 +275,6 @@ def test_help_shows_every_command_and_every_default() -> None:
     assert "weight_decay = 0.0005" in CliRunner().invoke(app, ["sweep", "--help"]).output
 
 
-ONE_RANK = ("--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
-
-
 def test_timing_needs_no_training_and_accuracy_can_follow(workplace: Path, lrbench, undrawn: None) -> None:
     first = lrbench("sweep", "tiny.toml", *ONE_RANK, "--only", "latency")
     assert first.exit_code == 0, first.output
@@ -334,8 +334,9 @@ def test_layers_are_timed_once_each_and_their_break_even_is_told(
     assert "2 layers to time, 6 factorizations" in more, "only what is new: a second scheme"
 
 
-def test_the_doctor_gives_its_verdict_and_its_exit_code(lrbench) -> None:
+def test_the_doctor_gives_its_verdict_and_its_exit_code(lrbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrbench.timing.doctor.ROUNDS", 20)
     result = lrbench("doctor", "--image-size", "32")
-    assert "smallest change visible in 100 rounds" in result.output
+    assert "smallest change visible in 20 rounds" in result.output
     assert (result.exit_code == 0) == ("\nfit for timing" in result.output)
     assert result.exit_code in (0, 1)

@@ -77,6 +77,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ProcessPool, "schedule", limited)
 
 
+@pytest.mark.long
 def test_each_fault_of_a_trial_is_its_own_and_only_failed_ones_are_tried_again(
     workplace: Path, lrbench, patient: None
 ) -> None:
