@@ -1,5 +1,6 @@
-"""What every test shares: one thread, no colours, and a tiny sweep that takes a second."""
+"""What every test shares: one thread, no clock that decides, and a tiny sweep that takes a second."""
 
+import gc
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,12 +9,18 @@ import numpy as np
 import pytest
 import torch
 from click.testing import Result
+from hypothesis import HealthCheck, settings
 from PIL import Image
 from typer.testing import CliRunner
 
 from lrbench.cli import app
 
 torch.set_num_threads(1)
+
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 TINY_NET = """
 from torch import nn
@@ -61,6 +68,18 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def timing_lock(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that times waits for no other process of this machine that does."""
+    monkeypatch.setattr("lrbench.timing.processes.LOCK", tmp_path_factory.getbasetemp() / "timing.lock")
+
+
+@pytest.fixture(autouse=True)
+def no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timing session collects no garbage first: among all that the tests import that takes longer than the timing."""
+    monkeypatch.setattr(gc, "collect", lambda generation=2: 0)
+
+
 @pytest.fixture
 def lrbench() -> Callable[..., Result]:
     """The command line, in process."""
@@ -83,8 +102,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sweeps draw no figures: most of the time of a tiny one."""
-    monkeypatch.setattr("lrbench.cli.sweep.draw", lambda folder: None)
+    """Commands that run draw no figures: most of the time of a tiny sweep."""
+    for room in ("plan", "sweep", "timing"):
+        monkeypatch.setattr(f"lrbench.cli.{room}.draw", lambda folder: None)
 
 
 @pytest.fixture

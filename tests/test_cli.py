@@ -12,6 +12,8 @@ from lrbench.results.log import LOG, read_records
 from lrbench.results.records import Measurement
 from lrbench.results.sessions import Session
 
+ONE_RANK = ("--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
+
 
 def test_a_sweep_of_the_users_own_model_end_to_end(workplace: Path, lrbench) -> None:
     result = lrbench("sweep", "tiny.toml")
@@ -47,19 +49,21 @@ def test_a_sweep_of_the_users_own_model_end_to_end(workplace: Path, lrbench) -> 
     assert (workplace / "results/tiny" / LOG).read_bytes() == before
 
 
-def test_the_same_spec_gives_the_same_accuracies_and_new_settings_only_add_timings(workplace: Path, lrbench) -> None:
+def test_the_same_spec_gives_the_same_accuracies_and_new_settings_only_add_timings(
+    workplace: Path, lrbench, undrawn: None
+) -> None:
     for name in ("a", "b"):
-        assert lrbench("sweep", "tiny.toml", "--out", name, "--cache", f"cache-{name}").exit_code == 0
+        assert lrbench("sweep", "tiny.toml", *ONE_RANK, "--out", name, "--cache", f"cache-{name}").exit_code == 0
     a, b = (pd.read_csv(workplace / name / "trials.csv") for name in ("a", "b"))
     same = ["trial", "architecture", "params", "macs", "loss_dense", "loss_truncated", "loss_finetuned"]
     pd.testing.assert_frame_equal(a[same], b[same])
-    result = lrbench("sweep", "tiny.toml", "--out", "a", "--set", "latency.batch_sizes=[1,4]")
-    assert "5 skipped, 0 to run" in result.output
+    result = lrbench("sweep", "tiny.toml", *ONE_RANK, "--out", "a", "--set", "latency.batch_sizes=[1,4]")
+    assert "2 skipped, 0 to run" in result.output
     sizes = [record.setting.batch_size for record in read_records(workplace / "a") if isinstance(record, Session)]
     assert list(dict.fromkeys(sizes)) == [1, 4]
 
 
-def test_output_truncation_and_re_estimation_are_columns_of_their_own(workplace: Path, lrbench) -> None:
+def test_output_truncation_and_re_estimation_are_columns_of_their_own(workplace: Path, lrbench, undrawn: None) -> None:
     words = (
         "--set",
         "sweep.truncations=['plain','output','sequential']",
@@ -88,7 +92,9 @@ def test_output_truncation_and_re_estimation_are_columns_of_their_own(workplace:
     assert (gained["params"] == gained["rank"] * (8 * 9 + 16) + 16).all(), "the bias that the layer had not"
 
 
-def test_batch_norm_re_estimated_after_finetuning_is_in_the_kept_weights(workplace: Path, lrbench) -> None:
+def test_batch_norm_re_estimated_after_finetuning_is_in_the_kept_weights(
+    workplace: Path, lrbench, undrawn: None
+) -> None:
     words = (
         "--set",
         "finetune.batch_norm=re-estimated",
@@ -108,9 +114,10 @@ def test_batch_norm_re_estimated_after_finetuning_is_in_the_kept_weights(workpla
     assert (none.exit_code, "re-estimated batch norm needs at least 1, got 0" in none.output) == (2, True)
 
 
-def test_trained_weights_are_reused_by_another_sweep(workplace: Path, lrbench) -> None:
-    assert lrbench("sweep", "tiny.toml", "--out", "a").exit_code == 0
-    assert lrbench("sweep", "tiny.toml", "--out", "b").exit_code == 0
+def test_trained_weights_are_reused_by_another_sweep(workplace: Path, lrbench, undrawn: None) -> None:
+    untimed = ("--set", "latency.devices=[]")
+    assert lrbench("sweep", "tiny.toml", *untimed, "--out", "a").exit_code == 0
+    assert lrbench("sweep", "tiny.toml", *untimed, "--out", "b").exit_code == 0
     a, b = (pd.read_csv(workplace / name / "trials.csv") for name in ("a", "b"))
     assert b["reused_weights"].all()
     assert not a["reused_weights"].any()
@@ -119,7 +126,7 @@ def test_trained_weights_are_reused_by_another_sweep(workplace: Path, lrbench) -
     pd.testing.assert_frame_equal(*epochs)
 
 
-def test_a_failing_trial_is_a_row_and_the_others_go_on(workplace: Path, lrbench) -> None:
+def test_a_failing_trial_is_a_row_and_the_others_go_on(workplace: Path, lrbench, undrawn: None) -> None:
     wild = ("--set", "finetune.lr=1e30", "--set", "finetune.schedule=constant", "--set", "latency.devices=[]")
     result = lrbench("sweep", "tiny.toml", *wild)
     assert result.exit_code == 1
@@ -132,13 +139,13 @@ def test_a_failing_trial_is_a_row_and_the_others_go_on(workplace: Path, lrbench)
     assert (retried.exit_code, "0 skipped" in retried.output) == (1, True)
 
 
-def test_a_baseline_that_diverges_fails_every_trial_of_its_seed(workplace: Path, lrbench) -> None:
+def test_a_baseline_that_diverges_fails_every_trial_of_its_seed(workplace: Path, lrbench, undrawn: None) -> None:
     wild = ("--set", "baseline.lr=1e30", "--set", "baseline.schedule=constant", "--set", "latency.devices=[]")
     assert lrbench("sweep", "tiny.toml", *wild).exit_code == 1
     assert pd.read_csv(workplace / "results/tiny/trials.csv")["reason"].str.startswith("baseline: Diverged").all()
 
 
-def test_an_interrupted_sweep_resumes(workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_sweep_resumes(workplace: Path, lrbench, undrawn: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from lrbench.trials import work
 
     original, count = work.run_trial, iter(range(100))
@@ -149,10 +156,10 @@ def test_an_interrupted_sweep_resumes(workplace: Path, lrbench, monkeypatch: pyt
         return original(*args, **kwargs)
 
     monkeypatch.setattr(work, "run_trial", interrupted)
-    stopped = lrbench("sweep", "tiny.toml")
+    stopped = lrbench("sweep", "tiny.toml", "--set", "latency.devices=[]")
     assert stopped.exit_code == 130
     assert "what is finished is kept" in stopped.output
-    finished = lrbench("sweep", "tiny.toml")
+    finished = lrbench("sweep", "tiny.toml", "--set", "latency.devices=[]")
     assert (finished.exit_code, "2 skipped, 3 to run" in finished.output) == (0, True)
     assert len(pd.read_csv(workplace / "results/tiny/trials.csv")) == 5
 
@@ -167,7 +174,7 @@ def test_a_plan_shows_every_trial_and_writes_nothing(workplace: Path, lrbench) -
     assert [path for path in sorted(workplace.rglob("*.*")) if "__pycache__" not in str(path)] == before
 
 
-def test_the_planned_cost_is_the_measured_one(workplace: Path, lrbench) -> None:
+def test_the_planned_cost_is_the_measured_one(workplace: Path, lrbench, undrawn: None) -> None:
     planned = lrbench("plan", "tiny.toml", "--set", "sweep.ranks=['rank=2']").output
     lrbench("sweep", "tiny.toml", "--set", "sweep.ranks=['rank=2']", "--set", "latency.devices=[]")
     for row in pd.read_csv(workplace / "results/tiny/trials.csv").itertuples():
@@ -235,7 +242,7 @@ def test_mistakes_in_the_users_own_code_exit_2(
 
 
 def test_editing_the_file_of_a_callable_makes_other_trials(
-    workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch
+    workplace: Path, lrbench, undrawn: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = ("--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
     assert "0 skipped, 2 to run" in lrbench("sweep", "tiny.toml", *quick).output
@@ -247,7 +254,7 @@ def test_editing_the_file_of_a_callable_makes_other_trials(
     assert len(trials) == trials["architecture"].nunique() == latency["architecture"].nunique() == 4, "timed anew"
 
 
-def test_other_budgets_in_one_folder_have_fronts_of_their_own(workplace: Path, lrbench) -> None:
+def test_other_budgets_in_one_folder_have_fronts_of_their_own(workplace: Path, lrbench, undrawn: None) -> None:
     quick = ("--set", "latency.devices=[]", "--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
     lrbench("sweep", "tiny.toml", *quick)
     output = lrbench("sweep", "tiny.toml", *quick, "--set", "finetune.epochs=0").output
@@ -268,10 +275,7 @@ def test_help_shows_every_command_and_every_default() -> None:
     assert "weight_decay = 0.0005" in CliRunner().invoke(app, ["sweep", "--help"]).output
 
 
-ONE_RANK = ("--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
-
-
-def test_timing_needs_no_training_and_accuracy_can_follow(workplace: Path, lrbench) -> None:
+def test_timing_needs_no_training_and_accuracy_can_follow(workplace: Path, lrbench, undrawn: None) -> None:
     first = lrbench("sweep", "tiny.toml", *ONE_RANK, "--only", "latency")
     assert first.exit_code == 0, first.output
     made = pd.read_csv(workplace / "results/tiny/architectures.csv")
@@ -288,14 +292,14 @@ def test_timing_needs_no_training_and_accuracy_can_follow(workplace: Path, lrben
     pd.testing.assert_frame_equal(pd.read_csv(workplace / "results/tiny/architectures.csv"), made)
 
 
-def test_ranks_that_need_training_cannot_be_timed_first(workplace: Path, lrbench) -> None:
+def test_ranks_that_need_training_cannot_be_timed_first(workplace: Path, lrbench, undrawn: None) -> None:
     words = ("--set", "sweep.ranks=['energy=0.5','rank=2']", "--set", "sweep.schemes=['channel']")
     result = lrbench("sweep", "tiny.toml", *words, "--only", "latency")
     assert result.exit_code == 0
     assert "energy=0.5 seed 0: its ranks are known once the dense model is trained" in result.output
 
 
-def test_a_folder_is_timed_again_with_other_axes(workplace: Path, lrbench) -> None:
+def test_a_folder_is_timed_again_with_other_axes(workplace: Path, lrbench, undrawn: None) -> None:
     assert lrbench("sweep", "tiny.toml", *ONE_RANK).exit_code == 0
     refused = lrbench("time", "results/tiny")
     assert (refused.exit_code, "--model nets:build allows" in refused.output) == (2, True)
@@ -309,11 +313,15 @@ def test_a_folder_is_timed_again_with_other_axes(workplace: Path, lrbench) -> No
     assert not (workplace / "nowhere").exists()
 
 
-def test_layers_are_timed_once_each_and_their_break_even_is_told(workplace: Path, lrbench) -> None:
+def test_layers_are_timed_once_each_and_their_break_even_is_told(
+    workplace: Path, lrbench, request: pytest.FixtureRequest
+) -> None:
     words = ("layers", "tiny.toml", "--set", "layer_table.step=2", "--set", "layer_table.points=3")
     result = lrbench(*words)
     assert result.exit_code == 0, result.output
     assert "2 layers to time, 6 factorizations" in result.output
+    assert (workplace / "results/tiny/figures/layers_cpu_b1_t1_channels_last.png").exists()
+    request.getfixturevalue("undrawn")
     rows = pd.read_csv(workplace / "results/tiny/layer_latency.csv")
     assert set(rows["shape"]) == {
         "conv 3>8 3x3 8x8 stride 2 padding 1 bias",
@@ -324,11 +332,11 @@ def test_layers_are_timed_once_each_and_their_break_even_is_told(workplace: Path
     assert "0 layers to time" in lrbench(*words).output
     more = lrbench(*words, "--set", "sweep.schemes=['channel','spatial']").output
     assert "2 layers to time, 6 factorizations" in more, "only what is new: a second scheme"
-    assert (workplace / "results/tiny/figures/layers_cpu_b1_t1_channels_last.png").exists()
 
 
-def test_the_doctor_gives_its_verdict_and_its_exit_code(lrbench) -> None:
+def test_the_doctor_gives_its_verdict_and_its_exit_code(lrbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrbench.timing.doctor.ROUNDS", 20)
     result = lrbench("doctor", "--image-size", "32")
-    assert "smallest change visible in 100 rounds" in result.output
+    assert "smallest change visible in 20 rounds" in result.output
     assert (result.exit_code == 0) == ("\nfit for timing" in result.output)
     assert result.exit_code in (0, 1)

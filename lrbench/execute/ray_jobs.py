@@ -27,6 +27,9 @@ from lrbench.results.records import Fault
 STORE_SHARE = 0.5
 """Of the smallest object store that images may fill; of larger sets each node reads its own copy from `data.root`."""
 
+CLEAN_S = 60.0
+"""How long a node that is there may take to forget a run before the driver leaves; one that is lost takes no time."""
+
 AHEAD = 2
 """Trials handed out for each place there is, so that no place waits for the driver; one where their time is limited."""
 
@@ -154,7 +157,7 @@ class Driver:
         """Let every node forget what this run left there."""
         with suppress(self._ray.exceptions.RayError):
             refs = [pinned(self._ray, forget, node).remote(self._run) for node in alive(self._ray)]
-            self._ray.wait(refs, num_returns=len(refs), timeout=5)
+            self._ray.wait(refs, num_returns=len(refs), timeout=CLEAN_S)
 
 
 @contextmanager

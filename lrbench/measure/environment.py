@@ -124,9 +124,7 @@ def read_commit() -> str:
     """The commit of the running lrbench, `-dirty` when its files differ from it, its version when not from git."""
     command = ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
     try:
-        found = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=False
-        )
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     except OSError:
         return f"v{version('lrbench')}"
     return found.stdout.strip() if found.returncode == 0 else f"v{version('lrbench')}"

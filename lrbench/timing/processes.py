@@ -14,11 +14,14 @@ from lrbench.progress import Progress
 
 T = TypeVar("T")
 
+LOCK = Path(tempfile.gettempdir()) / "lrbench-timing.lock"
+"""What timings on this machine hold, one at a time."""
+
 
 @contextmanager
 def alone(progress: Progress) -> Iterator[None]:
     """Hold the one lock that timings on this machine take; wait for it."""
-    lock = FileLock(Path(tempfile.gettempdir()) / "lrbench-timing.lock", mode=0o666)
+    lock = FileLock(LOCK, mode=0o666)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -50,6 +50,7 @@ def digits() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     return batches.test_batches(load_dataset(data, cache=Path("cache")).test, how)
 
 
+@pytest.mark.long
 def test_a_trial_leaves_as_three_files_that_each_give_what_it_gave(swept: Path, lrbench) -> None:
     trial = factorized(swept / "results/tiny")
     words = ("results/tiny", trial.trial.key[:6], "--to", "out", "--model", "nets:build")

@@ -1,6 +1,7 @@
 """Ten thousand inputs that no person would write: an answer, or one clear error, and nothing else."""
 
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Callable
@@ -53,6 +54,7 @@ def answer(work: Callable[[], object], kind: type[Exception] = InputError) -> ob
         return error
 
 
+@pytest.mark.long
 @settings(many, max_examples=2500)
 @given(
     document=DOCUMENTS, overrides=st.lists(st.text(max_size=8) | st.sampled_from([f"{k}=1" for k in KEYS]), max_size=2)
@@ -67,7 +69,7 @@ def test_any_document_is_a_spec_or_an_input_error(document: dict, overrides: lis
 @example(b"a = " + b"[" * 5000)
 @example(b"[model]\nname = '''" + b"x" * 1000)
 def test_any_bytes_are_a_spec_or_an_input_error(content: bytes) -> None:
-    path = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp") / "lrbench-fuzz.toml"
+    path = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp") / f"lrbench-fuzz-{os.getpid()}.toml"
     path.write_bytes(content)
     found = answer(lambda: load_spec(path))
     path.unlink()
@@ -168,6 +170,7 @@ def test_a_table_edited_by_hand_is_read_or_refused(edits: list, name: str, table
     shutil.rmtree(folder)
 
 
+@pytest.mark.long
 @settings(many, max_examples=30)
 @given(edits=EDITS)
 def test_a_folder_edited_by_hand_is_summed_up_or_refused(edits: list, tables: dict, tmp_path_factory) -> None:

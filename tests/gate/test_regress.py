@@ -28,6 +28,23 @@ BOUNDS = {"cut": ("dense", 0.5)}
 """
 
 
+TURNS = """
+from itertools import count
+from pathlib import Path
+
+place = Path(__file__).with_name("turns")
+place.mkdir(exist_ok=True)
+for turn in count():
+    try:
+        (place / str(turn)).touch(exist_ok=False)
+        break
+    except FileExistsError:
+        continue
+SECONDS = {even} if turn % 2 else {odd}
+"""
+"""The processes that import it have one speed and the other in turn: the two heads of a session never share one."""
+
+
 def git(folder: Path, *words: str) -> None:
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
     subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
@@ -95,18 +112,14 @@ def test_what_the_base_cannot_run_is_new_and_what_the_head_cannot_run_is_worse(r
 
 
 def test_a_head_that_differs_from_its_own_copy_is_inconclusive(repository: Path, regress) -> None:
-    """Each process draws its own speed, so that no comparison can be trusted."""
-    drawn = "import os, random\nSECONDS = random.Random(os.getpid()).uniform(1.0, 9.0)\n"
-    (repository / "speed.py").write_text(drawn)
+    (repository / "speed.py").write_text(TURNS.format(odd=1.0, even=9.0))
     result = regress()
     assert (result.exit_code, set(words(result).values())) == (0, {"inconclusive"})
     assert "unfit" in result.stdout
 
 
 def test_much_slower_is_worse_even_where_the_control_strays(repository: Path, regress) -> None:
-    (repository / "speed.py").write_text(
-        "import os, random\nSECONDS = 9.0 + random.Random(os.getpid()).uniform(0, 1.5)\n"
-    )
+    (repository / "speed.py").write_text(TURNS.format(odd=9.0, even=10.5))
     result = regress("--processes", "8")
     assert (result.exit_code, set(words(result).values())) == (1, {"worse"})
 
@@ -145,7 +158,10 @@ def test_a_worker_that_dies_is_worse_and_the_others_are_judged(repository: Path,
     assert "ended with exit code 3" in result.stdout
 
 
-def test_the_recorded_half_sweeps_anew_and_checks(workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.long
+def test_the_recorded_half_sweeps_anew_and_checks(
+    workplace: Path, lrbench, undrawn: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHONPATH", str(workplace))
     made = lrbench("sweep", "tiny.toml", "--only", "accuracy", "--out", "baseline", "--set", "sweep.ranks=['rank=2']")
     assert made.exit_code == 0, made.output

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import samples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
@@ -73,6 +73,7 @@ def test_a_plan_stands_beside_what_was_measured_in_each_setting(tmp_path: Path) 
     assert pd.isna(first["damage_recalibrated"])
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(50, 90), st.integers(0, 20)), min_size=1, max_size=8))
 def test_places_are_counted_and_rho_is_scipys(drawn: list[tuple[int, int]]) -> None:
     log = [

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 import samples
+from waiting import PATIENCE_S
 
 from lrbench.report.page import write_report
 
 BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver on the PATH")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver on the PATH"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +42,10 @@ def visible(driver: Any) -> list[str]:
     return driver.execute_script(script)
 
 
-def until(check: Callable[[], object], seconds: float = 10.0) -> object:
+def until(check: Callable[[], object]) -> object:
     from selenium.webdriver.support.wait import WebDriverWait
 
-    return WebDriverWait(None, seconds, poll_frequency=0.05).until(lambda _: check())
+    return WebDriverWait(None, PATIENCE_S, poll_frequency=0.05).until(lambda _: check())
 
 
 def test_the_page_works_offline_without_an_error(chromium: Any, tmp_path: Path) -> None:

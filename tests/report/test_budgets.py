@@ -6,7 +6,7 @@ from pathlib import Path
 import samples
 
 from lrbench.report.budgets import budget_outcomes, budgets_figure
-from lrbench.report.draw import draw_figures
+from lrbench.report.draw import drawings, figure_tables
 from lrbench.report.frame import done_trials
 from lrbench.results.records import Prediction
 from lrbench.results.tables import load_table
@@ -34,8 +34,9 @@ def test_each_budget_has_a_panel_from_wide_to_tight(tmp_path: Path) -> None:
 
 
 def test_the_figure_is_drawn_where_there_are_such_trials(tmp_path: Path) -> None:
-    assert "budgets.png" in [path.name for path in draw_figures(folder(tmp_path / "some"))]
-    assert "budgets.png" not in [
-        path.name for path in draw_figures(samples.folder_of(tmp_path / "none", samples.sweep()))
+    some, none = folder(tmp_path / "some"), samples.folder_of(tmp_path / "none", samples.sweep())
+    assert ["budgets" in [name for name, _ in drawings(place, figure_tables(place))] for place in (some, none)] == [
+        True,
+        False,
     ]
-    assert len(budgets_figure(budget_outcomes(done_trials(load_table(tmp_path / "none", "trials")))).axes) == 1
+    assert len(budgets_figure(budget_outcomes(done_trials(load_table(none, "trials")))).axes) == 1

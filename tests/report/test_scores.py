@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import samples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
@@ -42,6 +42,7 @@ def scored(values: list[tuple[float, int]]) -> pd.DataFrame:
     return score_correlations(done_trials(made["trials"]), made["layers"], made["sensitivity"]).set_index("score")
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 100)), min_size=5, max_size=20))
 def test_rho_is_scipys(values: list[tuple[float, int]]) -> None:
     errors, correct = zip(*values, strict=True)
