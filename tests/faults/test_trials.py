@@ -203,7 +203,7 @@ def test_threads_are_shared_out_and_a_limit_of_time_needs_a_pool() -> None:
     assert [choose_workers(None, options).executor for options in asked] == ["here", "pool", "pool", "pool"]
     with pytest.raises(InputError, match="--address goes with --executor ray, not here"):
         choose_workers(None, {**nothing, "address": "auto"})
-    with pytest.raises(InputError, match=r"unknown --executor pol: did you mean 'pool'\? allowed: here, pool, ray"):
+    with pytest.raises(InputError, match=r"unknown --executor 'pol': did you mean 'pool'\? allowed: here, pool, ray"):
         choose_workers("pol", nothing)
 
 
