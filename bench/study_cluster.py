@@ -24,12 +24,12 @@ WARM_UP = 2
 """Rounds of every worker before the clock starts: a worker takes seconds to import torch."""
 
 
-def nothing(job: Any, desk: Any) -> tuple[()]:
+def nothing(job: Any, worker: Any) -> tuple[()]:
     """A trial that takes no time."""
     return ()
 
 
-def sleep(job: Any, desk: Any) -> tuple[()]:
+def sleep(job: Any, worker: Any) -> tuple[()]:
     """A trial that takes a second and no CPU."""
     time.sleep(1)
     return ()
