@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from lrbench.cli.screen import table
 from lrbench.cli.shared import app, err, exit_codes, explained, out, say
 from lrbench.errors import InputError, nearest
 from lrbench.gate.tolerances import describe_tolerances
 from lrbench.gate.verdicts import Verdict, exit_code
+from lrbench.screen import table
 
 
 class Format(StrEnum):

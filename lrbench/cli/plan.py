@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrbench.cli.screen import Screen, table
 from lrbench.cli.shared import Cache, Out, Overrides, SpecPath, app, draw, exit_codes, explained, folder_for, out, say
 from lrbench.cli.workers import Jobs, choose_workers
 from lrbench.config.manual import describe_spec
+from lrbench.screen import Screen, table
 
 if TYPE_CHECKING:
     from lrbench.plan.preview import Preview

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lrbench.cli.screen import table
 from lrbench.cli.shared import Folder, app, exit_codes, explained, out, say
 from lrbench.config import axes, names
+from lrbench.screen import table
 
 
 class Format(StrEnum):

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from lrbench.cli.screen import console
 from lrbench.errors import InputError
+from lrbench.screen import console
 
 app = typer.Typer(
     help="Which rank, in which layers, buys me that latency, and what accuracy does it cost?",

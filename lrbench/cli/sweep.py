@@ -3,15 +3,12 @@
 Commands import what they need when they run, so that plots and help do not wait for torch.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from lrbench.cli.screen import Screen, table
 from lrbench.cli.shared import (
     Cache,
     Out,
@@ -29,13 +26,7 @@ from lrbench.cli.shared import (
 from lrbench.cli.workers import Address, Jobs, On, Timeout, TrialCpus, TrialGpus, Where, choose_workers
 from lrbench.config import names
 from lrbench.config.manual import describe_spec
-
-if TYPE_CHECKING:
-    from lrbench.execute.workers import Workers
-    from lrbench.plan.run import Run
-    from lrbench.plan.spec import SweepSpec
-    from lrbench.results.log import Store
-    from lrbench.results.records import Trial
+from lrbench.screen import table
 
 Retry = Annotated[bool, typer.Option("--retry-failed", help="run failed trials again")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="move what the results folder holds to NAME.old-N first")]
@@ -83,6 +74,7 @@ def sweep(  # noqa: PLR0913 - one for each option
     options = {"jobs": jobs, "timeout": timeout, "address": address, "on": on}
     options |= {"cpus-per-trial": cpus_per_trial, "gpus-per-trial": gpus_per_trial}
     with exit_codes():
+        from lrbench.library.fill import fill
         from lrbench.plan.run import prepare
         from lrbench.plan.spec import load_spec
 
@@ -90,7 +82,8 @@ def sweep(  # noqa: PLR0913 - one for each option
         run = prepare(load_spec(spec, set_ or []), cache=cache)
         if fresh:
             _set_aside(folder)
-        worked = _run(run, folder, retry_failed=retry_failed, only=only, workers=workers)
+        stages = tuple(map(str, Stage if only is None else (only,)))
+        worked = fill(run, folder, stages=stages, retry_failed=retry_failed, workers=workers, console=out)
         if worked or not (folder / "figures").is_dir():
             draw(folder)
         failed = _summarise(folder, {trial.key for trial in run.trials})
@@ -103,70 +96,6 @@ def _set_aside(folder: Path) -> None:
 
     moved = set_aside(folder)
     say(f"{folder} was moved to {moved}" if moved else f"{folder} holds nothing to move")
-
-
-def _run(run: "Run", folder: Path, *, retry_failed: bool, only: Stage | None, workers: "Workers") -> bool:
-    """Run and record what is missing; say whether anything was."""
-    from lrbench.results.log import Store
-    from lrbench.trials.run import missing_trials
-    from lrbench.trials.sweep import run_sweep
-
-    spec, stages = run.spec, tuple(Stage) if only is None else (only,)
-    for note in (run.dense.note, *spec.left_out()):
-        if note:
-            say(note)
-    with Store(folder) as store:
-        for note in (*store.notices, *_note_spec(spec, store)):
-            say(note)
-        before = len(store.records)
-        todo = missing_trials(run.trials, store.records, retry_failed=retry_failed) if Stage.ACCURACY in stages else ()
-        if Stage.ACCURACY in stages:
-            _announce(run, todo, folder, workers)
-        else:
-            _plan(run, store)
-        epochs = {"baseline": spec.baseline.epochs, "finetune": spec.finetune.epochs}
-        with Screen(out, todo, epochs=epochs) as screen:
-            told = replace(run, progress=screen.progress)
-            records = run_sweep(told, todo, tuple(store.records), stages=stages, workers=workers)
-            store.keep(records, screen.finish)
-        return len(store.records) > before
-
-
-def _announce(run: "Run", todo: "tuple[Trial, ...]", folder: Path, workers: "Workers") -> None:
-    """Say how much there is to do, and refuse it where the disk is too small."""
-    from lrbench.execute.executors import EXECUTORS
-    from lrbench.plan.needs import check_disk
-
-    planned = len(run.trials)
-    say(f"{planned} trials planned, {planned - len(todo)} skipped, {len(todo)} to run, in {folder}")
-    check_disk(run, todo, folder=folder, jobs=max(1, EXECUTORS[workers.executor].at_once(workers)))
-
-
-def _plan(run: "Run", store: "Store") -> None:
-    """Record the architectures that are to be timed without being trained, and say which are not known yet."""
-    from lrbench.trials.sweep import missing_plans
-
-    planned, waiting = missing_plans(run, store.records)
-    store.extend(planned)
-    for reason in waiting:
-        say(f"not timed: {reason}")
-
-
-def _note_spec(spec: "SweepSpec", store: "Store") -> Iterator[str]:
-    """Keep the spec in the log when it is not the one kept last, and say what differs."""
-    from lrbench.measure.environment import now
-    from lrbench.plan.spec import differences, flat_keys
-    from lrbench.results.records import SpecRecord
-
-    keys = flat_keys(spec)
-    last = next((record.keys for record in reversed(store.records) if isinstance(record, SpecRecord)), None)
-    changes = differences(last, keys) if last is not None else ()
-    if last is None or changes:
-        store.append(SpecRecord(started=now(), keys=keys))
-    if changes:
-        yield f"the spec is not the one that {store.folder} was last swept by:"
-        yield from (f"  {change}" for change in changes)
-        yield "trials of both stay, told apart by their keys; --fresh moves the old ones aside, --out keeps them apart"
 
 
 def _summarise(folder: Path, planned: set[str]) -> int:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from lrbench.cli.screen import Screen, table
 from lrbench.cli.shared import Folder, Out, Overrides, SpecPath, app, draw, exit_codes, explained, folder_for, out, say
 from lrbench.config.manual import describe_spec
+from lrbench.screen import Screen, table
 
 
 @app.command("time")

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -124,40 +125,50 @@ class SweepSpec(Choice):
         return tuple(dict.fromkeys(self.sweep.layer_sets)) or tuple(self.layer_sets)
 
 
-def load_spec(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
+Overrides = Sequence[str] | Mapping[str, Any]
+"""`section.key=value` texts, the value as in TOML (a bare word is a string), or values by `section.key`."""
+
+
+def load_spec(path: Path, overrides: Overrides = ()) -> SweepSpec:
     """Read a spec.
 
     Args:
         path: a TOML file.
-        overrides: `section.key=value` texts, the value as in TOML (a bare word is a string).
+        overrides: keys that are to have other values.
 
     Raises: InputError naming file, key and what is allowed.
     """
     return make_spec(read_toml(path, what="spec"), overrides, where=f"spec {path}")
 
 
-def make_spec(document: dict[str, Any], overrides: Sequence[str] = (), *, where: str) -> SweepSpec:
-    """Validate a document, which overrides change (in place); `where` it came from stands in errors.
+def make_spec(document: Mapping[str, Any], overrides: Overrides = (), *, where: str) -> SweepSpec:
+    """Validate a document with overrides; `where` it came from stands in errors.
 
     Raises: InputError naming key and what is allowed.
     """
-    for text in overrides:
-        _override(document, text)
-    return validate(SweepSpec, document, where=where + (" with --set" if overrides else ""))
+    changed = deepcopy(dict(document))
+    pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parse_override, overrides)
+    for name, value in pairs:
+        _set(changed, name, value)
+    return validate(SweepSpec, changed, where=where + (" with --set" if overrides else ""))
 
 
-def _override(document: dict[str, Any], text: str) -> None:
-    """Set one key of the document (in place)."""
+def _parse_override(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
-    keys = name.strip().split(".")
-    if not equals or not all(keys):
+    if not equals or not all(name.strip().split(".")):
         raise InputError(f"--set takes section.key=value, got {text!r}")
+    return name.strip(), _parse_value(value.strip())
+
+
+def _set(document: dict[str, Any], name: str, value: Any) -> None:
+    """Set one key of a document (in place)."""
+    *sections, last = name.split(".")
     section: Any = document
-    for key in keys[:-1]:
+    for key in sections:
         section = section.setdefault(key, {})
         if not isinstance(section, dict):
-            raise InputError(f"--set {text}: {key} is no section")
-    section[keys[-1]] = _parse_value(value.strip())
+            raise InputError(f"--set {name}={value}: {key} is no section")
+    section[last] = value
 
 
 def _parse_value(text: str) -> Any:

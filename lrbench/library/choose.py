@@ -1,0 +1,141 @@
+"""Which rank, in which layers of a model at hand: `lrbench.choose`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import pandas as pd
+from torch import nn
+
+from lrbench.lowrank.budget import BudgetRule
+from lrbench.lowrank.compress import choose_rank, decompose_layer, refusal
+from lrbench.lowrank.cuts import Cut
+from lrbench.lowrank.layers import Layer, find_layers, select
+from lrbench.lowrank.ranks import RankRule, parse_rule
+from lrbench.lowrank.schemes import SCHEMES
+from lrbench.plan.trials import layer_cost
+
+HEADINGS = {
+    "layer": "layer",
+    "method": "method",
+    "rank": "rank",
+    "breakeven_rank": "break-even",
+    "params": "params",
+    "dense_params": "dense params",
+    "macs": "MACs",
+    "dense_macs": "dense MACs",
+    "reason": "why dense",
+}
+"""Columns of a table of cuts, and what stands above them when it is shown."""
+
+
+@dataclass(frozen=True, repr=False)
+class Cuts(Sequence[Cut]):
+    """Cuts of a model's layers, in their order: a sequence of `Cut` that prints as a table.
+
+    Attributes:
+        cuts: one a layer.
+        table: a row a layer: rank and break-even rank (in params or MACs, the lower one), params with bias and MACs of
+            one input, before and after, and why a layer stays dense.
+    """
+
+    cuts: tuple[Cut, ...]
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        """How many layers."""
+        return len(self.cuts)
+
+    @overload
+    def __getitem__(self, place: int) -> Cut: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Cut]: ...
+    def __getitem__(self, place: int | slice) -> Cut | Sequence[Cut]:
+        """A cut, or some of them."""
+        return self.cuts[place]
+
+    def __repr__(self) -> str:
+        """The table as text."""
+        return self._shown().to_string(index=False)
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook."""
+        return self._shown().to_html(index=False)
+
+    def _shown(self) -> pd.DataFrame:
+        """The table as texts, with a sum below it."""
+        costs = ["params", "dense_params", "macs", "dense_macs"]
+        total = pd.DataFrame([{"layer": "sum", **{name: self.table[name].sum() for name in costs}}])
+        shown = pd.concat([self.table.astype(object), total.astype(object)])
+        formats = {"rank": "{:.0f}", "breakeven_rank": "{:.1f}", **dict.fromkeys(costs, "{:,.0f}")}
+        for name in HEADINGS:
+            form = formats.get(name, "{}")
+            shown[name] = ["" if pd.isna(cell) else form.format(cell) for cell in shown[name]]
+        return shown.rename(columns=HEADINGS)
+
+
+def choose(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    *,
+    rule: str,
+    schemes: Sequence[str] = ("channel", "linear"),
+    include: Sequence[str] = ("*",),
+    exclude: Sequence[str] = (),
+) -> Cuts:
+    """Choose a rank for each layer of a model by a rank rule; nothing is changed or trained.
+
+    Args:
+        model: left alone; rules such as `energy=0.9` look at its weights.
+        input_shape: of one input, (C, H, W).
+        rule: `rank=8`, `macs=0.5`, `energy=0.9 multiple=16`, ... A budget of the whole model is spent by
+            `lrbench.sweep`, which measures what it needs to know of the layers.
+        schemes: each layer has the first of them that takes it.
+        include: glob patterns over names of layers, any of which must match.
+        exclude: glob patterns, none of which may match.
+
+    Raises: ValueError for an unknown scheme or rule, a budget, or patterns that match no layer.
+    """
+    for scheme in schemes:
+        if scheme not in SCHEMES:
+            raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
+    parsed = parse_rule(rule)
+    if isinstance(parsed, BudgetRule):
+        raise ValueError(
+            f"{rule!r} is a budget of the whole model: lrbench.sweep spends it, choose takes rules a layer"
+        )
+    layers = find_layers(model, input_shape)
+    chosen = select(layers, include=include, exclude=exclude, kinds=("conv", "linear"))
+    if not chosen:
+        raise ValueError(
+            f"no layer matches include={list(include)}; there are: {', '.join(one.name for one in layers)}"
+        )
+    cuts = tuple(_cut(model, layer, schemes, parsed) for layer in chosen)
+    return Cuts(cuts, pd.DataFrame(_rows(chosen, cuts), columns=list(HEADINGS)))
+
+
+def _cut(model: nn.Module, layer: Layer, schemes: Sequence[str], rule: RankRule) -> Cut:
+    reasons = {scheme: refusal(model, layer, scheme=scheme) for scheme in schemes}
+    able = [scheme for scheme, reason in reasons.items() if reason is None]
+    if not able:
+        return Cut(layer=layer.name, scheme="dense", reason="; ".join(dict.fromkeys(map(str, reasons.values()))))
+    known = decompose_layer(model, layer.name, able[0]) if rule.needs_weights else None
+    return choose_rank(layer, scheme=able[0], rule=rule, decomposition=known)
+
+
+def _rows(layers: Sequence[Layer], cuts: Sequence[Cut]) -> Iterator[tuple[object, ...]]:
+    for layer, cut in zip(layers, cuts, strict=True):
+        scheme, shape = SCHEMES.get(cut.scheme), layer.shape
+        limits = [scheme.breakeven_params(shape), scheme.breakeven_macs(shape)] if scheme else []
+        params, macs = layer_cost(layer, cut)
+        yield (
+            cut.layer,
+            "dense" if cut.rank is None else cut.method,
+            cut.rank,
+            min((limit for limit in limits if limit is not None), default=None),
+            params,
+            shape.weights + shape.biases,
+            macs,
+            shape.macs,
+            cut.reason or "",
+        )

@@ -1,0 +1,89 @@
+"""Fill a results folder with what is missing of a run: what `lrbench sweep` and `lrbench.sweep` do."""
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from lrbench.execute import executors
+from lrbench.execute.workers import ALONE, Workers
+from lrbench.measure.environment import now
+from lrbench.plan.needs import check_disk
+from lrbench.plan.run import Run
+from lrbench.plan.spec import SweepSpec, differences, flat_keys
+from lrbench.results.log import Store
+from lrbench.results.records import SpecRecord, Trial
+from lrbench.screen import Screen
+from lrbench.trials.run import missing_trials
+from lrbench.trials.sweep import missing_plans, run_sweep
+
+STAGES = ("accuracy", "latency")
+"""The stages of a sweep, in their order."""
+
+
+def fill(
+    run: Run,
+    folder: Path,
+    *,
+    stages: Container[str] = STAGES,
+    retry_failed: bool = False,
+    workers: Workers = ALONE,
+    console: Console,
+) -> bool:
+    """Run and record what is missing, with its progress on a console.
+
+    Args:
+        run: the sweep.
+        folder: of results; made when it is not there.
+        stages: those of `STAGES` to run; with latency alone what is planned is timed and nothing is trained.
+        retry_failed: whether failed trials are missing too.
+        workers: how trials are run.
+        console: told what is done.
+
+    Returns: whether anything was missing.
+
+    Raises: InputError when model, data, disk or folder cannot be used.
+    """
+    spec = run.spec
+    _say(console, filter(None, (run.dense.note, *spec.left_out())))
+    with Store(folder) as store:
+        _say(console, (*store.notices, *_note_spec(spec, store)))
+        before = len(store.records)
+        todo: Sequence[Trial] = ()
+        if "accuracy" in stages:
+            todo = missing_trials(run.trials, store.records, retry_failed=retry_failed)
+            planned = len(run.trials)
+            _say(
+                console,
+                [f"{planned} trials planned, {planned - len(todo)} skipped, {len(todo)} to run, in {folder}"],
+            )
+            check_disk(run, todo, folder=folder, jobs=max(1, executors.EXECUTORS[workers.executor].at_once(workers)))
+        else:
+            plans, waiting = missing_plans(run, store.records)
+            store.extend(plans)
+            _say(console, (f"not timed: {reason}" for reason in waiting))
+        epochs = {"baseline": spec.baseline.epochs, "finetune": spec.finetune.epochs}
+        with Screen(console, todo, epochs=epochs) as screen:
+            told = replace(run, progress=screen.progress)
+            records = run_sweep(told, todo, tuple(store.records), stages=stages, workers=workers)
+            store.keep(records, screen.finish)
+        return len(store.records) > before
+
+
+def _say(console: Console, lines: "Iterator[str] | Sequence[str]") -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
+
+
+def _note_spec(spec: SweepSpec, store: Store) -> Iterator[str]:
+    """Keep the spec in the log when it is not the one kept last, and say what differs."""
+    keys = flat_keys(spec)
+    last = next((record.keys for record in reversed(store.records) if isinstance(record, SpecRecord)), None)
+    changes = differences(last, keys) if last is not None else ()
+    if last is None or changes:
+        store.append(SpecRecord(started=now(), keys=keys))
+    if changes:
+        yield f"the spec is not the one that {store.folder} was last swept by:"
+        yield from (f"  {change}" for change in changes)
+        yield "trials of both stay, told apart by their keys; --fresh moves the old ones aside, --out keeps them apart"
