@@ -123,7 +123,7 @@ def load_dataset(choice: DataChoice, *, cache: Path, progress: Progress = silent
     folder = cache / f"{listing}-{choice.image_size}px" if listing else None
     train_split = _split(train, choice, cache=folder, what="train", progress=progress)
     test_split = _split(test, choice, cache=folder, what="test", progress=progress)
-    kept, searched = carve(train_split.labels, share=choice.search_share)
+    kept, searched = hold_out(train_split.labels, share=choice.search_share)
     return Dataset(
         train=replace(train_split, indices=kept),
         search=replace(train_split, indices=searched),
@@ -133,7 +133,7 @@ def load_dataset(choice: DataChoice, *, cache: Path, progress: Progress = silent
     )
 
 
-def carve(labels: NDArray[np.int64], *, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def hold_out(labels: NDArray[np.int64], *, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of the training and of the search split: each class gives about its share, always the same images.
 
     Raises: InputError when a class has too few images to give any.
