@@ -77,7 +77,7 @@ def _call_builder(build: Callable[..., Any], choice: ModelChoice, classes: int) 
 
 
 def build_own(build: Callable[..., Any], choice: ModelChoice, *, classes: int, image_size: int) -> nn.Module:
-    """As `build_model` without weights, by a builder at hand; nothing is imported by its name.
+    """As `build_model` without weights, with a given builder; nothing is imported by its name.
 
     Raises: InputError as `build_model` does.
     """

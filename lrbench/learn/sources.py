@@ -89,7 +89,7 @@ def _cifar10(choice: DataChoice) -> tuple[Source, Source]:
 
 @contextmanager
 def safe_archives() -> Iterator[None]:
-    """Refuse members of tar archives that would land elsewhere, or are no plain files; Python does so from 3.14 on.
+    """Refuse members of tar archives that would land elsewhere, or are not plain files; Python does so from 3.14 on.
 
     torchvision names no filter of its own. zipfile drops `..` and absolute paths by itself.
     """

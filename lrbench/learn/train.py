@@ -167,7 +167,7 @@ def _train_epoch_(training: Training, split: Split, *, epoch: int, on_step: Call
         training.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, dtype=mixed, enabled=mixed is not None):
             output = training.model(images)
-            logits = getattr(output, "logits", output)  # GoogLeNet and Inception return auxiliary ones beside
+            logits = getattr(output, "logits", output)  # GoogLeNet and Inception return auxiliary ones too
             loss = training.loss(images, logits, labels)
         training.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         training.scaler.step(training.optimizer)

@@ -182,7 +182,7 @@ def _check_named(model: nn.Module, cuts: Iterable[Cut]) -> None:
 def replace_layer(
     module: nn.Module, rank: int, *, scheme: Scheme, decomposition: Decomposition, name: str
 ) -> nn.Module:
-    """The layers that stand for a module at a rank, their weights set."""
+    """The layers that replace a module at a rank, their weights set."""
     if not 1 <= rank <= len(decomposition.kept):
         raise ValueError(f"layer {name}: rank must lie in 1..{len(decomposition.kept)}, got {rank}")
     replacement = scheme.restructure(module, rank)
@@ -193,12 +193,12 @@ def replace_layer(
 
 
 def singular_values(module: nn.Module, scheme: str) -> Tensor:
-    """Singular values of the matrix that a replaced layer stands for, float64, largest first."""
+    """Singular values of the matrix that a replaced layer represents, float64, largest first."""
     return product_singular_values(*SCHEMES[scheme].factors(module))
 
 
 def layer_rank(module: nn.Module, scheme: str) -> int:
-    """The numerical rank of the matrix that a replaced layer stands for, to the rounding of its dtype."""
+    """The numerical rank of the matrix that a replaced layer represents, to the rounding of its dtype."""
     second, first = SCHEMES[scheme].factors(module)
     return numerical_rank(
         product_singular_values(second, first), shape=(second.shape[0], first.shape[1]), dtype=first.dtype

@@ -13,14 +13,14 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTran
 
 
 class Factors(nn.Sequential):
-    """The layers that stand in the place of one layer."""
+    """The layers that replace one layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
     """What the cost of a layer depends on. Sizes are (height, width); a linear layer has kernel and sizes of 1.
 
-    `positions` is how often the layer is applied to one image beside its output size: tokens, windows; mostly 1.
+    `positions` is how often the layer is applied to one image, on top of its output size: tokens, windows; mostly 1.
     """
 
     out_channels: int

@@ -46,7 +46,7 @@ def compress_sequentially(
     Args:
         model: left alone, in eval mode.
         cuts: in the order of the forward pass; those without a rank stay dense.
-        batches: gives the calibration images anew at each call, (N, C, H, W) on the model's device.
+        batches: gives the calibration images from the start at each call, (N, C, H, W) on the model's device.
 
     Raises: ValueError as `compress` does, or when there are no images.
     """

@@ -29,7 +29,7 @@ Call = Callable[[], object]
 Clock = Callable[[], float]
 
 Block = Callable[[int], tuple[float, float]]
-"""calls -> wall and CPU seconds that so many calls took, complete when it returns."""
+"""calls -> wall and CPU seconds that these calls took, complete when it returns."""
 
 LEAST_LAYOUTS = 2
 """One layout gives no interval."""

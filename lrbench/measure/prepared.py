@@ -41,7 +41,7 @@ class InFile:
     Attributes:
         suffix: of the file's name, as the runtime's tools want it.
         write: takes a model in eval mode, the file, and example inputs (N, ...), N at least 2 since 1 would be taken
-            as fixed. Raises whatever the runtime raises for a model that it cannot take.
+            as fixed. Raises what the runtime raises for a model that it does not support.
         open: takes a file that `write` wrote, which is not needed afterwards, and the setting that it is to run in.
     """
 
