@@ -1,4 +1,4 @@
-"""The one error type that stands for a mistake of the user; the command line turns it into exit code 2."""
+"""The error type for a mistake of the user; the command line turns it into exit code 2."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""What the machine allows: writing, free disk, free memory. Each refusal names the place, and how much is there."""
+"""What the machine allows: writing, free disk, free memory. Each error names the place and how much is left."""
 
 import shutil
 import tempfile
@@ -13,9 +13,9 @@ from lrbench.errors import InputError
 
 @contextmanager
 def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
-    """Turn what the file system refuses while `path` is written into an InputError that names it.
+    """Turn an error of the file system while `path` is written into an InputError that names it.
 
-    `errors` are those of a library that stand for the same, beside OSError.
+    `errors` are a library's own errors that mean the same as OSError.
     """
     refusals: tuple[type[Exception], ...] = (OSError, *errors)
     try:
@@ -23,12 +23,12 @@ def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
     except refusals as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"{path} cannot be written: {reason}. What is finished is kept; once mended, the same command continues"
+            f"{path} cannot be written: {reason}. Finished results are kept; the same command continues from them"
         ) from error
 
 
 def require_writable(folder: Path) -> None:
-    """Make a directory if need be, and a file in it that vanishes at once.
+    """Make a directory where there is none, and check that files can be written to it.
 
     Raises: InputError when it cannot be written.
     """
@@ -42,8 +42,8 @@ def require_disk(folder: Path, size_bytes: int, *, what: str, free: Callable[[Pa
     left = shutil.disk_usage(folder).free if free is None else free(folder)
     if left < size_bytes:
         raise InputError(
-            f"{folder} has {in_words(left)} of disk left, and {what} need about {in_words(size_bytes)}: free some, or "
-            "choose another directory"
+            f"{folder} has {in_words(left)} of free disk space, but {what} need about {in_words(size_bytes)}: "
+            "free some space or choose another directory"
         )
 
 
@@ -51,7 +51,7 @@ def require_memory(size_bytes: int, *, what: str, left: int | None = None) -> No
     """Raises: InputError when this machine (or container) has less memory left than is needed."""
     left = memory_left() if left is None else left
     if left < size_bytes:
-        raise InputError(f"{in_words(left)} of memory are left, and {what} need at least {in_words(size_bytes)}")
+        raise InputError(f"{in_words(left)} of memory is free, but {what} need at least {in_words(size_bytes)}")
 
 
 def memory_left() -> int:

@@ -1,4 +1,4 @@
-"""How work tells how far it is."""
+"""How work reports its progress."""
 
 from collections.abc import Callable
 
@@ -7,4 +7,4 @@ Progress = Callable[[str, str, int, int], None]
 
 
 def silent(what: str, stage: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""

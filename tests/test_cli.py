@@ -192,7 +192,7 @@ def test_the_planned_cost_is_the_measured_one(workplace: Path, lrbench, undrawn:
         (["--set", "data.name=folder", "--set", "data.root=absent"], "has no train/ and no val/"),
         (["--set", "layer_sets.none_such.include=['stage9.*']"], "layer_sets.none_such matches no conv layer"),
         (["--set", "latency.devices=['tpu']"], "unknown device 'tpu'"),
-        (["--set", "finetune.device=warp"], "device 'warp' is not to be had here"),
+        (["--set", "finetune.device=warp"], "device 'warp' is not available on this machine"),
         (["--set", "sweep.schemes=['svd']"], "unknown scheme 'svd'"),
         (["--out", "nets.py/results"], "cannot be written"),
     ],

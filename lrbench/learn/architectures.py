@@ -44,7 +44,7 @@ def cut_architecture(dense: Architecture, cuts: Iterable[Cut]) -> Architecture:
 def check_unchanged(architecture: Architecture) -> None:
     """Raises: InputError when the user's own model code is not that of the architecture's key."""
     if cut_architecture(architecture, architecture.layers).key != architecture.key:
-        raise InputError(f"model {architecture.model!r} is no longer the one that was measured: its file has changed")
+        raise InputError(f"the code of model {architecture.model!r} has changed since it was measured")
 
 
 def build_dense(architecture: Architecture) -> nn.Module:
@@ -64,12 +64,12 @@ def shaped(dense: nn.Module, architecture: Architecture) -> nn.Module:
     """
     torch.manual_seed(0)
     names = dict(dense.named_modules())
-    absent = [cut.layer for cut in architecture.layers if cut.layer not in names]
-    if absent:
-        raise InputError(f"model {architecture.model} has no layer {absent[0]!r}, which was factorized")
+    missing = [cut.layer for cut in architecture.layers if cut.layer not in names]
+    if missing:
+        raise InputError(f"model {architecture.model} has no layer {missing[0]!r}, but the architecture factorizes it")
     return restructure(dense, architecture.layers) if architecture.layers else deepcopy(dense)
 
 
 def bytes_of(model: nn.Module) -> int:
-    """Of a model's tensors."""
+    """The bytes of a model's parameters and buffers."""
     return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))

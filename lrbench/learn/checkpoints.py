@@ -29,7 +29,7 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a training is kept while it runs, and how many seconds lie between two of them at least."""
+    """Where a training is kept while it runs, and the least seconds between two checkpoints."""
 
     path: Path
     every_s: float
@@ -56,11 +56,11 @@ def keep_checkpoint(path: Path, parts: Mapping[str, Stateful], *, epochs: Iterab
 
 
 def resume_(path: Path, parts: Mapping[str, Stateful]) -> tuple[Epoch, ...]:
-    """Take a training up where it was kept (in place, with torch's generators); nothing happens when it was not.
+    """Continue a kept training (in place, with torch's generators); does nothing when there is no checkpoint.
 
-    Returns: the epochs that lie behind it.
+    Returns: the epochs already trained.
 
-    Raises: ValueError when the file is no checkpoint of such a training.
+    Raises: ValueError when the file is not a checkpoint of such a training.
     """
     if not path.exists():
         return ()
@@ -73,4 +73,4 @@ def resume_(path: Path, parts: Mapping[str, Stateful]) -> tuple[Epoch, ...]:
             torch.cuda.set_rng_state_all(state["cuda"])
         return _epochs.validate_json(state["epochs"])
     except Exception as error:  # unpickler, zip reader and each part raise their own
-        raise ValueError(f"{path} is no checkpoint to continue from, remove it to train anew: {error}") from error
+        raise ValueError(f"{path} is not a checkpoint of this training, remove it to start anew: {error}") from error

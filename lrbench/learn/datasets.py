@@ -56,7 +56,7 @@ def decode(image: Any, size: int) -> NDArray[np.uint8]:
 def _decode_all(source: Source, size: int, *, into: NDArray[np.uint8], what: str, progress: Progress) -> None:
     files = files_of(source)
 
-    def one(index: int) -> None:
+    def decode_one(index: int) -> None:
         try:
             into[index] = decode(source[index][0], size)
         except TypeError as error:
@@ -68,7 +68,7 @@ def _decode_all(source: Source, size: int, *, into: NDArray[np.uint8], what: str
             raise InputError(f"{name} cannot be read as an image: {error}. Replace or remove it.") from error
 
     with ThreadPoolExecutor() as pool:
-        for done, _ in enumerate(pool.map(one, range(len(source))), start=1):
+        for done, _ in enumerate(pool.map(decode_one, range(len(source))), start=1):
             if done % 100 == 0 or done == len(source):
                 progress("images", what, done, len(source))
 
@@ -121,22 +121,22 @@ def load_dataset(choice: DataChoice, *, cache: Path, progress: Progress = silent
     classes = count_classes(train, test)
     listing = listing_of(train, test)
     folder = cache / f"{listing}-{choice.image_size}px" if listing else None
-    whole = _split(train, choice, cache=folder, what="train", progress=progress)
-    held = _split(test, choice, cache=folder, what="test", progress=progress)
-    kept, searched = carve(whole.labels, share=choice.search_share)
+    train_split = _split(train, choice, cache=folder, what="train", progress=progress)
+    test_split = _split(test, choice, cache=folder, what="test", progress=progress)
+    kept, searched = hold_out(train_split.labels, share=choice.search_share)
     return Dataset(
-        train=replace(whole, indices=kept),
-        search=replace(whole, indices=searched),
-        test=held,
+        train=replace(train_split, indices=kept),
+        search=replace(train_split, indices=searched),
+        test=test_split,
         classes=classes,
         class_names=names_of(train),
     )
 
 
-def carve(labels: NDArray[np.int64], *, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def hold_out(labels: NDArray[np.int64], *, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of the training and of the search split: each class gives about its share, always the same images.
 
-    Raises: InputError when a class is too small to give any.
+    Raises: InputError when a class has too few images to give any.
     """
     everything = np.arange(len(labels))
     if share == 0:
@@ -144,5 +144,5 @@ def carve(labels: NDArray[np.int64], *, share: float) -> tuple[NDArray[np.int64]
     try:
         kept, searched = train_test_split(everything, test_size=share, stratify=labels, random_state=0)
     except ValueError as error:
-        raise InputError(f"data.search_share={share} cannot be carved from {len(labels)} images: {error}") from error
+        raise InputError(f"data.search_share={share} cannot be taken from {len(labels)} images: {error}") from error
     return np.sort(kept), np.sort(searched)

@@ -47,11 +47,11 @@ def _torchvision_model(choice: ModelChoice, classes: int) -> nn.Module:
         extra = {"init_weights": True} if choice.name in ("googlenet", "inception_v3") else {}
         model: nn.Module = torchvision.models.get_model(choice.name, num_classes=classes, **extra)
         return model
-    known = {member.name: member for member in torchvision.models.get_model_weights(choice.name)}
-    if choice.weights not in (*known, "DEFAULT"):
+    available = {member.name: member for member in torchvision.models.get_model_weights(choice.name)}
+    if choice.weights not in (*available, "DEFAULT"):
         raise InputError(
             f"unknown model.weights={choice.weights!r} for {choice.name}: "
-            f"{nearest(choice.weights, (*known, 'DEFAULT', 'none'))}, or a {'/'.join(FILES)} file"
+            f"{nearest(choice.weights, (*available, 'DEFAULT', 'none'))}, or a {'/'.join(FILES)} file"
         )
     try:
         pretrained: nn.Module = torchvision.models.get_model(choice.name, weights=choice.weights)
@@ -77,7 +77,7 @@ def _call_builder(build: Callable[..., Any], choice: ModelChoice, classes: int) 
 
 
 def build_own(build: Callable[..., Any], choice: ModelChoice, *, classes: int, image_size: int) -> nn.Module:
-    """As `build_model` without weights, by a builder at hand; nothing is imported by its name.
+    """As `build_model` without weights, with a given builder; nothing is imported by its name.
 
     Raises: InputError as `build_model` does.
     """
@@ -111,8 +111,8 @@ def _load_state(model: nn.Module, state: Mapping[str, Tensor], *, choice: ModelC
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or unknown:
         raise InputError(
-            f"model.weights={choice.weights!r} does not fit {choice.name}: it lacks {_some(missing)}, "
-            f"and has in excess {_some(unknown)}"
+            f"model.weights={choice.weights!r} does not fit {choice.name}: missing tensors: {_first_names(missing)}; "
+            f"unexpected tensors: {_first_names(unknown)}"
         )
     for name, layer in _heads(model, count_outputs(model, choice=choice, image_size=image_size)):
         if f"{name}.weight" in state:
@@ -124,12 +124,12 @@ def _load_state(model: nn.Module, state: Mapping[str, Tensor], *, choice: ModelC
     return model
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "nothing"
+def _first_names(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "none"
 
 
 def count_outputs(model: nn.Module, *, choice: ModelChoice, image_size: int) -> int:
-    """How many classes a model tells apart, by one forward pass.
+    """How many classes a model distinguishes, by one forward pass.
 
     Raises: InputError when it does not take RGB images of this size, or gives no (N, classes) tensor.
     """
@@ -150,28 +150,28 @@ def count_outputs(model: nn.Module, *, choice: ModelChoice, image_size: int) -> 
 
 
 def _heads(model: nn.Module, outputs: int) -> Sequence[tuple[str, nn.Module]]:
-    """The layers that name the classes: the last with that many outputs, and those of auxiliary classifiers."""
-    found = [
+    """The layers that output the classes: the last with that many outputs, and those of auxiliary classifiers."""
+    candidates = [
         (name, layer)
         for name, layer in model.named_modules()
         if (isinstance(layer, nn.Linear) and layer.out_features == outputs)
         or (isinstance(layer, nn.Conv2d) and layer.out_channels == outputs and layer.kernel_size == (1, 1))
     ]
-    return [(name, layer) for name, layer in found if name.lower().startswith("aux")] + [
-        pair for pair in found if not pair[0].lower().startswith("aux")
+    return [(name, layer) for name, layer in candidates if name.lower().startswith("aux")] + [
+        pair for pair in candidates if not pair[0].lower().startswith("aux")
     ][-1:]
 
 
 def _fit_head(model: nn.Module, *, choice: ModelChoice, classes: int, image_size: int) -> tuple[nn.Module, str]:
-    """Replace the head when it has another number of outputs than there are classes."""
+    """Replace the head when its number of outputs is not the number of classes."""
     outputs = count_outputs(model, choice=choice, image_size=image_size)
     if outputs == classes:
         return model, ""
     heads = _heads(model, outputs)
     if not heads:
         raise InputError(
-            f"model.name={choice.name!r} tells {outputs} classes apart, the data has {classes}, and it has no linear "
-            f"layer or 1x1 convolution of {outputs} outputs to replace"
+            f"model.name={choice.name!r} has {outputs} outputs, the data has {classes} classes, and the model has no "
+            f"linear layer or 1x1 convolution with {outputs} outputs to replace"
         )
     for name, layer in heads:
         _replace_head(model, name, layer, classes)
@@ -180,7 +180,7 @@ def _fit_head(model: nn.Module, *, choice: ModelChoice, classes: int, image_size
 
 
 def _replace_head(model: nn.Module, name: str, layer: nn.Module, outputs: int) -> None:
-    """Put a fresh layer with this many outputs in the place of another (in place)."""
+    """Replace a layer by a new one with this many outputs (in place)."""
     fresh: nn.Module
     if isinstance(layer, nn.Linear):
         fresh = nn.Linear(layer.in_features, outputs, bias=layer.bias is not None)

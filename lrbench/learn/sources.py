@@ -89,7 +89,7 @@ def _cifar10(choice: DataChoice) -> tuple[Source, Source]:
 
 @contextmanager
 def safe_archives() -> Iterator[None]:
-    """Refuse members of tar archives that would land elsewhere, or are no plain files; Python does so from 3.14 on.
+    """Refuse members of tar archives that would land elsewhere, or are not plain files; Python does so from 3.14 on.
 
     torchvision names no filter of its own. zipfile drops `..` and absolute paths by itself.
     """
@@ -125,8 +125,8 @@ def _folder(choice: DataChoice) -> tuple[Source, Source]:
     except FileNotFoundError as error:
         raise InputError(f"data.root={choice.root!r}: {error}") from error
     if train.classes != test.classes:
-        odd = sorted(set(train.classes) ^ set(test.classes))
-        raise InputError(f"data.root={choice.root!r}: classes in only one of train/ and val/: {', '.join(odd)}")
+        unmatched = sorted(set(train.classes) ^ set(test.classes))
+        raise InputError(f"data.root={choice.root!r}: classes in only one of train/ and val/: {', '.join(unmatched)}")
     return train, test
 
 
@@ -145,7 +145,7 @@ SOURCES: Mapping[str, Callable[[DataChoice], tuple[Source, Source]]] = MappingPr
 def open_source(choice: DataChoice) -> tuple[Source, Source]:
     """The training and test images of a choice, not decoded yet.
 
-    Raises: InputError when the directory is not as it must be, a download fails, or a callable cannot be used.
+    Raises: InputError when the directory lacks what it needs, a download fails, or a callable cannot be used.
     """
     return _own(choice) if ":" in choice.name else SOURCES[choice.name](choice)
 
@@ -171,8 +171,8 @@ def identify(choice: DataChoice) -> tuple[str, int]:
     listing = listing_of(train, test)
     if listing is not None:
         return listing, count_classes(train, test)
-    made = f"{choice.name}:{len(train)}+{len(test)}:{choice.root}:{source_digest(choice.name, key='data.name')}"
-    return made, count_classes(train, test)
+    own = f"{choice.name}:{len(train)}+{len(test)}:{choice.root}:{source_digest(choice.name, key='data.name')}"
+    return own, count_classes(train, test)
 
 
 def listing_of(train: Source, test: Source) -> str | None:
@@ -201,7 +201,7 @@ def count_classes(train: Source, test: Source) -> int:
 def names_of(source: Source) -> tuple[str, ...]:
     """The names of the classes, in the order of the labels; of several names the first. Empty where there are none."""
     named = getattr(source, "classes", None) or ()
-    return tuple(str(one[0] if isinstance(one, tuple | list) else one) for one in named)
+    return tuple(str(name[0] if isinstance(name, tuple | list) else name) for name in named)
 
 
 def labels_of(source: Source) -> NDArray[np.int64]:

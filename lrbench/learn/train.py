@@ -35,7 +35,7 @@ def pick_device(name: str) -> torch.device:
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {name!r} is not to be had here: {str(error).splitlines()[0]}") from error
+        raise InputError(f"device {name!r} is not available on this machine: {str(error).splitlines()[0]}") from error
     return torch.device(name)
 
 
@@ -70,17 +70,17 @@ def make_loss(recipe: Recipe, teacher: nn.Module | None) -> Loss:
 
     def distilled(images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():
-            taught = functional.log_softmax(teacher(images).float() / temperature, dim=1)
-        mine = functional.log_softmax(logits.float() / temperature, dim=1)
-        divergence = functional.kl_div(mine, taught, log_target=True, reduction="batchmean")
+            expected = functional.log_softmax(teacher(images).float() / temperature, dim=1)
+        predicted = functional.log_softmax(logits.float() / temperature, dim=1)
+        divergence = functional.kl_div(predicted, expected, log_target=True, reduction="batchmean")
         return (1 - share) * labels_alone(images, logits, labels) + share * temperature**2 * divergence
 
     return distilled
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
-    """All that a training changes as it goes, and how it goes."""
+class Training:
+    """What one training consists of: what it updates as it runs, and its recipe."""
 
     model: nn.Module
     optimizer: Optimizer
@@ -125,7 +125,7 @@ def train_(  # noqa: PLR0913 - what a training is made of
     steps = training_steps(split, how)
     schedule = make_schedule(optimizer, recipe, steps=max(1, steps * recipe.epochs))
     scaler = torch.amp.GradScaler(how.device.type, enabled=recipe.amp is True and how.device.type == "cuda")
-    course = Course(
+    training = Training(
         model=model,
         optimizer=optimizer,
         schedule=schedule,
@@ -148,7 +148,7 @@ def train_(  # noqa: PLR0913 - what a training is made of
         def follow(step: int, before: int = epoch * steps) -> None:
             on_step(before + step, recipe.epochs * steps)
 
-        epochs.append(_train_epoch_(course, split, epoch=epoch, on_step=follow))
+        epochs.append(_train_epoch_(training, split, epoch=epoch, on_step=follow))
         last = len(epochs) == recipe.epochs
         if checkpoint and not last and time.monotonic() - kept >= checkpoint.every_s:
             keep_checkpoint(checkpoint.path, parts, epochs=epochs)
@@ -157,31 +157,31 @@ def train_(  # noqa: PLR0913 - what a training is made of
     model.eval()
 
 
-def _train_epoch_(course: Course, split: Split, *, epoch: int, on_step: Callable[[int], None]) -> Epoch:
+def _train_epoch_(training: Training, split: Split, *, epoch: int, on_step: Callable[[int], None]) -> Epoch:
     """One pass over the training images (in place); `epoch` counts from 0."""
-    device, recipe = course.how.device.type, course.recipe
-    started, rate = time.perf_counter(), course.schedule.get_last_lr()[0]
-    mixed = torch.bfloat16 if recipe.amp == "bfloat16" else torch.float16 if course.scaler.is_enabled() else None
+    device, recipe = training.how.device.type, training.recipe
+    started, rate = time.perf_counter(), training.schedule.get_last_lr()[0]
+    mixed = torch.bfloat16 if recipe.amp == "bfloat16" else torch.float16 if training.scaler.is_enabled() else None
     loss_sum, correct, seen = 0.0, 0, 0
-    for step, (images, labels) in enumerate(training_batches(split, course.how), start=1):
-        course.optimizer.zero_grad(set_to_none=True)
+    for step, (images, labels) in enumerate(training_batches(split, training.how), start=1):
+        training.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, dtype=mixed, enabled=mixed is not None):
-            output = course.model(images)
-            logits = getattr(output, "logits", output)  # GoogLeNet and Inception return auxiliary ones beside
-            loss = course.loss(images, logits, labels)
-        course.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        course.scaler.step(course.optimizer)
-        course.scaler.update()
-        course.schedule.step()
+            output = training.model(images)
+            logits = getattr(output, "logits", output)  # GoogLeNet and Inception return auxiliary ones too
+            loss = training.loss(images, logits, labels)
+        training.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        training.scaler.step(training.optimizer)
+        training.scaler.update()
+        training.schedule.step()
         value = loss.item()
         if not math.isfinite(value):
-            raise DivergedError(f"loss became {value} in epoch {epoch + 1}, step {step} of the {course.stage}")
+            raise DivergedError(f"loss became {value} in epoch {epoch + 1}, step {step} of the {training.stage}")
         loss_sum += value * len(labels)
         correct += int((logits.argmax(1) == labels).sum())
         seen += len(labels)
         on_step(step)
     return Epoch(
-        stage=course.stage,
+        stage=training.stage,
         epoch=epoch + 1,
         loss=loss_sum / seen,
         accuracy=correct / seen,

@@ -35,9 +35,9 @@ def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...]) -> 
 
 def fits(model: nn.Module, path: Path) -> bool:
     """Whether kept weights have a model's shapes."""
-    mine = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     with safe_open(path, framework="pt") as file:
-        return all(mine.get(name) == tuple(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+        return all(shapes.get(name) == tuple(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
 
 
 def recall_weights(model: nn.Module, path: Path) -> tuple[Epoch, ...]:

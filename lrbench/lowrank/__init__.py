@@ -2,6 +2,6 @@
 
 `cuts` (no torch) is the record of what happens to a layer, `layers` finds layers, `schemes` and `factors` say how a
 weight becomes factors, `svd`, `moments` and `sequential` how it is cut, `ranks` and `budget` (no torch) how ranks are
-chosen, `compress` puts them together. A scheme more is an entry of `SCHEMES`, a rank rule of `RULES`, a way to spend
-a budget of `ALLOCATIONS`.
+chosen, `compress` puts them together. To add a scheme, add an entry to `SCHEMES`; a rank rule to `RULES`; a way to
+spend a budget to `ALLOCATIONS`.
 """

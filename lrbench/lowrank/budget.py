@@ -53,7 +53,7 @@ Layers = Sequence[Sequence[Option]]
 
 @dataclass(frozen=True, kw_only=True)
 class Allocation:
-    """A way to spend a budget: what it looks at in an option (see `sweep/budget.py`), and how it chooses by that."""
+    """A way to spend a budget: which score it compares options by (`SCORES` of `plan/budgets.py`), and its choice."""
 
     paper: str
     score: str
@@ -61,7 +61,7 @@ class Allocation:
 
 
 TOLERANCE = 1e-6
-"""By which HiGHS may miss a constraint; the budget is drawn in by as much."""
+"""How far HiGHS may exceed a constraint; the budget is lowered by as much."""
 
 
 def least_sum(layers: Layers, budget: float) -> tuple[Option, ...]:
@@ -71,32 +71,32 @@ def least_sum(layers: Layers, budget: float) -> tuple[Option, ...]:
     """
     _check_reachable(layers, budget - TOLERANCE)
     options = list(chain.from_iterable(layers))
-    owner = np.repeat(np.arange(len(layers)), [len(some) for some in layers])
-    each = csr_array((np.ones(len(options)), (owner, np.arange(len(options)))), shape=(len(layers), len(options)))
+    owner = np.repeat(np.arange(len(layers)), [len(layer) for layer in layers])
+    one_each = csr_array((np.ones(len(options)), (owner, np.arange(len(options)))), shape=(len(layers), len(options)))
     costs = np.array([[option.cost for option in options]])
-    found = milp(
+    solution = milp(
         np.array([option.score for option in options]),
         integrality=np.ones(len(options)),
         bounds=Bounds(0, 1),
-        constraints=[LinearConstraint(each, 1, 1), LinearConstraint(costs, -inf, budget - TOLERANCE)],
+        constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(costs, -inf, budget - TOLERANCE)],
         options={"mip_rel_gap": 0},
     )
-    assert found.x is not None, found.message
-    return tuple(option for option, taken in zip(options, found.x, strict=True) if taken > 0.5)
+    assert solution.x is not None, solution.message
+    return tuple(option for option, taken in zip(options, solution.x, strict=True) if taken > 0.5)
 
 
 def least_level(layers: Layers, budget: float) -> tuple[Option, ...]:
     """The lowest level such that the cheapest option of each layer whose score keeps to it is within the budget.
 
-    What is left of the budget then goes, step by step, to the layer that is worst off and can have a better option.
+    The rest of the budget then goes, step by step, to the layer that is worst off and can afford a better option.
 
     Raises: OverBudgetError when even the cheapest options exceed the budget.
     """
     _check_reachable(layers, budget)
 
     def at(level: float) -> tuple[Option, ...]:
-        able = ([option for option in some if option.score <= level] for some in layers)
-        return tuple(min(some, key=lambda option: (option.cost, option.score)) for some in able)
+        allowed = ([option for option in layer if option.score <= level] for layer in layers)
+        return tuple(min(options, key=lambda option: (option.cost, option.score)) for options in allowed)
 
     levels = sorted({option.score for option in chain.from_iterable(layers)})
     least = bisect_left(levels, True, key=lambda level: _cost(at(level)) <= budget)
@@ -121,7 +121,7 @@ def _cost(chosen: Sequence[Option]) -> float:
 
 
 def _check_reachable(layers: Layers, budget: float) -> None:
-    least = sum(min(option.cost for option in some) for some in layers)
+    least = sum(min(option.cost for option in layer) for layer in layers)
     if least > budget:
         raise OverBudgetError(least)
 
@@ -189,5 +189,5 @@ def parse_budget(text: str) -> BudgetRule | None:
         number = float(share)
     except ValueError:
         usage = " or ".join(f"{name} {cost}=0.5" for cost in COSTS)
-        raise ValueError(f"{text!r}: after {name} comes one budget: {usage}") from None
+        raise ValueError(f"{text!r}: {name} must be followed by one budget: {usage}") from None
     return BudgetRule(allocation=name, cost=cost, share=number)

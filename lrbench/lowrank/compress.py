@@ -64,17 +64,17 @@ def choose_rank(
     reaches either break-even rank: then the factors would cost as much as the layer, in params or in MACs.
     `decomposition` may be None for a rule that needs no weights.
     """
-    kind = SCHEMES[scheme]
+    entry = SCHEMES[scheme]
 
     def dense(reason: str) -> Cut:
         return Cut(layer=layer.name, scheme=scheme, reason=reason)
 
     try:
-        rank = rule.rank(candidate(layer, kind, decomposition))
+        rank = rule.rank(candidate(layer, entry, decomposition))
     except ValueError as error:
         return dense(str(error))
-    largest = kind.max_rank(layer.shape)
-    limits = (("params", kind.breakeven_params(layer.shape)), ("MACs", kind.breakeven_macs(layer.shape)))
+    largest = entry.max_rank(layer.shape)
+    limits = (("params", entry.breakeven_params(layer.shape)), ("MACs", entry.breakeven_macs(layer.shape)))
     for what, breakeven in limits if rule.limit == "breakeven" else ():
         if breakeven is not None and rank >= breakeven:
             return dense(f"rank {rank} reaches the break-even rank {breakeven:.2f} in {what}")
@@ -146,11 +146,11 @@ def compress(
     small = deepcopy(model)
     for name, (cut, rank) in factorized.items():
         dense = small.get_submodule(name)
-        found = (decompose or _plain(model))(cut)
-        replacement = replace_layer(dense, rank, scheme=SCHEMES[cut.scheme], decomposition=found, name=name)
+        decomposition = (decompose or _plain(model))(cut)
+        replacement = replace_layer(dense, rank, scheme=SCHEMES[cut.scheme], decomposition=decomposition, name=name)
         before, after = (sum(p.numel() for p in m.parameters() if p.dim() > 1) for m in (dense, replacement))
         if after >= before and isinstance(replacement, Factors):
-            warnings.warn(f"layer {name}: rank {rank} has {after} weights, the dense layer {before}", stacklevel=2)
+            warnings.warn(f"layer {name}: rank {rank} has {after} weights, the dense layer has {before}", stacklevel=2)
         small.set_submodule(name, replacement)
     return small
 
@@ -160,7 +160,7 @@ def _plain(model: nn.Module) -> Callable[[Cut], Decomposition]:
 
     def decompose(cut: Cut) -> Decomposition:
         if cut.truncation != "plain":
-            raise ValueError(f"layer {cut.layer}: {cut.truncation} truncation looks at images: give its decomposition")
+            raise ValueError(f"layer {cut.layer}: {cut.truncation} truncation needs images: pass its decomposition")
         return decompose_layer(model, cut.layer, cut.scheme)
 
     return decompose
@@ -182,7 +182,7 @@ def _check_named(model: nn.Module, cuts: Iterable[Cut]) -> None:
 def replace_layer(
     module: nn.Module, rank: int, *, scheme: Scheme, decomposition: Decomposition, name: str
 ) -> nn.Module:
-    """The layers that stand for a module at a rank, their weights set."""
+    """The layers that replace a module at a rank, their weights set."""
     if not 1 <= rank <= len(decomposition.kept):
         raise ValueError(f"layer {name}: rank must lie in 1..{len(decomposition.kept)}, got {rank}")
     replacement = scheme.restructure(module, rank)
@@ -193,12 +193,12 @@ def replace_layer(
 
 
 def singular_values(module: nn.Module, scheme: str) -> Tensor:
-    """Singular values of the matrix that a replaced layer stands for, float64, largest first."""
+    """Singular values of the matrix that a replaced layer represents, float64, largest first."""
     return product_singular_values(*SCHEMES[scheme].factors(module))
 
 
 def layer_rank(module: nn.Module, scheme: str) -> int:
-    """The numerical rank of the matrix that a replaced layer stands for, to the rounding of its dtype."""
+    """The numerical rank of the matrix that a replaced layer represents, to the rounding of its dtype."""
     second, first = SCHEMES[scheme].factors(module)
     return numerical_rank(
         product_singular_values(second, first), shape=(second.shape[0], first.shape[1]), dtype=first.dtype

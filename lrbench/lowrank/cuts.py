@@ -10,11 +10,11 @@ class Cut:
 
     Attributes:
         layer: its qualified name.
-        scheme: how its weight is read as a matrix and becomes layers; `dense` where nothing was asked of the layer.
+        scheme: how its weight is read as a matrix and becomes layers; `dense` where no cut was requested.
         truncation: what the cut keeps: `plain`, `output`, `sequential`.
         rank: of the factors, None when the layer stays dense.
         reason: why it stays dense, None when it does not.
-        gains_bias: whether what replaces the layer has a bias that the layer had not.
+        gains_bias: whether the replacement has a bias where the layer had none.
     """
 
     layer: str

@@ -38,12 +38,12 @@ def evbmf_rank(singular_values: Sequence[float], shape: tuple[int, int]) -> int:
     lower = max(lower, upper * 1e-12)
     if lower >= upper:
         return int(np.sum(values > (columns * upper * threshold) ** 0.5))
-    found = minimize_scalar(
+    minimum = minimize_scalar(
         lambda log: _free_energy(float(np.exp(log)), values, rows=rows, columns=columns, threshold=threshold),
         bounds=(np.log(lower), np.log(upper)),
         method="bounded",
     )
-    return int(np.sum(values > (columns * float(np.exp(found.x)) * threshold) ** 0.5))
+    return int(np.sum(values > (columns * float(np.exp(minimum.x)) * threshold) ** 0.5))
 
 
 def _free_energy(variance: float, values: Floats, *, rows: int, columns: int, threshold: float) -> float:

@@ -1,7 +1,7 @@
 """The layers that replace a layer: made of its geometry, filled with factors, read back as matrices.
 
 Shapes: O out, I in, H x W kernel, R rank. A bias and the place of stride, padding and dilation are those that make the
-layers together compute what the one layer would at full rank.
+layers together compute what the original layer computes at full rank.
 """
 
 from collections.abc import Callable
@@ -106,8 +106,8 @@ def spatial(module: nn.Module, rank: int) -> nn.Module:
     assert isinstance(module, nn.Conv2d)
     padding: str | tuple[int, ...] = module.padding
 
-    def along(axis: int, values: tuple[int, ...], other: int) -> tuple[int, int]:
-        return (values[0], other) if axis == 0 else (other, values[1])
+    def along(axis: int, values: tuple[int, ...], across: int) -> tuple[int, int]:
+        return (values[0], across) if axis == 0 else (across, values[1])
 
     def line(ins: int, outs: int, *, axis: int) -> nn.Conv2d:
         return nn.Conv2d(

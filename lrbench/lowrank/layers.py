@@ -13,14 +13,14 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTran
 
 
 class Factors(nn.Sequential):
-    """The layers that stand in the place of one layer."""
+    """The layers that replace one layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
     """What the cost of a layer depends on. Sizes are (height, width); a linear layer has kernel and sizes of 1.
 
-    `positions` is how often the layer is applied to one image beside its output size: tokens, windows; mostly 1.
+    `positions` is how often the layer is applied to one image, on top of its output size: tokens, windows; mostly 1.
     """
 
     out_channels: int
@@ -70,14 +70,14 @@ def _shape_of(module: nn.Module, *, inputs: Tensor, output: Tensor) -> Shape:
     assert isinstance(weight, Tensor)
     bias = module.bias is not None
     if isinstance(module, nn.Linear):
-        one = (1, 1)
+        unit = (1, 1)
         return Shape(
             out_channels=module.out_features,
             in_channels=module.in_features,
             groups=1,
-            kernel=one,
-            in_size=one,
-            out_size=one,
+            kernel=unit,
+            in_size=unit,
+            out_size=unit,
             bias=bias,
             positions=inputs.numel() // module.in_features,
         )
@@ -143,7 +143,7 @@ def find_layers(model: nn.Module, input_shape: Sequence[int]) -> tuple[Layer, ..
 def refusals(model: nn.Module) -> dict[str, str]:
     """By name, why convolutions and linear layers cannot be factorized, whatever the scheme."""
     modules = {n: m for n, m in model.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear))}
-    taken = [name for name, module in model.named_modules() if isinstance(module, Factors)]
+    factorized = [name for name, module in model.named_modules() if isinstance(module, Factors)]
     names = [name for name, _ in model.named_modules(remove_duplicate=False)]
     owners: dict[int, list[str]] = {}
     for name in names:
@@ -152,15 +152,15 @@ def refusals(model: nn.Module) -> dict[str, str]:
             owners.setdefault(id(weight), []).append(name)
     reasons = {}
     for name, module in modules.items():
-        shared = [other for other in owners.get(id(module.weight), []) if other != name]
-        if any(name.startswith(f"{parent}.") for parent in taken):
+        shared = [owner for owner in owners.get(id(module.weight), []) if owner != name]
+        if any(name.startswith(f"{parent}.") for parent in factorized):
             reasons[name] = "already factorized"
         elif is_parametrized(module) or hasattr(module, "weight_g"):
             reasons[name] = "its weight is parametrized"
         elif shared:
             reasons[name] = f"shares its weight with {shared[0]}"
         elif type(module) not in (nn.Conv2d, nn.Linear):
-            reasons[name] = f"{type(module).__name__}, only Conv2d and Linear are read"
+            reasons[name] = f"{type(module).__name__}: only Conv2d and Linear can be factorized"
     return reasons
 
 

@@ -1,4 +1,4 @@
-"""What calibration images tell of a model: moments of layers' outputs, and batch norm's running statistics."""
+"""What calibration images say about a model: moments of layers' outputs, and batch norm's running statistics."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Moments:
 
 
 def output_rows(module: nn.Module, output: Tensor) -> Tensor:
-    """A layer's outputs (N, O, H, W) or (..., O), bias taken off, as rows (P, O) of float64: one a position."""
+    """A layer's outputs (N, O, H, W) or (..., O), bias taken off, as rows (P, O) of float64, one for each position."""
     plain = output.detach().movedim(1, -1) if isinstance(module, nn.Conv2d) else output.detach()
     rows = plain.reshape(-1, plain.shape[-1]).double()
     return rows - module.bias.detach().double() if isinstance(module.bias, Tensor) else rows

@@ -116,7 +116,7 @@ class Evbmf:
     def rank(self, candidate: Candidate) -> int:
         """At least 1, also where all is noise."""
         if candidate.matrix is None:
-            raise ValueError("evbmf reads a matrix, and this scheme has none")
+            raise ValueError("evbmf needs a matrix, and this scheme has none")
         return max(1, evbmf_rank(candidate.singular_values, candidate.matrix))
 
 
@@ -190,13 +190,13 @@ def parse_rule(text: str) -> RankRule | BudgetRule:
     if named and named not in RULES:
         close = get_close_matches(named, [*RULES, *ALLOCATIONS], n=1, cutoff=0.5)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise ValueError(f"{text!r} is no rank rule; {hint}allowed: {_USAGE}")
+        raise ValueError(f"{text!r} is not a rank rule; {hint}allowed: {_USAGE}")
     words = re.sub(r"\s*=\s*", "=", text).split() or [""]
     base, *rest = (word.partition("=") for word in words)
     options = {name: value for name, _, value in rest}
-    odd = sorted(options.keys() - {"multiple", "max"})
-    if odd or len(options) < len(rest):
-        raise ValueError(f"{text!r}: after the rule come multiple=N and max=breakeven|full, each once")
+    unknown = sorted(options.keys() - {"multiple", "max"})
+    if unknown or len(options) < len(rest):
+        raise ValueError(f"{text!r}: only multiple=N and max=breakeven|full may follow a rule, each once")
     limit = options.get("max", "breakeven")
     if limit not in ("breakeven", "full"):
         raise ValueError(f"max must be breakeven or full, got {limit!r}")
@@ -211,7 +211,7 @@ def parse_rule(text: str) -> RankRule | BudgetRule:
 def _parse_base(text: str, name: str, equals: str, value: str) -> Rank | Fraction | Energy | Params | Macs | Evbmf:
     rule, number = RULES.get(name, (None, None))
     if rule is None or bool(equals) == (number is None):
-        raise ValueError(f"{text!r} is no rank rule; allowed: {_USAGE}")
+        raise ValueError(f"{text!r} is not a rank rule; allowed: {_USAGE}")
     return rule() if number is None else rule(_number(name, value, number))  # type: ignore[call-arg,arg-type]
 
 
@@ -219,15 +219,17 @@ def _number(name: str, value: str, number: type[int | float]) -> int | float:
     try:
         return number(value)
     except ValueError:
-        kind = "a whole number" if number is int else "a number"
-        raise ValueError(f"{name} must be {kind}, got {value!r}") from None
+        expected = "a whole number" if number is int else "a number"
+        raise ValueError(f"{name} must be {expected}, got {value!r}") from None
 
 
 def format_rule(rule: RankRule | BudgetRule) -> str:
     """The text that `parse_rule` reads back as the rule."""
     if isinstance(rule, BudgetRule):
         return str(rule)
-    name, number = next((name, number) for name, (kind, number) in RULES.items() if isinstance(rule.base, kind))
+    name, number = next(
+        (name, number) for name, (rule_type, number) in RULES.items() if isinstance(rule.base, rule_type)
+    )
     words = [name if number is None else f"{name}={getattr(rule.base, 'value')!r}"]  # noqa: B009 - evbmf has none
     if rule.multiple > 1:
         words.append(f"multiple={rule.multiple}")

@@ -33,7 +33,7 @@ class Scheme:
         fill: replacement, factors as the decomposition cuts them -> sets the replacement's weights (in place).
         factors: replacement -> second (M, R) and first (R, N), as matrices; of a dense layer, identity and weight.
         reads_outputs: whether the matrix maps inputs to outputs, so that output truncation applies.
-        reshapes: whether the model has another shape then; False where the layer stays one, as dense as before.
+        reshapes: whether it changes the model's shape; False where the layer stays one layer, as dense as before.
     """
 
     paper: str
@@ -59,11 +59,11 @@ class Scheme:
 
     def _breakeven(self, cost: Callable[[int], int], dense: int, shape: Shape) -> float | None:
         """A real number where cost is proportional to rank, else the first whole rank that saves nothing."""
-        one, two = cost(1), cost(2)
-        if one == two:
+        first, second = cost(1), cost(2)
+        if first == second:
             return None
         if self.matrix(shape) is not None:
-            return dense / one
+            return dense / first
         return float(
             next((r for r in range(1, self.max_rank(shape) + 1) if cost(r) >= dense), self.max_rank(shape) + 1)
         )

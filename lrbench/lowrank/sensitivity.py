@@ -34,9 +34,9 @@ def output_errors(
     def watch(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         nonlocal count, sums
         rows = output_rows(module, output)
-        lost = (output_rows(module, one(inputs[0])) - rows for one in replacements)
-        seen = [(one.sum(0), one.square().sum(0)) for one in (rows, *lost)]
-        sums = [(a + c, b + d) for (a, b), (c, d) in zip(sums, seen, strict=True)] if sums else seen
+        lost = (output_rows(module, replacement(inputs[0])) - rows for replacement in replacements)
+        batch_sums = [(values.sum(0), values.square().sum(0)) for values in (rows, *lost)]
+        sums = [(a + c, b + d) for (a, b), (c, d) in zip(sums, batch_sums, strict=True)] if sums else batch_sums
         count += len(rows)
 
     training = model.training
@@ -55,5 +55,7 @@ def output_errors(
     def mean_square(total: Tensor, squares: Tensor, *, centre: bool) -> float:
         return float((squares / count - (total / count).square() * centre).clamp(min=0).sum())
 
-    variance, *errors = (mean_square(*one, centre=centred or i == 0) for i, one in enumerate(sums))
+    variance, *errors = (
+        mean_square(total, squares, centre=centred or i == 0) for i, (total, squares) in enumerate(sums)
+    )
     return tuple(error / variance if variance > 0 else 0.0 for error in errors)

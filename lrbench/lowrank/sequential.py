@@ -20,7 +20,7 @@ from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.svd import Decomposition, project
 
 RIDGE = 0.01
-"""How far the regression is drawn towards changing nothing, as a share of the mean output variance."""
+"""How strongly the regression is pulled towards the identity, as a share of the mean output variance."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def compress_sequentially(
     Args:
         model: left alone, in eval mode.
         cuts: in the order of the forward pass; those without a rank stay dense.
-        batches: gives the calibration images anew at each call, (N, C, H, W) on the model's device.
+        batches: gives the calibration images from the start at each call, (N, C, H, W) on the model's device.
 
     Raises: ValueError as `compress` does, or when there are no images.
     """
@@ -58,8 +58,8 @@ def compress_sequentially(
             small = compress(small, [replace(cut, truncation="plain")])
             continue
         moments = _gather(model, small, name=cut.layer, batches=batches())
-        found = decompose_regression(weight_of(model.get_submodule(cut.layer)).flatten(1), moments)
-        small = compress(small, [cut], decompose={cut: found}.__getitem__)
+        decomposition = decompose_regression(weight_of(model.get_submodule(cut.layer)).flatten(1), moments)
+        small = compress(small, [cut], decompose={cut: decomposition}.__getitem__)
     return small
 
 

@@ -67,7 +67,7 @@ def decompose(matrix: Tensor) -> Decomposition:
 
 
 def project(matrix: Tensor, basis: Tensor, *, scores: Tensor | None = None) -> Decomposition:
-    """Cut a matrix (M, N) to its shadow on the first R columns of an orthonormal basis (M, K), best first.
+    """Project a matrix (M, N) on the first R columns of an orthonormal basis (M, K), best first.
 
     `cut` gives first (R, N) and second (M, R), the norm of each pair shared evenly so that both train at one rate.
     """

@@ -25,16 +25,16 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Accu
 def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Logits (N, classes) and labels (N,) of all batches; the rest is as in `evaluate`."""
     model.eval()
-    found = []
+    outputs = []
     with torch.inference_mode():
         for images, labels in batches:
             logits = model(images).float()
             if not bool(logits.isfinite().all()):
                 raise ArithmeticError("a logit on the test images is not finite")
-            found.append((logits, labels))
-    if not found:
+            outputs.append((logits, labels))
+    if not outputs:
         raise ValueError("accuracy needs at least one image, got none")
-    return torch.cat([logits for logits, _ in found]), torch.cat([labels for _, labels in found])
+    return torch.cat([logits for logits, _ in outputs]), torch.cat([labels for _, labels in outputs])
 
 
 def accuracy_of(logits: Tensor, labels: Tensor) -> Accuracy:
@@ -54,5 +54,5 @@ def divergence_of(logits: Tensor, reference: Tensor) -> float:
     Kullback & Leibler 1951, Annals of Mathematical Statistics 22. It needs no labels, and is 0 only for equal
     predictions.
     """
-    mine, theirs = (functional.log_softmax(one.double(), dim=1) for one in (logits, reference))
-    return float(functional.kl_div(mine, theirs, log_target=True, reduction="batchmean"))
+    predicted, expected = (functional.log_softmax(values.double(), dim=1) for values in (logits, reference))
+    return float(functional.kl_div(predicted, expected, log_target=True, reduction="batchmean"))

@@ -12,7 +12,7 @@ from torch import nn
 from lrbench.results.records import Cost
 
 MAC_OPERATORS = frozenset({"conv", "linear", "addmm", "matmul", "bmm", "baddbmm", "einsum"})
-"""fvcore's names of the operators that are multiply-accumulates; what it counts beside them are `other_ops`.
+"""fvcore's names of the operators that are multiply-accumulates; its other counts are `other_ops`.
 
 fvcore counts one multiply-add as one flop, so its number is our MACs, and FLOPs = 2 x MACs.
 """
@@ -25,17 +25,17 @@ def measure_cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
         model: any module in eval mode, on any device.
         input_shape: of one image, (C, H, W).
 
-    Returns: MACs of convolutions, linear layers and matrix products; what fvcore counts beside them (batch norm,
-        pooling); and the operators that it met and has no count for.
+    Returns: MACs of convolutions, linear layers and matrix products; what else fvcore counts (batch norm,
+        pooling); and the operators that it met but cannot count.
     """
     with warnings.catch_warnings():
-        # fvcore stands on torch.jit, deprecated since torch 2.13: its import and its tracing both warn.
+        # fvcore uses torch.jit, deprecated since torch 2.13: its import and its tracing both warn.
         warnings.filterwarnings("ignore", message=".*torch.jit")
         from fvcore.nn import FlopCountAnalysis
         from fvcore.nn.jit_handles import conv_flop_count, get_shape
 
         def same_padded(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-            """A convolution with padding='same' or 'valid', which fvcore has no count for."""
+            """A convolution with padding='same' or 'valid', which fvcore does not count."""
             return Counter({"conv": conv_flop_count(*map(get_shape, (*inputs[:2], outputs[0])))})
 
         parameter = next(model.parameters())
@@ -56,7 +56,7 @@ def measure_cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
 
 
 def denormal_share(model: nn.Module) -> float:
-    """The share of a model's weights so near 0 that processors may be slow with them, unless they are flushed."""
+    """The share of a model's weights that are denormal; many processors are slow with them unless they are flushed."""
     weights = [p.detach().abs() for p in model.parameters() if p.dim() > 1]
     near = sum(int(((w > 0) & (w < torch.finfo(w.dtype).tiny)).sum()) for w in weights)
     return near / max(1, sum(w.numel() for w in weights))

@@ -1,4 +1,4 @@
-"""Timing on CUDA: events around each call, a cold L2 cache, captured graphs, and what the driver says of the clocks."""
+"""Timing on CUDA: events around each call, a cold L2 cache, captured graphs, and the clocks that the driver reports."""
 
 from collections.abc import Callable
 from time import process_time
@@ -50,7 +50,7 @@ def as_graph(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 
 def read_gpu() -> Gpu | None:
-    """Clocks, temperature and throttling of the current device by its driver; None where there is none to ask."""
+    """Clocks, temperature and throttling of the current device by its driver; None without a device or an answer."""
     if not torch.cuda.is_available():
         return None
     import pynvml
@@ -70,7 +70,7 @@ def read_gpu() -> Gpu | None:
 
 
 def driver() -> str:
-    """The driver's version; "none" where there is none to ask."""
+    """The driver's version; "none" without a device, "unknown" without an answer."""
     if not torch.cuda.is_available():
         return "none"
     import pynvml

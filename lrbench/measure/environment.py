@@ -1,6 +1,6 @@
-"""What machine this is, in which versions: the fingerprint that two timings must share to be compared.
+"""The machine and the versions: the fingerprint that two timings must share to be compared.
 
-The commit of lrbench is no part of it: comparing two commits on one machine is what the regression gate is for. It is
+The commit of lrbench is not part of it: comparing two commits on one machine is what the regression gate is for. It is
 recorded beside each timing.
 """
 
@@ -23,11 +23,23 @@ from lrbench.results.sessions import Environment, Gpu
 
 ISA = ("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
 ISA_ARM = ("asimd", "asimdhp", "bf16", "i8mm", "sve", "sve2")
-STEERING = ("OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "ATEN_", "OPENBLAS_", "MALLOC_", "LD_PRELOAD", "CUDA_")
-"""Beginnings of environment variables that change kernels, threads or memory."""
+VARIABLES = (
+    "OMP_",
+    "GOMP_",
+    "KMP_",
+    "MKL_",
+    "ONEDNN_",
+    "DNNL_",
+    "ATEN_",
+    "OPENBLAS_",
+    "MALLOC_",
+    "LD_PRELOAD",
+    "CUDA_",
+)
+"""Beginnings of environment variables that may change kernels, threads or memory."""
 
-IRRELEVANT = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-"""Sessions set threads themselves."""
+IGNORED_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Not recorded: sessions set threads themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,20 +77,20 @@ def read_environment() -> Environment:
         fvcore=version("fvcore"),
         cuda=torch.version.cuda or "none" if gpu else "none",
         mkldnn=bool(torch.backends.mkldnn.is_available()),  # type: ignore[no-untyped-call]
-        blas=_found(r"BLAS_INFO=(\w+)", built),
+        blas=_first_match(r"BLAS_INFO=(\w+)", built),
         isa=" ".join(
             flag for flag in (*ISA, *ISA_ARM) if flag in (_of_cpuinfo("flags") or _of_cpuinfo("Features")).split()
         ),
         governor=read_governor(),
         cgroup_cpus=_cgroup("cpu.max"),
         cgroup_memory_bytes=_cgroup("memory.max"),
-        onednn=_found(r"MKL-DNN (v[\d.]+)", built),
-        openmp=_found(r"OpenMP (\d+)", built),
+        onednn=_first_match(r"MKL-DNN (v[\d.]+)", built),
+        openmp=_first_match(r"OpenMP (\d+)", built),
         gpu_driver=cuda.driver(),
         variables=" ".join(
             f"{name}={value}"
             for name, value in sorted(os.environ.items())
-            if name.startswith(STEERING) and name not in IRRELEVANT
+            if name.startswith(VARIABLES) and name not in IGNORED_VARIABLES
         ),
     )
     text = json.dumps(asdict(facts), sort_keys=True)
@@ -95,20 +107,20 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def _found(pattern: str, text: str) -> str:
+def _first_match(pattern: str, text: str) -> str:
     match = re.search(pattern, text)
     return match[1] if match else "unknown"
 
 
 def _of_cpuinfo(name: str) -> str:
-    """A fact of the first processor; "" where the system does not tell."""
+    """A fact of the first processor; "" where the system does not say."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")
 
 
 def read_governor() -> str:
-    """How the processor's frequency is governed; "unknown" where the system does not tell, as in many containers."""
+    """How the processor's frequency is governed; "unknown" where the system does not say, as in many containers."""
     path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     return path.read_text().strip() if path.exists() else "unknown"
 
@@ -124,10 +136,10 @@ def read_commit() -> str:
     """The commit of the running lrbench, `-dirty` when its files differ from it, its version when not from git."""
     command = ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
     try:
-        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        described = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     except OSError:
         return f"v{version('lrbench')}"
-    return found.stdout.strip() if found.returncode == 0 else f"v{version('lrbench')}"
+    return described.stdout.strip() if described.returncode == 0 else f"v{version('lrbench')}"
 
 
 def peak_memory_bytes() -> int:

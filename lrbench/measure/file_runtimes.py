@@ -12,15 +12,15 @@ from lrbench.config.axes import Setting
 from lrbench.measure.prepared import InFile, Opened, Prepared, Runtime, in_torch
 
 BATCH = ({0: torch.export.Dim("batch")},)
-"""Of the one input, the first dimension is free."""
+"""The first dimension of the input is free."""
 
 
 def _refuses(setting: Setting) -> str:
     """Files hold the model as it was trained."""
-    taken = setting.device, setting.dtype, setting.memory_format, setting.folded
-    if taken == ("cpu", "float32", "contiguous", False):
+    values = setting.device, setting.dtype, setting.memory_format, setting.folded
+    if values == ("cpu", "float32", "contiguous", False):
         return ""
-    return "it takes only device cpu, dtype float32, memory format contiguous and batch norm kept"
+    return "it supports only device cpu, dtype float32, memory format contiguous and batch norm kept"
 
 
 def through_file(in_file: InFile) -> Callable[[nn.Module, Tensor, Setting], Prepared]:
@@ -63,7 +63,7 @@ def _open_onnx(file: Path, setting: Setting) -> Opened:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = setting.threads, 1
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # or its threads slow the session beside it
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # else its threads slow the session beside it
     content = file.read_bytes()
 
     def session() -> Any:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else the profiler writes to stderr that it found no GPU
+os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else the profiler writes to stderr that it finds no GPU
 
 Call = Callable[[], object]
 
@@ -27,7 +27,7 @@ BACKENDS = {
     "aten::bmm": "gemm",
     "aten::baddbmm": "gemm",
 }
-"""What an operator of torch stands on, by its name in a profile."""
+"""The library behind an operator of torch, by its name in a profile."""
 
 
 def backends(call: Call) -> str:
@@ -35,14 +35,14 @@ def backends(call: Call) -> str:
 
     A slow convolution is unfolded and multiplied; the product inside it is not named again.
     """
-    with profile(activities=[ProfilerActivity.CPU]) as taken:
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
         call()
-    found, end = [], -1.0
-    for event in sorted(taken.events() or (), key=lambda event: event.time_range.start):
+    names, end = [], -1.0
+    for event in sorted(profiled.events() or (), key=lambda event: event.time_range.start):
         if event.name in BACKENDS and event.time_range.start >= end:
-            found.append(BACKENDS[event.name])
+            names.append(BACKENDS[event.name])
             end = event.time_range.end
-    return " ".join(found)
+    return " ".join(names)
 
 
 def traffic_bytes(model: nn.Module, call: Call) -> int:
@@ -79,10 +79,10 @@ def peak_bytes(model: nn.Module, call: Call, *, device: str) -> int:
         before = torch.cuda.memory_allocated()
         call()
         return own + torch.cuda.max_memory_allocated() - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as taken:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         call()
     now = peak = 0
-    for event in taken.profiler.kineto_results.events():
+    for event in profiled.profiler.kineto_results.events():
         if event.name() == "[memory]":
             now += event.nbytes()
             peak = max(peak, now)

@@ -1,4 +1,4 @@
-"""Timing sessions: the dense model, its copy and some others, interleaved in one process, raw rounds kept.
+"""Timing sessions: the dense model, its copy and further models, interleaved in one process, raw rounds kept.
 
 Why interleaved: a shared machine has fast and slow minutes. Times taken one after the other compare the minutes,
 times taken within one round compare the models (see the README for the numbers).
@@ -29,13 +29,13 @@ Call = Callable[[], object]
 Clock = Callable[[], float]
 
 Block = Callable[[int], tuple[float, float]]
-"""calls -> wall and CPU seconds that so many calls took, complete when it returns."""
+"""calls -> wall and CPU seconds that these calls took, complete when it returns."""
 
 LEAST_LAYOUTS = 2
 """One layout gives no interval."""
 
 STRETCHES = 6
-"""Of warm-up at most; a model that is still getting faster then is timed all the same."""
+"""The most stretches of warm-up; a model that still gets faster after them is timed anyway."""
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -120,7 +120,7 @@ def quiet(threads: int) -> Iterator[None]:
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads)
     if torch.get_num_threads() != threads:
-        raise InputError(f"torch runs {torch.get_num_threads()} threads, {threads} were asked for")
+        raise InputError(f"torch runs {torch.get_num_threads()} threads, but {threads} were requested")
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -171,7 +171,7 @@ def time_side_by_side(
                 block(1)
         layout = _time_layout(blocks, calls, shuffle=shuffle, layout=len(medians), watch=watch)
         rounds += layout
-        walls = np.log([one.wall_s for one in layout])
+        walls = np.log([row.wall_s for row in layout])
         medians.append(np.median(walls - walls[:, DENSE, None], axis=0))
         ended = _why_end(medians, choice, elapsed_s=clock() - started)
     return Timed(
@@ -193,23 +193,23 @@ def _time_layout(
     watch: Callable[[], Watch],
 ) -> list[Round]:
     """The rounds of one layout."""
-    rounds, seen, models = [], watch(), range(len(blocks))
+    rounds, before, models = [], watch(), range(len(blocks))
     for _ in range(ROUNDS_A_LAYOUT):
         order = shuffle.sample(models, len(models))
-        taken = {i: blocks[i](calls[i]) for i in order}
+        times = {i: blocks[i](calls[i]) for i in order}
         now = watch()
         rounds.append(
             Round(
                 order=tuple(order),
-                wall_s=tuple(taken[i][0] / calls[i] for i in models),
-                cpu_s=tuple(taken[i][1] / calls[i] for i in models),
+                wall_s=tuple(times[i][0] / calls[i] for i in models),
+                cpu_s=tuple(times[i][1] / calls[i] for i in models),
                 layout=layout,
                 load=now.load,
-                steal_s=None if now.steal_s is None or seen.steal_s is None else now.steal_s - seen.steal_s,
+                steal_s=None if now.steal_s is None or before.steal_s is None else now.steal_s - before.steal_s,
                 gpu=now.gpu,
             )
         )
-        seen = now
+        before = now
     return rounds
 
 
@@ -226,14 +226,14 @@ def _why_end(medians: Sequence[Logs], choice: LatencyChoice, *, elapsed_s: float
 
 
 def _warm_up(block: Block, choice: LatencyChoice, *, clock: Clock) -> tuple[int, float]:
-    """Call until it gets no faster; give how many calls fill a block at the pace reached, and the seconds it took."""
+    """Call until it gets no faster; give how many calls fill a block at the speed reached, and the seconds it took."""
     start, last = clock(), float("inf")
     for _ in range(STRETCHES):
         stretch = clock()
-        taken: list[float] = []
-        while not taken or clock() - stretch < choice.warmup_s:
-            taken.append(block(1)[0])
-        steady, last = median(taken) > 0.97 * last, min(last, median(taken))
+        times: list[float] = []
+        while not times or clock() - stretch < choice.warmup_s:
+            times.append(block(1)[0])
+        steady, last = median(times) > 0.97 * last, min(last, median(times))
         if steady:
             break
     calls = int(-(-choice.block_s // last)) if last > 0 else 1

@@ -22,7 +22,7 @@ class Prepared:
         call: one forward pass; gives what the model gives, for images (N, 3, H, W) the logits (N, classes).
         renew: lays the model out anew in memory; what it computes stays the same.
         peak_bytes: what one call holds in memory at most, its weights and results included; None where the runtime
-            does not tell.
+            does not say.
     """
 
     call: Callable[[], Tensor]
@@ -31,7 +31,7 @@ class Prepared:
 
 
 Opened = Callable[[Tensor], Prepared]
-"""A model that was read from a file: takes inputs (any number N of them). All that it gives share one model."""
+"""A model that was read from a file: takes inputs (any number N of them). All that it returns share one model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class InFile:
     Attributes:
         suffix: of the file's name, as the runtime's tools want it.
         write: takes a model in eval mode, the file, and example inputs (N, ...), N at least 2 since 1 would be taken
-            as fixed. Raises whatever the runtime raises for a model that it cannot take.
+            as fixed. Raises what the runtime raises for a model that it does not support.
         open: takes a file that `write` wrote, which is not needed afterwards, and the setting that it is to run in.
     """
 
@@ -123,6 +123,6 @@ def renew_all(models: Iterable[Prepared]) -> None:
 
 
 def peaks_of(models: Iterable[Prepared]) -> tuple[int, ...]:
-    """The most bytes that a call of each takes; empty when the runtime does not tell."""
+    """The most bytes that a call of each takes; empty when the runtime does not say."""
     peaks = [model.peak_bytes() for model in models]
     return tuple(peak for peak in peaks if peak is not None) if None not in peaks else ()

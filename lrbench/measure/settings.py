@@ -1,4 +1,4 @@
-"""The axes of timing sessions, and what this machine cannot run of them, found out before anything starts."""
+"""The axes of timing sessions, and which of them this machine cannot run, checked before anything starts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -15,30 +15,30 @@ from lrbench.measure.prepared import Runtime, absent_packages
 PRESENT: Mapping[str, Callable[[], bool]] = MappingProxyType(
     {"cpu": lambda: True, "cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
 )
-"""Whether a device is there, by its name."""
+"""By name, whether a device is available."""
 
 
 def settings(choice: LatencyChoice) -> tuple[Setting, ...]:
-    """Every combination of the axes that makes sense: threads only multiply the CPU, and a runtime takes what it takes.
+    """Every combination of the axes that makes sense: only the CPU has several threads, a runtime what it supports.
 
     `auto` is the CPU, and CUDA where there is one.
 
-    Raises: InputError when a device is absent, or when a runtime does not run here.
+    Raises: InputError when a device is not available on this machine, or a runtime cannot run any of its settings.
     """
     devices: list[str] = []
     for name in choice.devices:
         if name != "auto" and not PRESENT[name]():
-            raise InputError(f"device {name!r} is not to be had here: torch sees none")
+            raise InputError(f"device {name!r} is not available on this machine: torch finds none")
         devices += [d for d in ("cpu", "cuda") if PRESENT[d]()] if name == "auto" else [name]
     devices = list(dict.fromkeys(devices))
     values = {name: [axis.value(word) for word in getattr(choice, axis.key)] for name, axis in AXES.items()}
-    every = product(*({**values, "device": devices}).values())
-    grid = [Setting(**dict(zip(AXES, row, strict=True))) for row in every]
-    grid = [one for one in grid if one.device == "cpu" or one.threads == choice.threads[0]]
+    combinations = product(*({**values, "device": devices}).values())
+    grid = [Setting(**dict(zip(AXES, row, strict=True))) for row in combinations]
+    grid = [setting for setting in grid if setting.device == "cpu" or setting.threads == choice.threads[0]]
     for name in choice.runtimes:
         reason = _why_not(runtimes.RUNTIMES[name], [setting for setting in grid if setting.runtime == name])
         if reason:
-            raise InputError(f"latency.runtimes: {name} does not run here: {reason}")
+            raise InputError(f"latency.runtimes: {name} cannot run: {reason}")
     return tuple(setting for setting in grid if not runtimes.RUNTIMES[setting.runtime].refuses(setting))
 
 
@@ -48,7 +48,7 @@ def _why_not(runtime: Runtime, grid: Sequence[Setting]) -> str:
         return ""
     if absent := absent_packages(runtime):
         return f"it needs {', '.join(absent)}"
-    taken = [setting for setting in grid if not runtime.refuses(setting)]
-    if not taken:
+    supported = [setting for setting in grid if not runtime.refuses(setting)]
+    if not supported:
         return runtime.refuses(grid[0])
-    return next(filter(None, map(runtime.fails, dict.fromkeys(setting.device for setting in taken))), "")
+    return next(filter(None, map(runtime.fails, dict.fromkeys(setting.device for setting in supported))), "")

@@ -1,4 +1,4 @@
 """Intervals, ratios and tests, by numpy and scipy alone; nothing else of lrbench.
 
-`paired` is what rounds of two models side by side say. Everything here may be imported from anywhere.
+`paired` compares two models by rounds timed side by side. Everything here may be imported from anywhere.
 """

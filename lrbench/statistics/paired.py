@@ -1,6 +1,6 @@
 """What paired timings say: the ratio of two models, its interval, and whether it can be trusted.
 
-A round gives log(model / dense). Medians of rounds hold still on a noisy machine, but where the weights happen to lie
+A round gives log(model / dense). Medians of rounds are stable on a noisy machine, but where the weights happen to lie
 in memory moves a model by about half a percent for as long as they lie there, which no number of rounds averages out.
 So a session lays its models out anew every few rounds (as Curtsinger & Berger 2013, "Stabilizer", do for code), and
 what is averaged, and what an interval counts as one observation, is the median of the rounds of one layout.
@@ -86,23 +86,23 @@ def estimate(processes: Sequence[Logs]) -> Estimate:
 
     Raises: ValueError when a process has none.
     """
-    if not processes or any(len(one) == 0 for one in processes):
+    if not processes or any(len(medians) == 0 for medians in processes):
         raise ValueError("a ratio needs at least one layout of each process")
-    every = np.concatenate(processes)
-    error = _standard_error(every) if len(every) > 1 else inf
+    layouts = np.concatenate(processes)
+    error = _standard_error(layouts) if len(layouts) > 1 else inf
     if len(processes) > 1:
-        error = max(error, _standard_error(np.array([one.mean() for one in processes])))
-    return Estimate(log=float(every.mean()), error=error, freedom=len(every) - 1)
+        error = max(error, _standard_error(np.array([medians.mean() for medians in processes])))
+    return Estimate(log=float(layouts.mean()), error=error, freedom=len(layouts) - 1)
 
 
-def difference(one: Estimate, other: Estimate) -> Estimate:
-    """log(one / other) of two independent estimates; degrees of freedom after Welch (1947) and Satterthwaite (1946)."""
-    gap, error = one.log - other.log, hypot(one.error, other.error)
-    if min(one.freedom, other.freedom) < 1:
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    """log(first / second) of independent estimates; degrees of freedom after Welch (1947) and Satterthwaite (1946)."""
+    gap, error = first.log - second.log, hypot(first.error, second.error)
+    if min(first.freedom, second.freedom) < 1:
         return Estimate(log=gap, error=inf, freedom=0)
     if error == 0:
-        return Estimate(log=gap, error=0.0, freedom=one.freedom + other.freedom)
-    parts = one.error**4 / one.freedom + other.error**4 / other.freedom
+        return Estimate(log=gap, error=0.0, freedom=first.freedom + second.freedom)
+    parts = first.error**4 / first.freedom + second.error**4 / second.freedom
     return Estimate(log=gap, error=error, freedom=error**4 / parts)
 
 
@@ -147,15 +147,15 @@ def is_fit(control: Ratio, *, within: float) -> bool:
 
 
 def slope_through_origin(x: Logs, y: Logs, weights: Logs) -> float:
-    """The k of y = k x by weighted least squares; 1 where x says nothing."""
+    """The k of y = k x by weighted least squares; 1 where all x are 0."""
     spread = float((weights * x * x).sum())
     return float((weights * x * y).sum()) / spread if spread > 0 else 1.0
 
 
 def holm(chances: Sequence[float]) -> list[float]:
     """p-values corrected for their number (Holm 1979): the chance that any of them is a false alarm."""
-    order, worst, found = sorted(range(len(chances)), key=chances.__getitem__), 0.0, [0.0] * len(chances)
+    order, worst, corrected = sorted(range(len(chances)), key=chances.__getitem__), 0.0, [0.0] * len(chances)
     for rank, i in enumerate(order):
         worst = max(worst, min(1.0, (len(chances) - rank) * chances[i]))
-        found[i] = worst
-    return found
+        corrected[i] = worst
+    return corrected

@@ -62,5 +62,5 @@ def test_a_short_training_keeps_no_checkpoint(tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "key.checkpoint").write_bytes(b"torn")
-    with pytest.raises(ValueError, match=r"key\.checkpoint is no checkpoint to continue from, remove it"):
+    with pytest.raises(ValueError, match=r"key\.checkpoint is not a checkpoint of this training, remove it"):
         train(net(), Recipe(epochs=2, batch_size=8), path=tmp_path / "key.checkpoint")

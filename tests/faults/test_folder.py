@@ -155,10 +155,10 @@ def test_attempt_and_fault_of_a_trial_are_columns() -> None:
 
 def test_disk_and_memory_that_will_not_do_are_refused_in_numbers(tmp_path: Path) -> None:
     require_disk(tmp_path, 5, what="models", free=lambda _: 5)
-    with pytest.raises(InputError, match=r"has 2\.0 GB of disk left, and 40 models need about 3\.5 GB"):
+    with pytest.raises(InputError, match=r"has 2\.0 GB of free disk space, but 40 models need about 3\.5 GB"):
         require_disk(tmp_path, 3_500_000_000, what="40 models", free=lambda _: 2_000_000_000)
     require_memory(1, what="a bit")
-    with pytest.raises(InputError, match=r"of memory are left, and too much need at least 1,000,000\.0 GB"):
+    with pytest.raises(InputError, match=r"of memory is free, but too much need at least 1,000,000\.0 GB"):
         require_memory(10**15, what="too much")
     assert [in_words(size) for size in (0, 999, 1500, 2.5e6)] == ["0 bytes", "999 bytes", "1.5 kB", "2.5 MB"]
 

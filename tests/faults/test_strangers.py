@@ -43,7 +43,7 @@ def test_a_checkpoint_that_is_a_pickle_runs_nothing(workplace: Path) -> None:
     for content in (pickle.dumps(Bomb()), None):
         path = workplace / "key.checkpoint"
         path.write_bytes(content) if content else torch.save({"parts": Bomb()}, path)
-        with pytest.raises(ValueError, match="no checkpoint to continue from"):
+        with pytest.raises(ValueError, match="not a checkpoint of this training"):
             resume_(path, {"optimizer": make_optimizer(torch.nn.Linear(1, 1), Recipe())})
     assert not (workplace / "pwned").exists()
 

@@ -1,4 +1,4 @@
-"""Data sets: what is read, cached, carved and refused."""
+"""Data sets: what is read, cached, held out and refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from PIL import Image
 from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
 from lrbench.learn import datasets
-from lrbench.learn.datasets import carve, decode, load_dataset
+from lrbench.learn.datasets import decode, hold_out, load_dataset
 from lrbench.learn.sources import identify
 
 Pictures = Callable[[Path], Path]
@@ -59,16 +59,16 @@ def test_the_centre_of_a_wide_image_is_kept() -> None:
 
 
 @given(classes=st.integers(2, 5), each=st.integers(8, 20), share=st.floats(0.2, 0.5))
-def test_a_carved_split_is_disjoint_complete_and_the_same_each_time(classes: int, each: int, share: float) -> None:
+def test_a_held_out_split_is_disjoint_complete_and_the_same_each_time(classes: int, each: int, share: float) -> None:
     labels = np.repeat(np.arange(classes), each)
-    kept, searched = carve(labels, share=share)
+    kept, searched = hold_out(labels, share=share)
     assert sorted([*kept, *searched]) == list(range(len(labels)))
     assert set(labels[searched]) == set(range(classes))
-    assert all(np.array_equal(a, b) for a, b in zip(carve(labels, share=share), (kept, searched), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(hold_out(labels, share=share), (kept, searched), strict=True))
 
 
 def test_a_share_of_zero_keeps_everything() -> None:
-    kept, searched = carve(np.zeros(5, dtype=np.int64), share=0)
+    kept, searched = hold_out(np.zeros(5, dtype=np.int64), share=0)
     assert (len(kept), len(searched)) == (5, 0)
 
 

@@ -148,5 +148,5 @@ def test_an_augmented_image_keeps_its_shape() -> None:
 
 @pytest.mark.parametrize("name", ["warp", "cuda:99", "meta-drive"])
 def test_a_device_that_is_not_here_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"device '{name}' is not to be had here"):
+    with pytest.raises(InputError, match=f"device '{name}' is not available on this machine"):
         pick_device(name)

@@ -84,9 +84,9 @@ def test_the_text_of_a_budget_parses_back_to_it(allocation: str, counted: str) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("knapsack", "after knapsack comes one budget: knapsack macs=0.5 or knapsack params=0.5 or"),
-        ("knapsack macs", "after knapsack comes one budget"),
-        ("knapsack macs=0.5 max=full", "after knapsack comes one budget"),
+        ("knapsack", "knapsack must be followed by one budget: knapsack macs=0.5 or knapsack params=0.5 or"),
+        ("knapsack macs", "followed by one budget"),
+        ("knapsack macs=0.5 max=full", "followed by one budget"),
         ("uniform time=0.5", "a budget counts one of macs, params, latency, got 'time'"),
         ("greedy macs=1", "a budget must lie between 0 and 1, got 1.0"),
         ("greedy macs=nan", "a budget must lie between 0 and 1, got nan"),

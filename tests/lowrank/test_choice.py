@@ -101,8 +101,8 @@ def test_layers_that_no_scheme_can_read_have_a_reason() -> None:
         "tied": "shares its weight with twin",
         "twin": "shares its weight with tied",
         "twice": "called several times in one forward pass",
-        "up": "ConvTranspose2d, only Conv2d and Linear are read",
-        "line": "Conv1d, only Conv2d and Linear are read",
+        "up": "ConvTranspose2d: only Conv2d and Linear can be factorized",
+        "line": "Conv1d: only Conv2d and Linear can be factorized",
     }
     small = compress(Odd(), {"plain": 2})
     found = {layer.name: layer.refusal for layer in find_layers(small, (3, 6, 6))}
@@ -119,7 +119,7 @@ def test_layers_that_no_scheme_can_read_have_a_reason() -> None:
 
 def test_an_explicit_rank_is_obeyed_with_a_warning_where_it_saves_nothing() -> None:
     model = nn.Sequential(nn.Conv2d(6, 8, 3))
-    with pytest.warns(UserWarning, match="layer 0: rank 8 has 496 weights, the dense layer 432"):
+    with pytest.warns(UserWarning, match="layer 0: rank 8 has 496 weights, the dense layer has 432"):
         assert compress(model, {"0": 8})[0][0].out_channels == 8
 
 

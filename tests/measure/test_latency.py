@@ -197,11 +197,11 @@ def test_settings_are_every_combination_of_the_axes() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_cuda_is_refused_where_there_is_none() -> None:
-    with pytest.raises(InputError, match="device 'cuda' is not to be had here: torch sees none"):
+    with pytest.raises(InputError, match="device 'cuda' is not available on this machine: torch finds none"):
         settings(LatencyChoice(devices=("cuda",)))
     assert {setting.device for setting in settings(LatencyChoice(devices=("auto",)))} == {"cpu"}
 
 
 def test_a_cuda_graph_without_cuda_is_refused() -> None:
-    with pytest.raises(InputError, match=r"latency\.runtimes: cuda-graph does not run here: it needs device cuda"):
+    with pytest.raises(InputError, match=r"latency\.runtimes: cuda-graph cannot run: it needs device cuda"):
         settings(LatencyChoice(devices=("cpu",), runtimes=("eager", "cuda-graph")))

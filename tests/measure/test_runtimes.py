@@ -195,10 +195,10 @@ def test_a_new_runtime_is_a_word_of_a_grid_which_leaves_out_what_it_refuses(toy:
         for runtime in ("eager", "toy")
         if (runtime, dtype) != ("toy", "bfloat16")
     ]
-    with pytest.raises(InputError, match=r"^latency\.runtimes: toy does not run here: it needs float32$"):
+    with pytest.raises(InputError, match=r"^latency\.runtimes: toy cannot run: it needs float32$"):
         settings(asked(runtimes=("eager", "toy"), dtypes=("bfloat16",)))
     assert settings(asked(devices=(), runtimes=("toy",), dtypes=("bfloat16",))) == ()
-    with pytest.raises(InputError, match="onnxruntime does not run here: it takes only device cpu, dtype float32, "):
+    with pytest.raises(InputError, match="onnxruntime cannot run: it supports only device cpu, dtype float32, "):
         settings(asked(runtimes=("onnxruntime",), memory_formats=("channels_last",)))
 
 
@@ -207,7 +207,7 @@ def test_a_runtime_that_does_not_work_here_is_refused_with_its_reason(monkeypatc
         monkeypatch.setattr(runtimes, "RUNTIMES", MappingProxyType({**runtimes.RUNTIMES, "toy": changed}))
         with pytest.raises(InputError) as error:
             settings(asked(runtimes=("eager", "toy")))
-        return str(error.value).removeprefix("latency.runtimes: toy does not run here: ")
+        return str(error.value).removeprefix("latency.runtimes: toy cannot run: ")
 
     eager = runtimes.RUNTIMES["eager"]
     assert reason(replace(eager, fails=lambda device: f"no compiler for {device}")) == "no compiler for cpu"
@@ -219,7 +219,7 @@ def test_a_compiler_that_fails_is_a_reason_and_no_traceback(monkeypatch: pytest.
         raise RuntimeError("no compiler\nmore")
 
     monkeypatch.setattr(torch, "compile", fail)
-    with pytest.raises(InputError, match=r"compile does not run here: .* on cpu raised RuntimeError: no compiler$"):
+    with pytest.raises(InputError, match=r"compile cannot run: .* on cpu raised RuntimeError: no compiler$"):
         settings(asked(runtimes=("compile",)))
 
 
