@@ -25,8 +25,10 @@ ZOO = {
 }
 """Models by name, with the image size (px) that keeps this test short."""
 
-LARGE = ("resnet50", "vgg16", "convnext_tiny", "vit_b_16")
+LARGE = ("resnet50", "vgg16", "densenet121", "convnext_tiny", "vit_b_16")
 """Models that take seconds."""
+
+NAMES = [pytest.param(name, marks=[pytest.mark.long] if name in LARGE else []) for name in ZOO]
 
 SMALL = 3_000_000
 """Weights of a layer up to which the full-rank test decomposes it; a larger one would only take longer."""
@@ -46,9 +48,7 @@ def readable(model: nn.Module, layers: tuple[Layer, ...], scheme: str) -> list[L
     return [layer for layer in layers if refusal(model, layer, scheme=scheme) is None]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.long] if name in LARGE else []) for name in ZOO]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_model_keeps_its_outputs_at_full_rank_and_has_the_predicted_cost_at_low_rank(name: str) -> None:
     model, size = build(name), ZOO[name]
     layers = find_layers(model, (3, size, size))
@@ -72,7 +72,7 @@ def test_a_model_keeps_its_outputs_at_full_rank_and_has_the_predicted_cost_at_lo
     assert small.macs < dense.macs
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", NAMES)
 def test_layers_are_skipped_for_the_right_reason(name: str) -> None:
     model = build(name)
     for layer in find_layers(model, (3, ZOO[name], ZOO[name])):
