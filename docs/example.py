@@ -1,4 +1,4 @@
-"""lrbench as a library: cut a model at hand, sweep, ask for a recommendation. Takes half a minute, downloads nothing."""
+"""lrbench as a library: cut a model at hand, sweep, ask for a recommendation. Half a minute; downloads nothing."""
 
 import torchvision
 
@@ -10,7 +10,8 @@ print(cuts)  # a row a layer: rank, params, MACs
 small = lrbench.compress(model, cuts)  # a copy, its layers factorized
 
 spec = {"baseline": {"epochs": 1}, "sweep": {"schemes": ["spatial"], "ranks": ["macs=0.3", "macs=0.6"]}}
-results = lrbench.sweep(spec, {"finetune.epochs": 0, "latency.processes": 1, "latency.rounds": 20}, out="results/example")
+quick = {"finetune.epochs": 0, "latency.processes": 1, "latency.rounds": 20}
+results = lrbench.sweep(spec, quick, out="results/example")
 print(results.front()[["method", "rank_rule", "mac_ratio", "accuracy_finetuned"]])
 print(results.recommend(max_drop_points=5.0))
 results.figure("accuracy_macs").savefig("example.png")
