@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from lrbench.gate.check import check_folders
 from lrbench.gate.tolerances import Tolerances
-from lrbench.report.draw import draw_figures
+from lrbench.report.figures.draw import draw_figures
 from lrbench.results.log import LOG, read_records
 from lrbench.results.records import Measurement
 from lrbench.results.tables import build_tables

@@ -16,9 +16,9 @@ LONG = {
     "cli/export.py::export": "the options of a command",
     "cli/gate.py::regress": "the options of a command",
     "learn/train.py::train_": "what a training is made of",
-    "report/figures.py::pareto_figure": "one drawing",
-    "report/figures.py::stages_figure": "one drawing",
-    "report/recommend.py::recommend": "one choice with all its outcomes",
+    "report/figures/pareto.py::pareto_figure": "one drawing",
+    "report/figures/pareto.py::stages_figure": "one drawing",
+    "report/advice/recommend.py::recommend": "one choice with all its outcomes",
     "timing/layers.py::time_layer": "one record of many fields",
     "trials/trial.py::run_trial": "one record of many fields",
 }

@@ -25,7 +25,7 @@ def table_(folder: Folder) -> None:
     Example: `lrbench table results/seed`
     """
     with exit_codes():
-        from lrbench.report.summary import all_trials, markdown
+        from lrbench.report.advice.summary import all_trials, markdown
 
         say(markdown(all_trials(folder)))
 
@@ -47,7 +47,7 @@ def report(
     Example: `lrbench report results/digits`, `lrbench report results/before results/after --out change.html`
     """
     with exit_codes():
-        from lrbench.report.page import write_report
+        from lrbench.report.page.page import write_report
 
         name = "report.html" if len(folders) == 1 else "comparison.html"
         target = write_report(folders, out or folders[0] / name)

@@ -102,10 +102,10 @@ def recommend(  # noqa: PLR0913 - the options of a command
     Example: `lrbench recommend results/digits --max-drop 1.0 --latency 0.6`
     """
     with exit_codes():
-        from lrbench.report.advice import advise
-        from lrbench.report.advice_texts import headline, tables_of, to_json
-        from lrbench.report.constraints import limits_of
-        from lrbench.report.points import Where
+        from lrbench.report.advice.advice import advise
+        from lrbench.report.advice.advice_texts import headline, tables_of, to_json
+        from lrbench.report.advice.constraints import limits_of
+        from lrbench.report.frames.points import Where
 
         asked = {"max-drop": max_drop, "accuracy": accuracy, "latency": latency, "macs": macs, "params": params}
         where = Where(environment=environment, words=words)
@@ -135,7 +135,7 @@ def audit(folder: Folder) -> None:
     Example: `lrbench audit results/my`
     """
     with exit_codes():
-        from lrbench.report.audit_texts import audit_folder
+        from lrbench.report.advice.audit_texts import audit_folder
 
         found = audit_folder(folder)
         for title, columns, rows in found.tables:

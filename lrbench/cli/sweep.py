@@ -171,7 +171,7 @@ def _note_spec(spec: "SweepSpec", store: "Store") -> Iterator[str]:
 
 def _summarise(folder: Path, planned: set[str]) -> int:
     """Print the trials worth having, and those planned that failed; give the number of failed ones."""
-    from lrbench.report.summary import COLUMNS, failed_trials, front_trials, rows_of, timed_only
+    from lrbench.report.advice.summary import COLUMNS, failed_trials, front_trials, rows_of, timed_only
 
     front, failed = front_trials(folder), failed_trials(folder)
     failed = failed[failed["trial"].isin(planned)]

@@ -66,7 +66,7 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
     with exit_codes():
         from lrbench.plan.run import prepare
         from lrbench.plan.spec import load_spec
-        from lrbench.report.summary import breakeven_rows
+        from lrbench.report.advice.summary import breakeven_rows
         from lrbench.results.log import Store
         from lrbench.trials.layers import plan_layers, time_layers
 

@@ -9,8 +9,8 @@ import pandas as pd
 from lrbench.gate.folders import Folder, number_repeats
 from lrbench.gate.tolerances import TimeTolerance
 from lrbench.gate.verdicts import Verdict, Word
-from lrbench.report.frame import name_methods
-from lrbench.report.latency import SETTING, describe
+from lrbench.report.frames.latency import SETTING, describe
+from lrbench.report.frames.trials import name_methods
 from lrbench.results.timings import counted_models
 from lrbench.statistics.paired import Estimate, difference, estimate, holm
 

@@ -18,8 +18,8 @@ from lrbench.errors import InputError
 from lrbench.lowrank.ranks import Candidate, RankRule, format_rule, parse_rule
 from lrbench.plan.spec import SweepSpec, load_spec, make_spec
 from lrbench.plan.trials import build_untrained
-from lrbench.report.draw import figure_tables
-from lrbench.report.summary import all_trials, breakeven_rows, failed_trials, front_trials, markdown, timed_only
+from lrbench.report.advice.summary import all_trials, breakeven_rows, failed_trials, front_trials, markdown, timed_only
+from lrbench.report.figures.draw import figure_tables
 from lrbench.results.columns import TABLES
 from lrbench.results.records import from_line
 from lrbench.results.tables import load_table

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from lrbench.report.audit import audit, audit_correlations
-from lrbench.report.draw import draw_figures
-from lrbench.report.frame import done_trials
-from lrbench.report.latency import additivity, latency_ratios, layer_ratios
-from lrbench.report.page import write_report
-from lrbench.report.plan_figures import audit_figure, sensitivity_figure
-from lrbench.report.sensitivity import sensitivity_grid
+from lrbench.report.figures.audit import audit_figure, sensitivity_figure
+from lrbench.report.figures.draw import draw_figures
+from lrbench.report.frames.audit import audit, audit_correlations
+from lrbench.report.frames.latency import additivity, latency_ratios, layer_ratios
+from lrbench.report.frames.sensitivity import sensitivity_grid
+from lrbench.report.frames.trials import done_trials
+from lrbench.report.page.page import write_report
 from lrbench.results.columns import TABLES
 from lrbench.results.records import Accuracy
 from lrbench.results.tables import build_tables, load_table

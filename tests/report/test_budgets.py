@@ -5,9 +5,9 @@ from pathlib import Path
 
 import samples
 
-from lrbench.report.budgets import budget_outcomes, budgets_figure
-from lrbench.report.draw import drawings, figure_tables
-from lrbench.report.frame import done_trials
+from lrbench.report.figures.draw import drawings, figure_tables
+from lrbench.report.frames.budgets import budget_outcomes, budgets_figure
+from lrbench.report.frames.trials import done_trials
 from lrbench.results.records import Prediction
 from lrbench.results.tables import load_table
 

@@ -11,11 +11,11 @@ import samples
 from matplotlib.collections import PathCollection
 from PIL import Image
 
-from lrbench.report.draw import draw_figures, figure_tables
-from lrbench.report.figures import pareto_figure
-from lrbench.report.frame import done_trials
-from lrbench.report.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
-from lrbench.report.study_figures import curves_figure, error_figure, hypervolume_figure, scores_figure
+from lrbench.report.figures.draw import draw_figures, figure_tables
+from lrbench.report.figures.learning_curves import curves_figure, error_figure, hypervolume_figure, scores_figure
+from lrbench.report.figures.pareto import pareto_figure
+from lrbench.report.frames.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
+from lrbench.report.frames.trials import done_trials
 from lrbench.results.tables import build_tables, guarded
 
 DENSE = samples.trial("d", scheme="dense", layer_set="none", rank_rule="none")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.errors import InputError
-from lrbench.report.frame import done_trials, pareto
-from lrbench.report.latency import latency_ratios
-from lrbench.report.summary import COLUMNS, all_trials, failed_trials, front_trials, markdown
+from lrbench.report.advice.summary import COLUMNS, all_trials, failed_trials, front_trials, markdown
+from lrbench.report.frames.latency import latency_ratios
+from lrbench.report.frames.trials import done_trials, pareto
 from lrbench.results.tables import build_tables, load_table
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.report.audit import DAMAGES
-from lrbench.report.latency import SETTING, describe
-from lrbench.report.overlay import Overlay
-from lrbench.report.scores import SCORES
-from lrbench.report.standing import RIVALS, name_rivals
+from lrbench.report.frames.audit import DAMAGES
+from lrbench.report.frames.latency import SETTING, describe
+from lrbench.report.frames.scores import SCORES
+from lrbench.report.frames.standing import RIVALS, name_rivals
+from lrbench.report.page.overlay import Overlay
 
 Row = Mapping[Any, Any]
 

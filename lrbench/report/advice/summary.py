@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.report.frame import done_trials, pareto, timed_architectures
-from lrbench.report.latency import INTERVAL, SETTING, breakeven, describe, latency_ratios, layer_ratios
-from lrbench.report.standing import RIVALS, name_training
+from lrbench.report.frames.latency import INTERVAL, SETTING, breakeven, describe, latency_ratios, layer_ratios
+from lrbench.report.frames.standing import RIVALS, name_training
+from lrbench.report.frames.trials import done_trials, pareto, timed_architectures
 from lrbench.results.tables import load_table
 
 COLUMNS = (

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from lrbench.report.frame import name_methods
+from lrbench.report.frames.trials import name_methods
 
 STEP = 0.1
 """Width of a bin of MAC shares."""

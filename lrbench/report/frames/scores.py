@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from lrbench.report.standing import RIVALS
+from lrbench.report.frames.standing import RIVALS
 
 Floats = NDArray[np.float64]
 

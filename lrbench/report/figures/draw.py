@@ -10,17 +10,17 @@ from matplotlib.figure import Figure
 
 from lrbench.config.axes import in_file_name
 from lrbench.limits import writing
-from lrbench.report.audit import audit, audit_correlations
-from lrbench.report.budgets import budget_outcomes, budgets_figure, is_budgeted
-from lrbench.report.figures import pareto_figure, spectra_figure, stages_figure
-from lrbench.report.frame import done_trials, timed_architectures, with_latency
-from lrbench.report.latency import SETTING, additivity, breakeven, describe, latency_ratios, layer_ratios
-from lrbench.report.latency_figures import additivity_figure, heat_figure, layer_figure, macs_latency_figure
-from lrbench.report.plan_figures import audit_figure, sensitivity_figure
-from lrbench.report.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
-from lrbench.report.sensitivity import sensitivity_grid
-from lrbench.report.standing import standings
-from lrbench.report.study_figures import curves_figure, error_figure, hypervolume_figure, scores_figure
+from lrbench.report.figures.audit import audit_figure, sensitivity_figure
+from lrbench.report.figures.layers import additivity_figure, heat_figure, layer_figure, macs_latency_figure
+from lrbench.report.figures.learning_curves import curves_figure, error_figure, hypervolume_figure, scores_figure
+from lrbench.report.figures.pareto import pareto_figure, spectra_figure, stages_figure
+from lrbench.report.frames.audit import audit, audit_correlations
+from lrbench.report.frames.budgets import budget_outcomes, budgets_figure, is_budgeted
+from lrbench.report.frames.latency import SETTING, additivity, breakeven, describe, latency_ratios, layer_ratios
+from lrbench.report.frames.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
+from lrbench.report.frames.sensitivity import sensitivity_grid
+from lrbench.report.frames.standing import standings
+from lrbench.report.frames.trials import done_trials, timed_architectures, with_latency
 from lrbench.results.log import write_table
 from lrbench.results.tables import load_table
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.report.advice import Advice
-from lrbench.report.points import Row
-from lrbench.report.recommend import Best, Held, Nearest
-from lrbench.report.summary import interval_of
+from lrbench.report.advice.advice import Advice
+from lrbench.report.advice.recommend import Best, Held, Nearest
+from lrbench.report.advice.summary import interval_of
+from lrbench.report.frames.points import Row
 
 Texts = tuple[str, Sequence[str], list[tuple[str, ...]]]
 """A table: title, headings (`#`: over numbers), rows."""

@@ -13,11 +13,11 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from lrbench.errors import InputError
-from lrbench.report import sections
-from lrbench.report.charts import build_charts
-from lrbench.report.details import trial_data
-from lrbench.report.findings import findings
-from lrbench.report.overlay import Overlay, read_overlay
+from lrbench.report.page import sections
+from lrbench.report.page.charts import build_charts
+from lrbench.report.page.details import trial_data
+from lrbench.report.page.findings import findings
+from lrbench.report.page.overlay import Overlay, read_overlay
 
 
 def write_report(folders: Sequence[Path], target: Path) -> Path:
@@ -42,7 +42,7 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
     scripts = [get_plotlyjs(), _asset("page.js")]
     table = sections.trial_table(overlay)
     loader = Environment(
-        loader=PackageLoader("lrbench.report", "assets"),
+        loader=PackageLoader("lrbench.report.page", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -72,7 +72,7 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
 
 
 def _asset(name: str) -> str:
-    return (files("lrbench.report") / "assets" / name).read_text(encoding="utf-8")
+    return (files("lrbench.report.page") / "assets" / name).read_text(encoding="utf-8")
 
 
 def _digest(script: str) -> str:

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lrbench.report.canvas import canvas, colours_of, markers_of, say_empty
+from lrbench.report.figures.canvas import canvas, colours_of, markers_of, say_empty
 
 
 def macs_latency_figure(points: pd.DataFrame, *, title: str) -> Figure:

@@ -8,9 +8,9 @@ import pandas as pd
 
 from lrbench.config.axes import AXES
 from lrbench.errors import InputError
-from lrbench.report.latency import INTERVAL, describe
-from lrbench.report.posterior import Answers, drop_between, share_of, stack_right
-from lrbench.report.standing import RIVALS, name_rivals
+from lrbench.report.frames.latency import INTERVAL, describe
+from lrbench.report.frames.standing import RIVALS, name_rivals
+from lrbench.statistics.posterior import Answers, drop_between, share_of, stack_right
 
 POINT = [
     *("scheme", "truncation", "layer_set", "rank_rule", "weights", "calibration_images", "samples", "samples_search"),

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta, t
 
-from lrbench.report.posterior import Answers, Drop, Share, drop_between, latency_at_most, share_of, unpack
 from lrbench.statistics.paired import estimate
+from lrbench.statistics.posterior import Answers, Drop, Share, drop_between, latency_at_most, share_of, unpack
 
 
 def answers(correct: list[int], samples: int, right: np.ndarray | None = None) -> Answers:

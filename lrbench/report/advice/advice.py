@@ -8,12 +8,21 @@ from pathlib import Path
 import pandas as pd
 
 from lrbench.config.axes import AXES
-from lrbench.report.constraints import CONSTRAINTS, Limits
-from lrbench.report.frame import done_trials
-from lrbench.report.latency import latency_ratios
-from lrbench.report.points import WHERE, Row, Where, choose_rivals, choose_setting, name_setting, pool_points, split_of
-from lrbench.report.recommend import Recommendation, recommend
-from lrbench.report.standing import name_rivals
+from lrbench.report.advice.constraints import CONSTRAINTS, Limits
+from lrbench.report.advice.recommend import Recommendation, recommend
+from lrbench.report.frames.latency import latency_ratios
+from lrbench.report.frames.points import (
+    WHERE,
+    Row,
+    Where,
+    choose_rivals,
+    choose_setting,
+    name_setting,
+    pool_points,
+    split_of,
+)
+from lrbench.report.frames.standing import name_rivals
+from lrbench.report.frames.trials import done_trials
 from lrbench.results.tables import load_table
 
 LAYER = ("layer", "kind", "scheme", "rank", "max_rank", "params", "dense_params", "macs", "dense_macs", "reason")

@@ -6,9 +6,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from lrbench.report.canvas import canvas, colours_of, say_empty
-from lrbench.report.scores import SCORES
-from lrbench.report.standing import RIVALS, name_rivals
+from lrbench.report.figures.canvas import canvas, colours_of, say_empty
+from lrbench.report.frames.scores import SCORES
+from lrbench.report.frames.standing import RIVALS, name_rivals
 
 
 def error_figure(errors: pd.DataFrame) -> Figure:

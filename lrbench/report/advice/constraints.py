@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from lrbench.report.points import Row
-from lrbench.report.posterior import Drop, Share, latency_at_most
+from lrbench.report.frames.points import Row
 from lrbench.statistics.paired import Estimate
+from lrbench.statistics.posterior import Drop, Share, latency_at_most
 
 ROUNDING = 1e-9
 """What floats make of a difference that is just as large as its limit."""

@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from lrbench.report.canvas import canvas, colours_of, say_empty
-from lrbench.report.standing import RIVALS, with_control
+from lrbench.report.figures.canvas import canvas, colours_of, say_empty
+from lrbench.report.frames.standing import RIVALS, with_control
 
 DENSE = {"dense": (":", "dense"), "control": ("--", "dense, finetuned alike")}
 """Line style and words of the dense models to compare with."""

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.report.latency import INTERVAL, SETTING, describe
-from lrbench.report.overlay import Overlay
-from lrbench.report.standing import RIVALS, name_rivals
+from lrbench.report.frames.latency import INTERVAL, SETTING, describe
+from lrbench.report.frames.standing import RIVALS, name_rivals
+from lrbench.report.page.overlay import Overlay
 
 POINT = 0.01 + 1e-9
 """What a trial may lose in accuracy against its dense control: a point, and what floats make of it."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.report.findings import name_trial
-from lrbench.report.latency import INTERVAL, describe
-from lrbench.report.overlay import Overlay
-from lrbench.report.standing import name_training
+from lrbench.report.frames.latency import INTERVAL, describe
+from lrbench.report.frames.standing import name_training
+from lrbench.report.page.findings import name_trial
+from lrbench.report.page.overlay import Overlay
 
 LAYERS = (
     *("layer", "kind", "scheme", "rank", "max_rank", "breakeven_share", "params", "macs", "weight_error", "energy"),

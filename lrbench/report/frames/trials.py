@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from lrbench.report.latency import latency_ratios
+from lrbench.report.frames.latency import latency_ratios
 from lrbench.results.tables import load_table
 
 

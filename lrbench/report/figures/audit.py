@@ -6,8 +6,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lrbench.report.audit import DAMAGES
-from lrbench.report.canvas import canvas, colours_of, say_empty
+from lrbench.report.figures.canvas import canvas, colours_of, say_empty
+from lrbench.report.frames.audit import DAMAGES
 
 MARKS = dict(zip(DAMAGES, ("o", "D", "o"), strict=True))
 

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from lrbench.config.axes import AXES
-from lrbench.report.latency import INTERVAL, SETTING
-from lrbench.report.scores import rank_correlation
-from lrbench.report.standing import RIVALS
+from lrbench.report.frames.latency import INTERVAL, SETTING
+from lrbench.report.frames.scores import rank_correlation
+from lrbench.report.frames.standing import RIVALS
 
 DAMAGES = {"truncated": "after truncation", "recalibrated": "after re-estimation", "finetuned": "after finetuning"}
 """Stages at which a plan's damage is measured, in words."""

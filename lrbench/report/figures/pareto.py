@@ -10,8 +10,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
-from lrbench.report.canvas import HEIGHT, canvas, colours_of, markers_of, say_empty
-from lrbench.report.standing import DOMINATED, FRONT, RIVALS, TIED, with_standing
+from lrbench.report.figures.canvas import HEIGHT, canvas, colours_of, markers_of, say_empty
+from lrbench.report.frames.standing import DOMINATED, FRONT, RIVALS, TIED, with_standing
 
 STANDINGS = {FRONT: ("black", 1.6, 1.0), TIED: ("0.45", 1.0, 0.75), DOMINATED: ("white", 0.5, 0.35)}
 """Edge colour, edge width and opacity of a point."""

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lrbench.report.frames.standing import DOMINATED, FRONT, RIVALS, TIED
 from lrbench.report.palette import COLOURS, assign_colours
-from lrbench.report.standing import DOMINATED, FRONT, RIVALS, TIED
 
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x", "pentagon")
 STANDINGS: Mapping[str, tuple[str, float, float]] = {

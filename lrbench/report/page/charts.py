@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from lrbench.config.axes import AXES
-from lrbench.report.frame import with_latency
-from lrbench.report.latency import describe
-from lrbench.report.overlay import Overlay, stack
-from lrbench.report.standing import with_standing
-from lrbench.report.traces import Axis, draw, format_s
+from lrbench.report.frames.latency import describe
+from lrbench.report.frames.standing import with_standing
+from lrbench.report.frames.trials import with_latency
+from lrbench.report.page.overlay import Overlay, stack
+from lrbench.report.page.traces import Axis, draw, format_s
 
 SUBJECT = ["model", "data", "image_size"]
 COSTS = (

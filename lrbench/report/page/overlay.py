@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from lrbench.errors import InputError
-from lrbench.report.audit import audit
-from lrbench.report.frame import done_trials
-from lrbench.report.latency import additivity, latency_ratios, layer_ratios
-from lrbench.report.scores import hypervolumes, score_correlations
-from lrbench.report.standing import with_control, with_standing
+from lrbench.report.frames.audit import audit
+from lrbench.report.frames.latency import additivity, latency_ratios, layer_ratios
+from lrbench.report.frames.scores import hypervolumes, score_correlations
+from lrbench.report.frames.standing import with_control, with_standing
+from lrbench.report.frames.trials import done_trials
 from lrbench.results.tables import load_table
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lrbench.report.frame import pareto, with_latency
-from lrbench.report.latency import INTERVAL, SETTING
+from lrbench.report.frames.latency import INTERVAL, SETTING
+from lrbench.report.frames.trials import pareto, with_latency
 
 FRONT, TIED, DOMINATED = "front", "tied", "dominated"
 RIVALS = ["model", "data", "image_size", "baseline_epochs", "finetune_epochs", "recipe"]

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from lrbench.errors import InputError
-from lrbench.report.constraints import CONSTRAINTS, COSTS, Limits
-from lrbench.report.frame import pareto
-from lrbench.report.points import Row
+from lrbench.report.advice.constraints import CONSTRAINTS, COSTS, Limits
+from lrbench.report.frames.points import Row
+from lrbench.report.frames.trials import pareto
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from lrbench.errors import InputError
-from lrbench.report.advice_texts import Texts
-from lrbench.report.audit import BUDGET, DAMAGES, audit, audit_correlations
-from lrbench.report.frame import done_trials
-from lrbench.report.latency import additivity, latency_ratios, layer_ratios
-from lrbench.report.points import WHERE, Row, name_setting
-from lrbench.report.standing import name_rivals
-from lrbench.report.summary import interval_of
+from lrbench.report.advice.advice_texts import Texts
+from lrbench.report.advice.summary import interval_of
+from lrbench.report.frames.audit import BUDGET, DAMAGES, audit, audit_correlations
+from lrbench.report.frames.latency import additivity, latency_ratios, layer_ratios
+from lrbench.report.frames.points import WHERE, Row, name_setting
+from lrbench.report.frames.standing import name_rivals
+from lrbench.report.frames.trials import done_trials
 from lrbench.results.tables import load_table
 
 HEADS = (
