@@ -25,9 +25,12 @@ def table_(folder: Folder) -> None:
     Example: `lrbench table results/seed`
     """
     with exit_codes():
-        from lrbench.report.advice.summary import all_trials, markdown
+        from lrbench.report.advice.summary import trial_table
+        from lrbench.report.results import Results
+        from lrbench.report.texts import markdown
 
-        say(markdown(all_trials(folder)))
+        texts = trial_table(Results(folder).summary)
+        say(markdown(texts.heads, texts.rows))
 
 
 @app.command()

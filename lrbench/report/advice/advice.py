@@ -10,7 +10,6 @@ import pandas as pd
 from lrbench.config.axes import AXES
 from lrbench.report.advice.constraints import CONSTRAINTS, Limits
 from lrbench.report.advice.recommend import Recommendation, recommend
-from lrbench.report.frames.latency import latency_ratios
 from lrbench.report.frames.points import (
     WHERE,
     Row,
@@ -22,8 +21,7 @@ from lrbench.report.frames.points import (
     split_of,
 )
 from lrbench.report.frames.standing import name_rivals
-from lrbench.report.frames.trials import done_trials
-from lrbench.results.tables import load_table
+from lrbench.report.results import Results
 
 LAYER = ("layer", "kind", "scheme", "rank", "max_rank", "params", "dense_params", "macs", "dense_macs", "reason")
 
@@ -58,12 +56,12 @@ class Advice:
 
 
 def advise(
-    folder: Path, limits: Limits, *, confidence: float, minimise: str | None, where: Where, among: str | None
+    results: Results, limits: Limits, *, confidence: float, minimise: str | None, where: Where, among: str | None
 ) -> Advice:
     """Recommend a point of a results folder.
 
     Args:
-        folder: of results.
+        results: the folder.
         limits: by the names of `CONSTRAINTS`, in the units of their columns.
         confidence: least probability with which each must hold.
         minimise: a cost, or None for what the limits suggest.
@@ -72,23 +70,23 @@ def advise(
 
     Raises: InputError when the folder, the limits or the setting give nothing to choose from.
     """
-    trials, other_rivals = choose_rivals(done_trials(load_table(folder, "trials")), among)
+    trials, other_rivals = choose_rivals(results.done, among)
     first = trials.iloc[0]
-    timed = latency_ratios(load_table(folder, "latency"))
+    timed = results.latency_ratios
     mine = timed[(timed["model"] == first["model"]) & (timed["image_size"] == first["image_size"])]
     ratios, other_settings = choose_setting(mine, where)
     split = split_of(trials)
-    points = pool_points(trials, load_table(folder, "answers"), ratios, split=split)
+    points = pool_points(trials, results.answers, ratios, split=split)
     found = recommend(points, limits, confidence=confidence, minimise=minimise)
     setting = None if ratios.empty else ratios.iloc[0][WHERE].to_dict()
     trial = None if found.point is None else found.point["trial"]
-    layers = load_table(folder, "layers")
+    layers = results.layers
     notes = [
         *_surest(found),
         *_rivalry(other_rivals),
         *_choice(trials, split),
         *_timing(points, found, "latency" in limits),
-        *_where(setting, other_settings, load_table(folder, "environments")),
+        *_where(setting, other_settings, results.environments),
         *_seeds(found, points),
     ]
     return Advice(
@@ -101,7 +99,9 @@ def advise(
         layers=tuple(layers.loc[layers["trial"] == trial, list(LAYER)].to_dict("records")),
         warnings=tuple(_untrue(found)),
         notes=tuple(notes),
-        command="" if trial is None or not first["finetune_epochs"] else _export(folder, trial, str(first["model"])),
+        command=""
+        if trial is None or not first["finetune_epochs"]
+        else _export(results.folder, trial, str(first["model"])),
     )
 
 
@@ -143,12 +143,12 @@ def _choice(trials: pd.DataFrame, split: str) -> Iterator[str]:
 def _untrue(found: Recommendation) -> Iterator[str]:
     """What held on the split that was chosen by, and does not on the test split."""
     tests = {"max-drop": "test_drop", "accuracy": "test_accuracy"}
-    for one in found.held:
-        if found.point is None or one.name not in tests:
+    for held in found.held:
+        if found.point is None or held.name not in tests:
             continue
-        value = found.point[tests[one.name]]
-        if not CONSTRAINTS[one.name].holds(pd.Series([value]), one.limit).all():
-            yield f"On the test split --{one.name} {100 * one.limit:g} does not hold: it is {100 * value:.2f} there."
+        value = found.point[tests[held.name]]
+        if not CONSTRAINTS[held.name].holds(pd.Series([value]), held.limit).all():
+            yield f"On the test split --{held.name} {100 * held.limit:g} does not hold: it is {100 * value:.2f} there."
 
 
 def _timing(points: pd.DataFrame, found: Recommendation, limited: bool) -> Iterator[str]:
@@ -158,8 +158,8 @@ def _timing(points: pd.DataFrame, found: Recommendation, limited: bool) -> Itera
         yield f"{untimed} of {len(cut)} points were not timed in this setting, and left out where latency counts."
     shown = {"recommended": found.point, "next cheaper": found.cheaper, "next dearer": found.dearer}
     if found.point is None and limited:
-        shown = {str(one["name"]): one for one in cut.to_dict("records")}
-    unfit = [name for name, one in shown.items() if one and not pd.isna(one["fit"]) and not one["fit"]]
+        shown = {str(point["name"]): point for point in cut.to_dict("records")}
+    unfit = [name for name, point in shown.items() if point and not pd.isna(point["fit"]) and not point["fit"]]
     if unfit:
         yield (
             f"UNFIT timings ({'; '.join(unfit)}): beside them the dense model did not take the time of its own copy; "
@@ -172,7 +172,7 @@ def _where(setting: Row | None, others: Sequence[str], environments: pd.DataFram
         yield "Nothing was timed: latency was not looked at."
         return
     machine = environments[environments["environment"] == setting["environment"]].to_dict("records")
-    words = ", ".join(f"{one['processor']}, {one['cpus']} CPUs, torch {one['torch']}" for one in machine[:1])
+    words = ", ".join(f"{row['processor']}, {row['cpus']} CPUs, torch {row['torch']}" for row in machine[:1])
     yield (
         f"Latencies are of {name_setting(setting)}{f': {words}' if words else ''}. On another machine or in another "
         "setting they are others; lrbench time adds those of this machine."

@@ -1,7 +1,7 @@
 """A recommendation in words: a sentence and tables of texts, or JSON."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -9,11 +9,8 @@ import pandas as pd
 
 from lrbench.report.advice.advice import Advice
 from lrbench.report.advice.recommend import Best, Held, Nearest
-from lrbench.report.advice.summary import interval_of
 from lrbench.report.frames.points import Row
-
-Texts = tuple[str, Sequence[str], list[tuple[str, ...]]]
-"""A table: title, headings (`#`: over numbers), rows."""
+from lrbench.report.texts import ACCURACY, POINTS, TextTable, number, ratio_of, with_interval
 
 POINT = ("", "point", "#params", "#MACs", "#MAC ratio", "#latency ratio, 99 %")
 REPORTED = ("#test accuracy, 95 %", "#points below dense, 95 %")
@@ -40,35 +37,32 @@ def headline(advice: Advice) -> str:
     )
 
 
-def tables_of(advice: Advice) -> Iterator[Texts]:
+def tables_of(advice: Advice) -> Iterator[TextTable]:
     """What is printed: the constraints, the choices, the layers; or what is nearest."""
     found = advice.found
     if found.point is None:
         nearest = ("#nearest, alone", "#holds with", "by", "#nearest, all others kept", "#holds with", "by")
         columns = ("constraint", "#limit", *nearest)
-        yield "Nearest that is reached", columns, list(map(_nearest_row, found.nearest))
+        rows = list(map(_nearest_row, found.nearest))
+        yield TextTable(title="Nearest that is reached", heads=columns, rows=rows)
         return
-    held = ("constraint", "#limit", "#value", "#holds with", "")
-    yield f"Constraints, on the {advice.split} split", held, list(map(_held_row, found.held))
+    yield TextTable(
+        title=f"Constraints, on the {advice.split} split",
+        heads=("constraint", "#limit", "#value", "#holds with", ""),
+        rows=list(map(_held_row, found.held)),
+    )
     named = {"recommended": found.point, "next cheaper": found.cheaper, "next dearer": found.dearer}
-    if not any(one is not None and one["dense"] for one in named.values()):
+    if not any(point is not None and point["dense"] for point in named.values()):
         named["dense"] = advice.dense
     unseen = ", which no choice saw" if advice.split == "search" else ""
-    yield (
-        f"Choices by {found.cost.replace('macs', 'MACs')}; what counts as accuracy is that of the test split{unseen}",
-        (
-            "",
-            "point",
-            "#params",
-            "#MACs",
-            "#MAC ratio",
-            "#latency ratio, 99 %",
-            f"#chosen by ({advice.split})",
-            *REPORTED,
-        ),
-        [_point_row(name, one) for name, one in named.items() if one is not None],
+    cost = found.cost.replace("macs", "MACs")
+    yield TextTable(
+        title=f"Choices by {cost}; what counts as accuracy is that of the test split{unseen}",
+        heads=(*POINT, f"#chosen by ({advice.split})", *REPORTED),
+        rows=[_point_row(name, point) for name, point in named.items() if point is not None],
     )
-    yield f"Layers of trial {found.point['trial']}", LAYERS, list(map(_layer_row, advice.layers))
+    rows = list(map(_layer_row, advice.layers))
+    yield TextTable(title=f"Layers of trial {found.point['trial']}", heads=LAYERS, rows=rows)
 
 
 def _value(name: str, value: float | None) -> str:
@@ -78,16 +72,17 @@ def _value(name: str, value: float | None) -> str:
 
 
 def _chance(probability: float) -> str:
-    return "not known" if pd.isna(probability) else f"{probability:.1%}"
+    return number(probability, ".1%", none="not known")
 
 
-def _held_row(one: Held) -> tuple[str, ...]:
-    values = (_value(one.name, value) for value in (one.limit, one.value))
-    return one.name, *values, _chance(one.probability), "binding" if one.binding else ""
+def _held_row(held: Held) -> tuple[str, ...]:
+    values = (_value(held.name, value) for value in (held.limit, held.value))
+    return held.name, *values, _chance(held.probability), "binding" if held.binding else ""
 
 
-def _nearest_row(one: Nearest) -> tuple[str, ...]:
-    return one.name, _value(one.name, one.limit), *_best(one.name, one.alone), *_best(one.name, one.together)
+def _nearest_row(nearest: Nearest) -> tuple[str, ...]:
+    name = nearest.name
+    return name, _value(name, nearest.limit), *_best(name, nearest.alone), *_best(name, nearest.together)
 
 
 def _best(name: str, best: Best | None) -> tuple[str, ...]:
@@ -97,20 +92,17 @@ def _best(name: str, best: Best | None) -> tuple[str, ...]:
 
 
 def _point_row(name: str, point: Row) -> tuple[str, ...]:
-    accuracy = f"{point['test_accuracy']:.2%} ({point['test_low']:.1%}-{point['test_high']:.1%})"
-    drop = "{:+.2f} ({:+.2f} to {:+.2f})".format(
-        *(100 * point[key] for key in ("test_drop", "test_drop_low", "test_drop_high"))
-    )
+    drop, low, high = (100 * point[key] for key in ("test_drop", "test_drop_low", "test_drop_high"))
     return (
         name,
         point["name"],
         f"{point['params']:,}",
         f"{point['macs']:,}",
         f"{point['mac_ratio']:.3f}",
-        "not timed" if pd.isna(point["ratio"]) else interval_of(point),
+        "not timed" if pd.isna(point["ratio"]) else ratio_of(point),
         f"{point['accuracy']:.2%}",
-        accuracy,
-        "-" if point["dense"] or pd.isna(point["test_drop"]) else drop,
+        with_interval(point["test_accuracy"], point["test_low"], point["test_high"], form=ACCURACY),
+        "-" if point["dense"] or pd.isna(drop) else with_interval(drop, low, high, form=POINTS),
     )
 
 
@@ -137,11 +129,11 @@ def to_json(advice: Advice) -> str:
         "cost": found.cost,
         "candidates": found.candidates,
         "recommended": found.point,
-        "constraints": [vars(one) for one in found.held],
+        "constraints": [vars(held) for held in found.held],
         "cheaper": found.cheaper,
         "dearer": found.dearer,
         "dense": advice.dense,
-        "nearest": [asdict(one) for one in found.nearest],
+        "nearest": [asdict(nearest) for nearest in found.nearest],
         "surest": None if found.surest is None else asdict(found.surest),
         "layers": list(advice.layers),
         "setting": advice.setting,
@@ -154,9 +146,9 @@ def to_json(advice: Advice) -> str:
 def _plain(value: Any) -> Any:
     """A value as JSON knows it."""
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(entry) for entry in value]
     if hasattr(value, "item"):
         return _plain(value.item())
     return None if pd.isna(value) or value in (float("inf"), float("-inf")) else value

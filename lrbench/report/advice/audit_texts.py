@@ -2,87 +2,86 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from lrbench.errors import InputError
-from lrbench.report.advice.advice_texts import Texts
-from lrbench.report.advice.summary import interval_of
-from lrbench.report.frames.audit import BUDGET, DAMAGES, audit, audit_correlations
-from lrbench.report.frames.latency import additivity, latency_ratios, layer_ratios
+from lrbench.report.frames.audit import BUDGET, DAMAGES
 from lrbench.report.frames.points import WHERE, Row, name_setting
 from lrbench.report.frames.standing import name_rivals
-from lrbench.report.frames.trials import done_trials
-from lrbench.results.tables import load_table
+from lrbench.report.results import Results
+from lrbench.report.texts import Form, TextTable, number, ratio_of, with_interval
 
 HEADS = (
     *("plan", "method", "layers", "#seed", "#MACs predicted", "#MACs", "#latency predicted", "#latency ratio, 99 %"),
     *("#error", "#damage predicted", "#points lost: truncated", "#re-estimated", "#finetuned", "#place"),
 )
 
+RHO = Form(value=".2f", ends=".2f", between=" to ")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
     """What is printed of an audit, and whether every plan has the MACs and params that were predicted."""
 
-    tables: tuple[Texts, ...]
+    tables: tuple[TextTable, ...]
     sentences: tuple[str, ...]
     exact: bool
 
 
-def audit_folder(folder: Path) -> Audit:
-    """Audit the plans of a results folder.
+def tell_audit(results: Results) -> Audit:
+    """The audit of the plans of a results folder.
 
     Raises: InputError when the folder holds no readable tables, or no finished plan.
     """
-    ratios, layers = latency_ratios(load_table(folder, "latency")), load_table(folder, "layer_latency")
-    sums = additivity(load_table(folder, "architectures"), ratios, layer_ratios(layers))
-    audited = audit(done_trials(load_table(folder, "trials")), ratios, layers, sums)
+    audited = results.audit
     if audited.empty:
-        raise InputError(f"{folder} holds no finished trial whose ranks were planned for a budget: nothing to audit")
+        raise InputError(
+            f"{results.folder} holds no finished trial whose ranks were planned for a budget: nothing to audit"
+        )
     return Audit(
         tables=tuple(_tables(audited)),
-        sentences=tuple(_sentences(audited, audit_correlations(audited))),
+        sentences=tuple(_sentences(audited, results.audit_correlations)),
         exact=bool((audited["macs_equal"] & audited["params_equal"]).all()),
     )
 
 
-def _tables(audited: pd.DataFrame) -> Iterator[Texts]:
+def _tables(audited: pd.DataFrame) -> Iterator[TextTable]:
     for key, group in audited.groupby(WHERE, sort=False, dropna=False):
         timed = group["ratio"].notna().any()
         title = name_setting(dict(zip(WHERE, key, strict=True))) if timed else "not timed"
         how = "" if group["layers_timed"].any() or not timed else "; single layers were timed elsewhere"
-        yield f"Plans: predicted and measured, {title}{how}", HEADS, list(map(_row, group.to_dict("records")))
+        rows = list(map(_row, group.to_dict("records")))
+        yield TextTable(title=f"Plans: predicted and measured, {title}{how}", heads=HEADS, rows=rows)
 
 
-def _row(one: Row) -> tuple[str, ...]:
-    timed = not pd.isna(one["ratio"])
-    lost = (100 * one[f"damage_{stage}"] for stage in DAMAGES)
+def _row(plan: Row) -> tuple[str, ...]:
+    timed = not pd.isna(plan["ratio"])
+    lost = (100 * plan[f"damage_{stage}"] for stage in DAMAGES)
     return (
-        *(str(one[name]) for name in ("rank_rule", "method", "layer_set", "seed")),
-        *(f"{one[name]:,.0f}" for name in ("predicted_macs", "macs")),
-        _or_none(one["predicted_latency_ratio"], ".3f"),
-        interval_of(one) if timed else "not timed",
-        _or_none(one["latency_error"], "+.1%"),
-        _or_none(one["predicted_damage"], ".4f"),
+        *(str(plan[name]) for name in ("rank_rule", "method", "layer_set", "seed")),
+        *(f"{plan[name]:,.0f}" for name in ("predicted_macs", "macs")),
+        _or_none(plan["predicted_latency_ratio"], ".3f"),
+        ratio_of(plan) if timed else "not timed",
+        _or_none(plan["latency_error"], "+.1%"),
+        _or_none(plan["predicted_damage"], ".4f"),
         *(_or_none(value, ".2f") for value in lost),
-        f"{_or_none(one['predicted_rank'], '.0f')} -> {_or_none(one['measured_rank'], '.0f')}",
+        f"{_or_none(plan['predicted_rank'], '.0f')} -> {_or_none(plan['measured_rank'], '.0f')}",
     )
 
 
-def _or_none(value: float, style: str) -> str:
-    return "-" if pd.isna(value) else f"{value:{style}}"
+def _or_none(value: float, form: str) -> str:
+    return number(value, form, none="-")
 
 
 def _sentences(audited: pd.DataFrame, correlations: pd.DataFrame) -> Iterator[str]:
     plans = audited.drop_duplicates("trial")
     wrong = plans[~(plans["macs_equal"] & plans["params_equal"])]
     yield f"{len(plans) - len(wrong)} of {len(plans)} plans have the very MACs and params that were predicted."
-    for one in wrong.to_dict("records"):
+    for plan in wrong.to_dict("records"):
         yield (
-            f"PREDICTED WRONGLY: trial {one['trial']}: {one['predicted_macs']:,.0f} MACs and "
-            f"{one['predicted_params']:,.0f} params, measured {one['macs']:,} and {one['params']:,}."
+            f"PREDICTED WRONGLY: trial {plan['trial']}: {plan['predicted_macs']:,.0f} MACs and "
+            f"{plan['predicted_params']:,.0f} params, measured {plan['macs']:,} and {plan['params']:,}."
         )
     for key, group in audited[audited["layers_timed"]].groupby(WHERE, sort=False):
         name = name_setting(dict(zip(WHERE, key, strict=True)))
@@ -93,10 +92,12 @@ def _sentences(audited: pd.DataFrame, correlations: pd.DataFrame) -> Iterator[st
                 f"Layers timed there, scaled by the other whole models timed there, foresee them to a median of "
                 f"{scaled.median():.1%}, {scaled.max():.1%} at most."
             )
-    for one in correlations.to_dict("records"):
+    for row in correlations.to_dict("records"):
+        note = f"95 %, {row['trials']:.0f} plans"
+        rho = with_interval(row["rho"], row["rho_low"], row["rho_high"], form=RHO, note=note)
         yield (
-            f"{name_rivals(one)}: predicted damage orders the accuracy lost {DAMAGES[one['stage']]} with Spearman's "
-            f"rho {one['rho']:.2f} ({one['rho_low']:.2f} to {one['rho_high']:.2f}, 95 %, {one['trials']:.0f} plans)."
+            f"{name_rivals(row)}: predicted damage orders the accuracy lost {DAMAGES[row['stage']]} with Spearman's "
+            f"rho {rho}."
         )
     yield from _corrections(plans)
 
@@ -109,8 +110,9 @@ def _corrections(plans: pd.DataFrame) -> Iterator[str]:
         f"Measured accuracy on the {plans['ranked_by'].iloc[0]} split moved {len(moved)} of {len(rivals)} plans to "
         "another place among those of their budget."
     )
-    for one in moved[moved["measured_rank"] == 1].to_dict("records"):
+    for plan in moved[moved["measured_rank"] == 1].to_dict("records"):
         yield (
-            f"Correction for {one['budget']}, layers {one['layer_set']}, seed {one['seed']}: {one['planner']} "
-            f"({one['method']}, trial {one['trial']}) is best, and was predicted at place {one['predicted_rank']:.0f}."
+            f"Correction for {plan['budget']}, layers {plan['layer_set']}, seed {plan['seed']}: {plan['planner']} "
+            f"({plan['method']}, trial {plan['trial']}) is best, and was predicted at place "
+            f"{plan['predicted_rank']:.0f}."
         )

@@ -125,13 +125,13 @@ def recommend(
     held = []
     for name, limit in limits.items():
         binding = _choose(cut, keeps.drop(columns=name), objective=objective, cost=cost) != chosen
-        one = CONSTRAINTS[name]
+        constraint = CONSTRAINTS[name]
         held.append(
             Held(
                 name=name,
                 limit=limit,
-                value=point[one.column],
-                probability=one.probability(point, limit),
+                value=point[constraint.column],
+                probability=constraint.probability(point, limit),
                 binding=binding,
             )
         )

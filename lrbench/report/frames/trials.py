@@ -1,14 +1,10 @@
-"""Compute from the raw rows of a results folder's tables what figures and summaries show."""
+"""The trials that finished, what they are called, their latency, and the Pareto front of them."""
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
-
-from lrbench.report.frames.latency import latency_ratios
-from lrbench.results.tables import load_table
 
 
 def done_trials(trials: pd.DataFrame) -> pd.DataFrame:
@@ -32,8 +28,8 @@ def done_trials(trials: pd.DataFrame) -> pd.DataFrame:
 @cache
 def _wilson(correct: int, samples: int) -> tuple[float, float]:
     """The 95 % interval of a share; kept, since many trials answer as many images rightly."""
-    found = binomtest(correct, samples).proportion_ci(method="wilson")
-    return float(found.low), float(found.high)
+    interval = binomtest(correct, samples).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def name_methods(frame: pd.DataFrame) -> "pd.Series[str]":
@@ -41,11 +37,17 @@ def name_methods(frame: pd.DataFrame) -> "pd.Series[str]":
     return frame["scheme"].where(frame["truncation"] == "plain", frame["scheme"] + " " + frame["truncation"])
 
 
-def timed_architectures(folder: Path) -> pd.DataFrame:
-    """Each architecture of a folder beside its latency ratio, a row a setting, with `method` and `mac_ratio`."""
-    made = load_table(folder, "architectures")
-    named = made.assign(method=name_methods(made), mac_ratio=made["macs"] / made["dense_macs"])
-    return named.merge(latency_ratios(load_table(folder, "latency")), on=["architecture", "model", "image_size"])
+def timed_architectures(architectures: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:
+    """Each architecture beside its latency ratio, a row a setting, with `method` and `mac_ratio`.
+
+    Args:
+        architectures: rows of `architectures.csv`.
+        ratios: of `latency_ratios`.
+    """
+    named = architectures.assign(
+        method=name_methods(architectures), mac_ratio=architectures["macs"] / architectures["dense_macs"]
+    )
+    return named.merge(ratios, on=["architecture", "model", "image_size"])
 
 
 def with_latency(trials: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """What the page holds of each trial, behind a click: raw rows of the tables, and the text of a hover."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from math import isinf
 from typing import Any
@@ -11,6 +12,7 @@ from lrbench.report.frames.latency import INTERVAL, describe
 from lrbench.report.frames.standing import name_training
 from lrbench.report.page.findings import name_trial
 from lrbench.report.page.overlay import Overlay
+from lrbench.report.texts import ACCURACY, with_interval
 
 LAYERS = (
     *("layer", "kind", "scheme", "rank", "max_rank", "breakeven_share", "params", "macs", "weight_error", "energy"),
@@ -72,12 +74,13 @@ def _ranks(layers: Sequence[Sequence[Any]]) -> str:
 
 
 def _hover(trial: Mapping[Any, Any], ranks: str) -> str:
-    values = [trial[name] for name in ("accuracy_finetuned", "accuracy_low", "accuracy_high")]
+    values = (trial[name] for name in ("accuracy_finetuned", "accuracy_low", "accuracy_high"))
+    accuracy = with_interval(*values, form=replace(ACCURACY, between=" to "), note="95 %")
     return "<br>".join(
         [
             f"<b>{escape(name_trial(trial))}</b>",
             escape(f"{trial['folder']}: {trial['data']}, {name_training(trial)}"),
-            "accuracy {:.2%} ({:.1%} to {:.1%}, 95 %)".format(*values),
+            f"accuracy {accuracy}",
             f"MAC ratio {trial['mac_ratio']:.3f}, param ratio {trial['param_ratio']:.3f}",
             ranks or "no layer factorized",
         ]

@@ -1,6 +1,7 @@
 """The summary in words: which trial within a point of dense is cheapest, how sure that is, and what is tied with it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -8,7 +9,9 @@ import pandas as pd
 from lrbench.report.frames.latency import INTERVAL, SETTING, describe
 from lrbench.report.frames.standing import RIVALS, name_rivals
 from lrbench.report.page.overlay import Overlay
+from lrbench.report.texts import POINTS, RATIO, Form, interval, with_interval
 
+SPEED = Form(value=".2f", ends=".2f", between=" to ")
 POINT = 0.01 + 1e-9
 """What a trial may lose in accuracy against its dense control: a point, and what floats make of it."""
 
@@ -78,12 +81,12 @@ def _fastest(timed: pd.DataFrame, told: set[str]) -> str:
 
 def _speed(best: Row) -> str:
     ratio, low, high = (best[name] for name in INTERVAL)
-    text = f"latency ratio {ratio:.3f} (99 % interval {low:.3f} to {high:.3f})"
+    text = f"latency ratio {ratio:.3f} (99 % interval {interval(low, high, form=replace(RATIO, between=' to '))})"
     if low <= 1 <= high:
         return f"{text}, not told apart from dense"
     if ratio > 1:
         return f"{text}, slower than dense"
-    return f"{text}, a speed-up of {1 / ratio:.2f} ({1 / high:.2f} to {1 / low:.2f})"
+    return f"{text}, a speed-up of {with_interval(1 / ratio, 1 / high, 1 / low, form=SPEED)}"
 
 
 def _ties(ordered: pd.DataFrame, best: Row) -> str:
@@ -103,7 +106,7 @@ def _accuracy(trial: Row) -> str:
     word = "below" if loss >= 0 else "above"
     return (
         f"Its accuracy is {value:.1%}, {abs(loss) * 100:.1f} points {word} the dense control (95 % interval "
-        f"of the difference {-high * 100:+.1f} to {-low * 100:+.1f})"
+        f"of the difference {interval(-high * 100, -low * 100, form=replace(POINTS, ends='+.1f'))})"
     )
 
 

@@ -7,12 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from lrbench.errors import InputError
-from lrbench.report.frames.audit import audit
-from lrbench.report.frames.latency import additivity, latency_ratios, layer_ratios
-from lrbench.report.frames.scores import hypervolumes, score_correlations
 from lrbench.report.frames.standing import with_control, with_standing
-from lrbench.report.frames.trials import done_trials
-from lrbench.results.tables import load_table
+from lrbench.report.results import Results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +40,7 @@ def read_overlay(folders: Sequence[Path]) -> Overlay:
     labels = label_folders(folders)
     found: dict[str, list[pd.DataFrame]] = {}
     for folder, label in zip(folders, labels, strict=True):
-        for name, frame in _frames(folder).items():
+        for name, frame in _frames(Results(folder)).items():
             found.setdefault(name, []).append(frame.assign(folder=label))
     frames = {name: stack(parts) for name, parts in found.items()}
     done = frames.pop("done").reset_index(drop=True)
@@ -67,19 +63,18 @@ def label_folders(folders: Sequence[Path]) -> tuple[str, ...]:
     return labels
 
 
-def _frames(folder: Path) -> dict[str, pd.DataFrame]:
-    tables = {
-        name: load_table(folder, name) for name in ("trials", "layers", "epochs", "architectures", "environments")
-    }
-    done, ratios = done_trials(tables["trials"]), latency_ratios(load_table(folder, "latency"))
-    layers = load_table(folder, "layer_latency")
+def _frames(results: Results) -> dict[str, pd.DataFrame]:
     return {
-        **tables,
-        "done": with_standing(with_control(done), cost="macs"),
-        "ratios": ratios,
-        "correlations": score_correlations(done, tables["layers"], load_table(folder, "sensitivity")),
-        "hypervolumes": hypervolumes(done),
-        "plans": audit(done, ratios, layers, additivity(tables["architectures"], ratios, layer_ratios(layers))),
+        "trials": results.trials,
+        "layers": results.layers,
+        "epochs": results.epochs,
+        "architectures": results.architectures,
+        "environments": results.environments,
+        "done": with_standing(with_control(results.done), cost="macs"),
+        "ratios": results.latency_ratios,
+        "correlations": results.score_correlations,
+        "hypervolumes": results.hypervolumes,
+        "plans": results.audit,
     }
 
 

@@ -1,7 +1,7 @@
 """What the page's tables hold: headings and cells, each cell its text and the raw value that it is sorted by."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ from lrbench.report.frames.latency import SETTING, describe
 from lrbench.report.frames.scores import SCORES
 from lrbench.report.frames.standing import RIVALS, name_rivals
 from lrbench.report.page.overlay import Overlay
+from lrbench.report.texts import RATIO, ratio_of
 
 Row = Mapping[Any, Any]
 
@@ -36,6 +37,9 @@ class Table:
     rows: Sequence[tuple[Cell, ...]]
     numbers: tuple[int, ...] = ()
 
+
+SPELT = replace(RATIO, between=" to ")
+"""A ratio with its interval, as the page writes it."""
 
 FACETS = ("folder", "data", "method", "layer set", "rank rule")
 """Columns of the trial table by which it can be narrowed."""
@@ -99,9 +103,7 @@ def _real(value: float, form: str, *, scale: float = 1) -> Cell:
 
 
 def _interval(row: Row, name: str = "ratio") -> Cell:
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    unfit = "" if row.get("fit", True) else " unfit"
-    return Cell(text=f"{row[name]:.3f} ({low:.3f} to {high:.3f}){unfit}", value=float(row[name]))
+    return Cell(text=ratio_of(row, name, form=SPELT), value=float(row[name]))
 
 
 def plan_table(overlay: Overlay) -> Table:

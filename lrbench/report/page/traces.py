@@ -5,15 +5,17 @@ differ between light and dark.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lrbench.report.frames.latency import INTERVAL
 from lrbench.report.frames.standing import DOMINATED, FRONT, RIVALS, TIED
 from lrbench.report.palette import COLOURS, assign_colours
+from lrbench.report.texts import RATIO, UNFIT, with_interval
 
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x", "pentagon")
 STANDINGS: Mapping[str, tuple[str, float, float]] = {
@@ -119,13 +121,14 @@ def _bars(group: pd.DataFrame, middle: str, ends: tuple[str, str]) -> Plotly:
 
 def _words(group: pd.DataFrame, axis: Axis) -> Iterator[str]:
     """What a chart says of each point beyond what holds in every chart."""
-    for one in group.to_dict("records"):
+    form = replace(RATIO, between=" to ")
+    for point in group.to_dict("records"):
         if axis.cost != "ratio":
-            yield f"{one['standing']} in {axis.label}"
+            yield f"{point['standing']} in {axis.label}"
             continue
-        interval = f"{one['ratio']:.3f} ({one['ratio_low']:.3f} to {one['ratio_high']:.3f}, 99 %)"
-        fit = "" if one["fit"] else ", unfit timing"
-        yield f"latency ratio {interval}, {format_s(one['latency_s'])}{fit}; {one['standing']} in latency"
+        ratio = with_interval(*(point[name] for name in INTERVAL), form=form, note="99 %")
+        fit = "" if point["fit"] else f", {UNFIT} timing"
+        yield f"latency ratio {ratio}, {format_s(point['latency_s'])}{fit}; {point['standing']} in latency"
 
 
 def _layout(points: pd.DataFrame, axis: Axis) -> Plotly:
