@@ -12,7 +12,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from lrbench.gate.check import check_folders
 from lrbench.gate.tolerances import Tolerances
-from lrbench.report.draw import draw_figures
+from lrbench.report.figures.draw import draw_figures
+from lrbench.report.results import Results
 from lrbench.results.log import LOG, read_records
 from lrbench.results.records import Measurement
 from lrbench.results.tables import build_tables
@@ -55,7 +56,7 @@ def bench_read_json(benchmark: BenchmarkFixture, describe: Callable[..., None], 
 
 @pytest.mark.benchmark(group=PLOT)
 def bench_plots(benchmark: BenchmarkFixture, describe: Callable[..., None], folder: Path) -> None:
-    drawn = benchmark.pedantic(lambda: draw_figures(folder), rounds=1)
+    drawn = benchmark.pedantic(lambda: draw_figures(Results(folder)), rounds=1)
     describe("draw all figures")
     assert len(drawn) == 7
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lrbench.report.frame import done_trials
-from lrbench.report.latency import latency_ratios
-from lrbench.report.points import Where, choose_rivals, choose_setting, pool_points
-from lrbench.report.recommend import recommend
+from lrbench.report.advice.recommend import recommend
+from lrbench.report.frames.latency import latency_ratios
+from lrbench.report.frames.points import Where, choose_rivals, choose_setting, pool_points
+from lrbench.report.frames.trials import done_trials
 from lrbench.results.tables import load_table
 
 CONFIDENCES = (0.5, 0.6, 0.7, 0.8, 0.9)

@@ -20,7 +20,7 @@ from time import perf_counter
 import pandas as pd
 import torch
 
-import lrbench.report.draw
+import lrbench.report.figures.draw
 import lrbench.trials.sweep  # noqa: F401 - what the command would load, loaded once
 from lrbench.cli import app
 from lrbench.measure.environment import read_commit

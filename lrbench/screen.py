@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import TextIOWrapper
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -15,6 +15,9 @@ from rich.text import Text
 
 from lrbench.results.records import Failure, Measurement, Record, Sensitivity, Trial
 from lrbench.results.sessions import LayerSession, Session
+
+if TYPE_CHECKING:
+    from lrbench.report.texts import TextTable
 
 PIPE_WIDTH = 200
 """Characters of a line of a table that goes to a pipe or file, which has no width of its own."""
@@ -156,11 +159,11 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}"
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table of texts; columns that start with `#` are numbers, set right."""
-    drawn = Table(title=title, title_justify="left", header_style="bold")
-    for column in columns:
-        drawn.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
-    for row in rows:
+def table(texts: "TextTable") -> Table:
+    """A table of texts, numbers set right."""
+    drawn = Table(title=texts.title, title_justify="left", header_style="bold")
+    for head in texts.heads:
+        drawn.add_column(head.removeprefix("#"), justify="right" if head.startswith("#") else "left")
+    for row in texts.rows:
         drawn.add_row(*map(Text, row))  # a stranger's names are no markup
     return drawn

@@ -16,9 +16,9 @@ LONG = {
     "cli/export.py::export": "the options of a command",
     "cli/gate.py::regress": "the options of a command",
     "learn/train.py::train_": "what a training is made of",
-    "report/figures.py::pareto_figure": "one drawing",
-    "report/figures.py::stages_figure": "one drawing",
-    "report/recommend.py::recommend": "one choice with all its outcomes",
+    "report/figures/pareto.py::pareto_figure": "one drawing",
+    "report/figures/accuracy_stages.py::draw": "one drawing",
+    "report/advice/recommend.py::recommend": "one choice with all its outcomes",
     "timing/layers.py::time_layer": "one record of many fields",
     "trials/trial.py::run_trial": "one record of many fields",
 }
@@ -46,7 +46,13 @@ def test_files_and_functions_are_short_or_have_a_reason() -> None:
     assert set(too_long()) == set(LONG)
 
 
-@pytest.mark.parametrize("room", [path.parent.name for path in sorted(PACKAGE.glob("*/__init__.py"))])
+@pytest.mark.parametrize(
+    "room",
+    [
+        str(path.parent.relative_to(PACKAGE))
+        for path in sorted([*PACKAGE.glob("*/__init__.py"), *PACKAGE.glob("report/*/__init__.py")])
+    ],
+)
 def test_a_room_says_what_is_in_it(room: str) -> None:
     said = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text())) or ""
     named = set(re.findall(r"`([a-z_]+)`", said))

@@ -1,6 +1,5 @@
 """The command that takes a trial out of lrbench, as files for other runtimes."""
 
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,8 @@ from lrbench.screen import Screen, table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from lrbench.report.texts import TextTable
 
 
 class Format(StrEnum):
@@ -72,32 +73,42 @@ def export(  # noqa: PLR0913 - the options of a command
         with Screen(out, (), epochs={}) as screen:
             made = export_trial(source, to, request, cache=cache, progress=screen.progress)
         say(f"{source.measurement.trial.label}, on {made.images}")
-        out.print(table("Each artefact beside the trial's model", CHECKS, _checks(made.checks)))
+        out.print(table(_checks(made.checks)))
     if made.timing is None:
         failed = ", ".join(made.checks.loc[~made.checks["ok"], "artefact"])
         err.print(
             f"not exported: {failed} does not give what the trial gave; nothing was kept", style="red", markup=False
         )
         raise typer.Exit(1)
-    out.print(table("Each artefact beside the dense model in its own runtime", TIMING, _timing(made.timing)))
+    out.print(table(_timing(made.timing)))
     own = ", build=...)" if ":" in source.spec.model.name else ")"
     say(f"{to} holds the export; lrbench.load({str(to)!r}{own} gives the model")
 
 
-def _checks(checks: "pd.DataFrame") -> Iterator[tuple[str, ...]]:
+def _checks(checks: "pd.DataFrame") -> "TextTable":
+    from lrbench.report.texts import TextTable
+
+    rows = []
     for row in checks.to_dict("records"):
         answers = "" if row["correct"] is None else f"{row['correct']:,} of {row['samples']:,}"
         size, difference = f"{row['size_bytes'] / 1e6:.2f}", f"{row['difference']:.1e} of {row['allowed']:.1e}"
-        yield row["file"], size, difference, answers, f"{row['trial_correct']:,}", "ok" if row["ok"] else "differs"
+        given = "ok" if row["ok"] else "differs"
+        rows.append((row["file"], size, difference, answers, f"{row['trial_correct']:,}", given))
+    return TextTable(title="Each artefact beside the trial's model", heads=CHECKS, rows=rows)
 
 
-def _timing(timing: "pd.DataFrame") -> Iterator[tuple[str, ...]]:
-    for row in timing.to_dict("records"):
-        yield (
+def _timing(timing: "pd.DataFrame") -> "TextTable":
+    from lrbench.report.texts import UNFIT, TextTable, with_interval
+
+    rows = [
+        (
             row["runtime"],
             f"{row['batch_size']}",
             f"{row['threads']}",
             *(f"{1000 * row[name]:.2f}" for name in ("latency_s", "dense_latency_s")),
-            *(f"{row[n]:.3f} ({row[f'{n}_low']:.3f}-{row[f'{n}_high']:.3f})" for n in ("ratio", "control")),
-            "fit" if row["fit"] else "unfit",
+            *(with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in ("ratio", "control")),
+            "fit" if row["fit"] else UNFIT,
         )
+        for row in timing.to_dict("records")
+    ]
+    return TextTable(title="Each artefact beside the dense model in its own runtime", heads=TIMING, rows=rows)

@@ -148,14 +148,14 @@ def history(
 def _tell(verdicts: Sequence[Verdict], chosen: Format) -> None:
     """Print verdicts."""
     from lrbench.gate.formats import FORMATS, HEADS, cells, count_words
+    from lrbench.report.texts import TextTable
 
     if chosen is not Format.TABLE:
         say(FORMATS[chosen](verdicts))
         return
-    rows = [cells(one) for one in verdicts if one.verdict != "ok"]
+    rows = [cells(verdict) for verdict in verdicts if verdict.verdict != "ok"]
     if rows:
-        heads = [f"#{head}" if head in ("baseline", "current", "bound") else head for head in HEADS]
-        out.print(table("Verdicts that are not ok", heads, rows))
+        out.print(table(TextTable(title="Verdicts that are not ok", heads=HEADS, rows=rows)))
     say(count_words(verdicts))
 
 

@@ -25,9 +25,12 @@ def table_(folder: Folder) -> None:
     Example: `lrbench table results/seed`
     """
     with exit_codes():
-        from lrbench.report.summary import all_trials, markdown
+        from lrbench.report.advice.summary import trial_table
+        from lrbench.report.results import Results
+        from lrbench.report.texts import markdown
 
-        say(markdown(all_trials(folder)))
+        texts = trial_table(Results(folder).summary)
+        say(markdown(texts.heads, texts.rows))
 
 
 @app.command()
@@ -47,7 +50,7 @@ def report(
     Example: `lrbench report results/digits`, `lrbench report results/before results/after --out change.html`
     """
     with exit_codes():
-        from lrbench.report.page import write_report
+        from lrbench.report.page.page import write_report
 
         name = "report.html" if len(folders) == 1 else "comparison.html"
         target = write_report(folders, out or folders[0] / name)

@@ -29,6 +29,7 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
         from lrbench.plan.run import prepare
         from lrbench.plan.spec import load_spec
         from lrbench.plan.trials import layers_of
+        from lrbench.report.texts import TextTable
         from lrbench.results.log import LOG, read_records
 
         chosen = load_spec(spec, set_ or [])
@@ -42,12 +43,13 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
         previews = [preview(trial, chosen, run.dense, evidence=evidence) for trial in run.trials]
         columns = ("trial", "ranks of the set's layers (- dense)", "#params", "#ratio", "#MACs", "#ratio")
         rows = [preview_row(known, run.dense.cost) for known in previews]
-        out.print(table(f"{len(rows)} trials of {spec}", columns, rows))
+        out.print(table(TextTable(title=f"{len(rows)} trials of {spec}", heads=columns, rows=rows)))
         for known in previews:
             if known.prediction is not None:
                 why = ("layer", "method", "#rank", "#of its MACs", "#output error", "#damage", "why dense")
-                rows_of_layers = why_rows(known, run.dense, evidence)
-                out.print(table(_expected(known, run.dense.cost), why, rows_of_layers))
+                rows_of_layers = list(why_rows(known, run.dense, evidence))
+                title = _expected(known, run.dense.cost)
+                out.print(table(TextTable(title=title, heads=why, rows=rows_of_layers)))
         for line in reasons(previews):
             say(line)
         if any(one.prediction and one.prediction.latency_ratio is not None for one in previews):

@@ -69,7 +69,7 @@ def with_axes(command: Callable[..., None]) -> Callable[..., None]:
 
     mine = signature(command)
     parameters = [
-        one for mine_ in mine.parameters.values() for one in (_options() if mine_.name == "words" else (mine_,))
+        option for given in mine.parameters.values() for option in (_options() if given.name == "words" else (given,))
     ]
     taking.__dict__["__signature__"] = mine.replace(parameters=parameters)
     return taking
@@ -102,22 +102,24 @@ def recommend(  # noqa: PLR0913 - the options of a command
     Example: `lrbench recommend results/digits --max-drop 1.0 --latency 0.6`
     """
     with exit_codes():
-        from lrbench.report.advice import advise
-        from lrbench.report.advice_texts import headline, tables_of, to_json
-        from lrbench.report.constraints import limits_of
-        from lrbench.report.points import Where
+        from lrbench.report.advice.advice import advise
+        from lrbench.report.advice.advice_texts import headline, tables_of, to_json
+        from lrbench.report.advice.constraints import limits_of
+        from lrbench.report.frames.points import Where
+        from lrbench.report.results import Results
 
         asked = {"max-drop": max_drop, "accuracy": accuracy, "latency": latency, "macs": macs, "params": params}
         where = Where(environment=environment, words=words)
-        advice = advise(folder, limits_of(asked), confidence=confidence, minimise=minimise, where=where, among=among)
+        results, limits = Results(folder), limits_of(asked)
+        advice = advise(results, limits, confidence=confidence, minimise=minimise, where=where, among=among)
         if chosen is Format.JSON:
             say(to_json(advice))
         else:
             say(headline(advice))
             for warning in advice.warnings:
                 say(f"BUT {warning}")
-            for title, columns, rows in tables_of(advice):
-                out.print(table(title, columns, rows))
+            for texts in tables_of(advice):
+                out.print(table(texts))
             for note in advice.notes:
                 say(f"- {note}")
             if advice.command:
@@ -135,12 +137,13 @@ def audit(folder: Folder) -> None:
     Example: `lrbench audit results/my`
     """
     with exit_codes():
-        from lrbench.report.audit_texts import audit_folder
+        from lrbench.report.advice.audit_texts import tell_audit
+        from lrbench.report.results import Results
 
-        found = audit_folder(folder)
-        for title, columns, rows in found.tables:
-            out.print(table(title, columns, rows))
-        for sentence in found.sentences:
+        told = tell_audit(Results(folder))
+        for texts in told.tables:
+            out.print(table(texts))
+        for sentence in told.sentences:
             say(f"- {sentence}")
-    if not found.exact:
+    if not told.exact:
         raise typer.Exit(1)

@@ -114,7 +114,8 @@ def folder_for(spec: Path, chosen: Path | None) -> Path:
 
 def draw(folder: Path) -> None:
     """Draw a folder's figures and say so."""
-    from lrbench.report.draw import draw_figures
+    from lrbench.report.figures.draw import draw_figures
+    from lrbench.report.results import Results
 
-    drawn = draw_figures(folder)
+    drawn = draw_figures(Results(folder))
     say(f"{len(drawn)} figures in {folder / 'figures'}, each as PNG and SVG")

@@ -100,16 +100,18 @@ def _set_aside(folder: Path) -> None:
 
 def _summarise(folder: Path, planned: set[str]) -> int:
     """Print the trials worth having, and those planned that failed; give the number of failed ones."""
-    from lrbench.report.summary import COLUMNS, failed_trials, front_trials, rows_of, timed_only
+    from lrbench.report.advice.summary import timed_tables, trial_table
+    from lrbench.report.results import Results
 
-    front, failed = front_trials(folder), failed_trials(folder)
+    results = Results(folder)
+    front, failed = results.front, results.failed
     failed = failed[failed["trial"].isin(planned)]
     if len(front):
         title = f"Dense control and Pareto front of {folder}, accuracy over MACs (latency: {front['setting'].iloc[0]})"
-        out.print(table(title, COLUMNS, rows_of(front)))
+        out.print(table(trial_table(front, title=title)))
     else:
-        for title, columns, rows in timed_only(folder):
-            out.print(table(title, columns, rows))
+        for texts in timed_tables(results):
+            out.print(table(texts))
     for trial in failed.itertuples():
         err.print(
             f"failed: {trial.scheme} {trial.truncation} {trial.layer_set} {trial.rank_rule} seed {trial.seed}: "

@@ -66,7 +66,8 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
     with exit_codes():
         from lrbench.plan.run import prepare
         from lrbench.plan.spec import load_spec
-        from lrbench.report.summary import breakeven_rows
+        from lrbench.report.advice.summary import breakeven_tables
+        from lrbench.report.results import Results
         from lrbench.results.log import Store
         from lrbench.trials.layers import plan_layers, time_layers
 
@@ -82,8 +83,8 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
                 store.keep(time_layers(told, jobs, tuple(store.records)), screen.finish)
         if jobs:
             draw(folder)
-        for title, columns, rows in breakeven_rows(folder):
-            out.print(table(title, columns, rows))
+        for texts in breakeven_tables(Results(folder)):
+            out.print(table(texts))
 
 
 @app.command()
@@ -97,14 +98,16 @@ def doctor(
     Example: `lrbench doctor --threads 2`
     """
     with exit_codes():
+        from lrbench.report.texts import Form, with_interval
         from lrbench.timing.doctor import ROUNDS, diagnose
 
         found = diagnose(model=model, image_size=image_size, threads=threads)
-    where = found.environment
+    where, control = found.environment, found.control
     isa = f" ({where.isa})" if where.isa else ""
     say(f"{where.processor}, {where.cpus} CPUs{isa}, torch {where.torch}, oneDNN {where.onednn}, {where.system}")
     say(f"{model}, {image_size} px, {found.setting.label}: {found.dense_s * 1000:.2f} ms a call")
-    say(f"model over its copy: {found.control.ratio:.4f} ({found.control.low:.4f}-{found.control.high:.4f}, 99 %)")
+    ratio = with_interval(control.ratio, control.low, control.high, form=Form(value=".4f", ends=".4f"), note="99 %")
+    say(f"model over its copy: {ratio}")
     say(f"noise of one round: {found.noise:.2%}; smallest change visible in {ROUNDS} rounds: {found.visible:.2%}")
     for line in found.advice:
         say(f"- {line}")

@@ -9,8 +9,8 @@ from scipy.stats import binomtest, norm
 from lrbench.gate.folders import Folder
 from lrbench.gate.tolerances import AccuracyTolerance
 from lrbench.gate.verdicts import Verdict, Word
-from lrbench.report.posterior import Answers, stack_right
 from lrbench.statistics.paired import holm
+from lrbench.statistics.posterior import Answers, stack_right
 
 STAGES = ("truncated", "recalibrated", "finetuned")
 

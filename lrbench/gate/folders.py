@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lrbench.errors import InputError
-from lrbench.report.frame import name_methods
+from lrbench.report.frames.trials import name_methods
 from lrbench.results import columns
 from lrbench.results.tables import load_table
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from xml.etree import ElementTree
 
 from lrbench.gate.verdicts import BLOCKING, Verdict, exit_code
+from lrbench.report.texts import markdown
 
 Format = Callable[[Sequence[Verdict]], str]
 
@@ -33,7 +34,8 @@ def _number(value: float | str | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.5g}" if value < 1e6 else f"{value:,.0f}"
 
 
-HEADS = ("verdict", "tier", "name", "figure", "baseline", "current", "bound", "reason")
+HEADS = ("verdict", "tier", "name", "figure", "#baseline", "#current", "#bound", "reason")
+"""Over `cells`; those that start with `#` stand over numbers."""
 
 
 def to_json(verdicts: Sequence[Verdict]) -> str:
@@ -48,13 +50,8 @@ def to_markdown(verdicts: Sequence[Verdict]) -> str:
     lines = [f"**lrbench check {title}**: {count_words(verdicts)}"]
     rows = [cells(one) for one in verdicts if one.verdict != "ok"]
     if rows:
-        lines += ["", _markdown_row(HEADS), _markdown_row(["---"] * len(HEADS)), *map(_markdown_row, rows)]
+        lines += ["", markdown(HEADS, rows)]
     return "\n".join(lines)
-
-
-def _markdown_row(row: Sequence[str]) -> str:
-    plain = (cell.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ") for cell in row)
-    return f"| {' | '.join(plain)} |"
 
 
 def to_junit(verdicts: Sequence[Verdict]) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lrbench.gate.folders import Folder, load_folder
 from lrbench.gate.timed import timing_ratios
-from lrbench.report.canvas import canvas, colours_of, say_empty
+from lrbench.report.figures.canvas import canvas, colours_of, say_empty
 
 EXACT = frozenset(["params", "macs"])
 """Figures without noise: every change is a step."""

@@ -9,8 +9,9 @@ import pandas as pd
 from lrbench.gate.folders import Folder, number_repeats
 from lrbench.gate.tolerances import TimeTolerance
 from lrbench.gate.verdicts import Verdict, Word
-from lrbench.report.frame import name_methods
-from lrbench.report.latency import SETTING, describe
+from lrbench.report.frames.latency import SETTING, describe
+from lrbench.report.frames.trials import name_methods
+from lrbench.report.texts import with_interval
 from lrbench.results.timings import counted_models
 from lrbench.statistics.paired import Estimate, difference, estimate, holm
 
@@ -83,7 +84,7 @@ def judge_ratios(pairs: list[Comparison], tolerance: TimeTolerance) -> Iterator[
         found = pair.whole.ratio(tolerance.confidence)
         confirmed = sum(one.chance_above(bound) < sure for one in pair.sessions)
         word: Word = "ok"
-        reason = f"{found.ratio:.3f} ({found.low:.3f}-{found.high:.3f}) of {pair.unit}"
+        reason = f"{with_interval(found.ratio, found.low, found.high)} of {pair.unit}"
         if slower < sure and confirmed >= 2:
             word = "worse"
         elif not pair.fit:

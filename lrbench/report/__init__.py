@@ -1,5 +1,6 @@
 """From the tables of a results folder to figures, a page and advice; no torch.
 
-A figure more is a function and a line of `draw`, a constraint of `lrbench recommend` an entry of `CONSTRAINTS`, a
-table of the page a function of `sections`.
+`results` is a folder whose frames are computed once, by the functions of `frames`; above it `figures` draws, `page`
+writes one HTML file, `advice` says it in words: these three know nothing of one another. `texts` is the one way to
+write a table or a value with its interval, `palette` has the colours that figures and page share.
 """

@@ -1,4 +1,5 @@
 """Intervals, ratios and tests, by numpy and scipy alone; nothing else of lrbench.
 
-`paired` compares two models by rounds timed side by side. Everything here may be imported from anywhere.
+`paired` compares two models by rounds timed side by side, `posterior` says how probable it is that a limit is kept.
+Everything here may be imported from anywhere.
 """

@@ -19,7 +19,7 @@ from lrbench.lowrank.ranks import RULES, parse_rule
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure import latency, settings
 from lrbench.plan.spec import SweepSpec, make_spec
-from lrbench.report.latency import describe
+from lrbench.report.frames.latency import describe
 
 PLAIN = Setting(device="cpu", batch_size=1, threads=1, memory_format="channels_last")
 OTHER = Setting(

@@ -18,8 +18,9 @@ from lrbench.errors import InputError
 from lrbench.lowrank.ranks import Candidate, RankRule, format_rule, parse_rule
 from lrbench.plan.spec import SweepSpec, load_spec, make_spec
 from lrbench.plan.trials import build_untrained
-from lrbench.report.draw import figure_tables
-from lrbench.report.summary import all_trials, breakeven_rows, failed_trials, front_trials, markdown, timed_only
+from lrbench.report.advice.summary import breakeven_tables, timed_tables, trial_table
+from lrbench.report.figures.draw import figure_tables
+from lrbench.report.results import Results
 from lrbench.results.columns import TABLES
 from lrbench.results.records import from_line
 from lrbench.results.tables import load_table
@@ -177,11 +178,11 @@ def test_a_folder_edited_by_hand_is_summed_up_or_refused(edits: list, tables: di
     folder = tmp_path_factory.mktemp("edited")
     edit(tables, edits, folder)
     readers = (
-        lambda: markdown(all_trials(folder)),
-        lambda: (front_trials(folder), failed_trials(folder)),
-        lambda: list(timed_only(folder)),
-        lambda: list(breakeven_rows(folder)),
-        lambda: figure_tables(folder),
+        lambda: trial_table(Results(folder).summary),
+        lambda: (Results(folder).front, Results(folder).failed),
+        lambda: list(timed_tables(Results(folder))),
+        lambda: list(breakeven_tables(Results(folder))),
+        lambda: figure_tables(Results(folder)),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # numbers too large to divide are a stranger's, not ours

@@ -303,7 +303,7 @@ def test_every_format_names_what_is_worse(chosen: str, tmp_path: Path, lrbench) 
         suite = ElementTree.fromstring(result.stdout)
         assert int(suite.attrib["failures"]) == len(suite.findall("testcase/failure")) == 2
     if chosen == "markdown":
-        assert "&lt;script>\\| [red]" in result.stdout
+        assert r"&lt;script&gt;\| \[red\]" in result.stdout
     if chosen == "github":
         assert all(line.startswith(("::error title=", "lrbench check: ")) for line in result.stdout.splitlines())
 

@@ -12,7 +12,7 @@ from lrbench.lowrank.schemes import SCHEMES
 from lrbench.plan.budgets import damage_laws
 from lrbench.plan.evidence import gather_evidence, scale_of_layers
 from lrbench.plan.spec import make_spec
-from lrbench.report.latency import additivity, latency_ratios, layer_ratios
+from lrbench.report.frames.latency import additivity, latency_ratios, layer_ratios
 from lrbench.results.tables import build_tables
 
 BUDGET = [

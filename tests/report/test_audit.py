@@ -12,16 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from lrbench.report.audit import audit, audit_correlations
-from lrbench.report.draw import draw_figures
-from lrbench.report.frame import done_trials
-from lrbench.report.latency import additivity, latency_ratios, layer_ratios
-from lrbench.report.page import write_report
-from lrbench.report.plan_figures import audit_figure, sensitivity_figure
-from lrbench.report.sensitivity import sensitivity_grid
+from lrbench.report.figures import audit as audit_figure
+from lrbench.report.figures import sensitivity as sensitivity_figure
+from lrbench.report.figures.draw import draw_figures
+from lrbench.report.frames.audit import audit, audit_correlations
+from lrbench.report.frames.latency import additivity, latency_ratios, layer_ratios
+from lrbench.report.frames.sensitivity import sensitivity_grid
+from lrbench.report.frames.trials import done_trials
+from lrbench.report.page.page import write_report
+from lrbench.report.results import Results
 from lrbench.results.columns import TABLES
 from lrbench.results.records import Accuracy
-from lrbench.results.tables import build_tables, load_table
+from lrbench.results.tables import build_tables
 
 PLANS = [
     ("knapsack", 80, 0.10),
@@ -54,9 +56,7 @@ def folder(path: Path, plans: list[tuple[str, int, float]] = PLANS, *, timed: bo
 
 
 def audited(path: Path) -> pd.DataFrame:
-    ratios, layers = latency_ratios(load_table(path, "latency")), load_table(path, "layer_latency")
-    sums = additivity(load_table(path, "architectures"), ratios, layer_ratios(layers))
-    return audit(done_trials(load_table(path, "trials")), ratios, layers, sums)
+    return Results(path).audit
 
 
 def test_a_plan_stands_beside_what_was_measured_in_each_setting(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_plans_and_single_layers_are_drawn_with_the_tables_behind_them(tmp_path:
     path = folder(tmp_path)
     table = cuts([(f"conv{i % 2}", 10 * i + 5, 1 - 0.09 * i, 0.9 - 0.05 * i) for i in range(10)])
     table.assign(schema=1).to_csv(path / "sensitivity.csv", index=False)
-    names = {drawn.stem for drawn in draw_figures(path)}
+    names = {drawn.stem for drawn in draw_figures(Results(path))}
     assert {"audit", "sensitivity"} <= names
     figures = path / "figures"
     assert len(pd.read_csv(figures / "audit.csv")) == 10
@@ -210,12 +210,12 @@ def test_plans_and_single_layers_are_drawn_with_the_tables_behind_them(tmp_path:
 
 
 def test_the_heat_map_holds_what_was_measured_and_no_loss_where_none_was() -> None:
-    both = sensitivity_figure(sensitivity_grid(cuts([("conv1", 55, 0.3, 0.8), ("conv2", 15, 0.6, None)])))
+    both = sensitivity_figure.draw(sensitivity_grid(cuts([("conv1", 55, 0.3, 0.8), ("conv2", 15, 0.6, None)])))
     error, loss = both.axes
     assert sorted(text.get_text() for text in error.texts) == ["0.30", "0.60"]
     assert [text.get_text() for text in loss.texts] == ["10.0"]
     assert [label.get_text() for label in error.get_yticklabels()] == ["conv1", "conv2"]
-    alone = sensitivity_figure(sensitivity_grid(cuts([("conv1", 55, 0.3, None)])))
+    alone = sensitivity_figure.draw(sensitivity_grid(cuts([("conv1", 55, 0.3, None)])))
     assert len(alone.axes) == 1
 
 
@@ -231,5 +231,5 @@ def test_the_page_has_a_row_for_each_plan_and_setting_and_no_section_without_pla
 def test_figures_say_when_there_is_nothing_to_draw(tmp_path: Path) -> None:
     nothing = audited(samples.folder_of(tmp_path, samples.sweep()))
     assert nothing.empty
-    for figure in (audit_figure(nothing), sensitivity_figure(sensitivity_grid(cuts([])))):
+    for figure in (audit_figure.draw(nothing), sensitivity_figure.draw(sensitivity_grid(cuts([])))):
         assert len(figure.axes[0].texts) == 1

@@ -10,7 +10,7 @@ import pytest
 import samples
 from waiting import PATIENCE_S
 
-from lrbench.report.page import write_report
+from lrbench.report.page.page import write_report
 
 BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 pytestmark = [

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import samples
 
-from lrbench.report.budgets import budget_outcomes, budgets_figure
-from lrbench.report.draw import drawings, figure_tables
-from lrbench.report.frame import done_trials
+from lrbench.report.figures import budgets
+from lrbench.report.figures.draw import drawings
+from lrbench.report.frames.budgets import budget_outcomes
+from lrbench.report.frames.trials import done_trials
+from lrbench.report.results import Results
 from lrbench.results.records import Prediction
 from lrbench.results.tables import load_table
 
@@ -29,14 +31,11 @@ def test_the_outcomes_are_the_budget_trials_with_rule_and_budget_apart(tmp_path:
 
 def test_each_budget_has_a_panel_from_wide_to_tight(tmp_path: Path) -> None:
     outcomes = budget_outcomes(done_trials(load_table(folder(tmp_path), "trials")))
-    titles = [axis.get_title() for axis in budgets_figure(outcomes).axes if axis.get_visible()]
+    titles = [axis.get_title() for axis in budgets.draw(outcomes).axes if axis.get_visible()]
     assert titles == ["latency at most 0.7", "macs at most 0.5", "macs at most 0.25"]
 
 
 def test_the_figure_is_drawn_where_there_are_such_trials(tmp_path: Path) -> None:
     some, none = folder(tmp_path / "some"), samples.folder_of(tmp_path / "none", samples.sweep())
-    assert ["budgets" in [name for name, _ in drawings(place, figure_tables(place))] for place in (some, none)] == [
-        True,
-        False,
-    ]
-    assert len(budgets_figure(budget_outcomes(done_trials(load_table(none, "trials")))).axes) == 1
+    assert ["budgets" in dict(drawings(Results(place))) for place in (some, none)] == [True, False]
+    assert len(budgets.draw(Results(none).budgets).axes) == 1

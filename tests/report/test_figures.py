@@ -4,19 +4,23 @@ import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 import pytest
 import samples
 from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
 from PIL import Image
 
-from lrbench.report.draw import draw_figures, figure_tables
-from lrbench.report.figures import pareto_figure
-from lrbench.report.frame import done_trials
-from lrbench.report.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
-from lrbench.report.study_figures import curves_figure, error_figure, hypervolume_figure, scores_figure
-from lrbench.results.tables import build_tables, guarded
+from lrbench.report.figures import table
+from lrbench.report.figures.canvas import canvas
+from lrbench.report.figures.draw import draw_figures, figure_tables
+from lrbench.report.figures.figure import alone
+from lrbench.report.figures.pareto import pareto_figure
+from lrbench.report.frames.trials import done_trials
+from lrbench.report.results import Results
+from lrbench.results.tables import build_tables, guarded, load_table
 
 DENSE = samples.trial("d", scheme="dense", layer_set="none", rank_rule="none")
 TIMED = [samples.measurement(samples.trial()), samples.session({"a0": 0.5})]
@@ -44,7 +48,7 @@ FIGURES = {
 
 @pytest.mark.parametrize("case", LOGS)
 def test_every_figure_is_drawn(case: str, tmp_path: Path) -> None:
-    drawn = draw_figures(samples.folder_of(tmp_path, LOGS[case]))
+    drawn = draw_figures(Results(samples.folder_of(tmp_path, LOGS[case])))
     assert len(drawn) == FIGURES[case]
     for path in drawn:
         with Image.open(path) as picture:
@@ -52,7 +56,7 @@ def test_every_figure_is_drawn(case: str, tmp_path: Path) -> None:
         assert path.with_suffix(".svg").read_text().startswith("<?xml")
     assert sorted(p.name for p in (tmp_path / "figures").glob("*")) == sorted(
         [path.with_suffix(suffix).name for path in drawn for suffix in (".png", ".svg")]
-        + [f"{name}.csv" for name, table in figure_tables(tmp_path).items() if len(table)]
+        + [f"{name}.csv" for name, frame in figure_tables(Results(tmp_path)).items() if len(frame)]
     ), "no half-written file is left"
 
 
@@ -84,25 +88,60 @@ def test_plots_and_reports_need_no_torch(command: str, says: str, tmp_path: Path
     assert says in done.stdout.replace("\n", "")
 
 
-def test_figures_of_a_study_say_when_there_is_nothing_to_draw() -> None:
-    made = {name: table.infer_objects() for name, table in build_tables([]).items()}
-    done = done_trials(made["trials"])
-    for figure in (
-        error_figure(truncation_errors(made["spectra"])),
-        curves_figure(learning_curves(made["epochs"], done)),
-        scores_figure(score_correlations(done, made["layers"], made["sensitivity"])),
-        hypervolume_figure(hypervolumes(done)),
-    ):
-        assert len(figure.axes[0].texts) == 1
+@pytest.mark.parametrize("name", table.FIGURES)
+def test_a_figure_has_a_file_of_its_name_and_says_when_there_is_nothing_to_draw(name: str, tmp_path: Path) -> None:
+    figure = table.FIGURES[name]
+    assert figure.info.__module__ == figure.draw.__module__ == f"lrbench.report.figures.{name}"
+    nothing = figure.info(Results(samples.folder_of(tmp_path, [])))
+    assert nothing.empty
+    titled = {} if figure.pictures is alone else {"title": "t"}
+    assert len(figure.draw(nothing, **titled).axes[0].texts) == 1
+
+
+def count_layers(results: Results) -> pd.DataFrame:
+    return results.layers.groupby("trial", as_index=False).agg(layers=("layer", "nunique"))
+
+
+def draw_counts(counts: pd.DataFrame) -> Figure:
+    figure, (axis,) = canvas()
+    axis.bar(counts["trial"], counts["layers"])
+    return figure
+
+
+def test_a_figure_is_an_entry_of_the_table_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lrbench) -> None:
+    toy = table.Figure(info=count_layers, draw=draw_counts, pictures=alone, tables={"toy_counts": count_layers})
+    monkeypatch.setattr(table, "FIGURES", MappingProxyType({**table.FIGURES, "toy": toy}))
+    result = lrbench("plots", samples.folder_of(tmp_path, LOGS["one"]))
+    assert result.exit_code == 0, result.output
+    assert "7 figures in" in result.output
+    drawn = {path.name for path in (tmp_path / "figures").glob("toy*")}
+    assert drawn == {"toy.png", "toy.svg", "toy_counts.csv"}
+    assert pd.read_csv(tmp_path / "figures" / "toy_counts.csv")["trial"].tolist() == ["t0"]
+
+
+def test_a_table_is_read_once_however_many_frames_need_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    read: list[str] = []
+
+    def load(folder: Path, name: str) -> pd.DataFrame:
+        read.append(name)
+        return load_table(folder, name)
+
+    monkeypatch.setattr("lrbench.report.results.load_table", load)
+    results = Results(samples.folder_of(tmp_path, LOGS["layers"]))
+    draw_figures(results)
+    assert len(results.front) == len(results.done) == 1
+    assert results.audit.empty
+    assert len(read) == len(set(read))
+    assert {"trials", "latency", "layer_latency", "layers", "epochs", "spectra"} <= set(read)
 
 
 @pytest.mark.parametrize("name", ["seed", "truncation", "imagenette", "recipes"])
 def test_published_figures_rest_on_the_published_tables(name: str) -> None:
     """The tables behind the committed figures come from the committed CSVs alone."""
     folder = Path(__file__).parents[2] / "results" / name
-    made = {key: table for key, table in figure_tables(folder).items() if len(table)}
+    made = {key: frame for key, frame in figure_tables(Results(folder)).items() if len(frame)}
     assert sorted(path.stem for path in (folder / "figures").glob("*.csv")) == sorted(made)
-    for key, table in made.items():
+    for key, frame in made.items():
         kept = pd.read_csv(folder / "figures" / f"{key}.csv")
-        again = pd.read_csv(StringIO(guarded(table).to_csv(index=False)))
+        again = pd.read_csv(StringIO(guarded(frame).to_csv(index=False)))
         pd.testing.assert_frame_equal(again, kept, rtol=1e-6)

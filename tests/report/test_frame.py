@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.errors import InputError
-from lrbench.report.frame import done_trials, pareto
-from lrbench.report.latency import latency_ratios
-from lrbench.report.summary import COLUMNS, all_trials, failed_trials, front_trials, markdown
+from lrbench.report.advice.summary import HEADS, trial_table
+from lrbench.report.frames.latency import latency_ratios
+from lrbench.report.frames.trials import pareto
+from lrbench.report.results import Results
+from lrbench.report.texts import markdown
 from lrbench.results.tables import build_tables, load_table
 
 
@@ -67,26 +69,27 @@ def test_tables_read_back_keep_names_that_look_like_numbers_or_nothing(tmp_path:
 
 def test_the_best_trials_are_the_front_over_macs_with_latency(tmp_path: Path) -> None:
     folder = samples.folder_of(tmp_path, samples.sweep())
-    done = done_trials(load_table(folder, "trials"))
-    best = front_trials(folder)
-    front = pareto(done, cost="macs", value="accuracy_finetuned")["trial"].tolist()
+    results = Results(folder)
+    best = results.front
+    front = pareto(results.done, cost="macs", value="accuracy_finetuned")["trial"].tolist()
     assert best["trial"].tolist() == ["d", *(trial for trial in front if trial != "d")]
     assert best["ratio"].notna().all()
     assert set(best["setting"]) == {"cpu, batch 1, threads 1, contiguous"}
-    assert failed_trials(folder)["reason"].tolist() == ["finetune: DivergedError: loss became nan"]
+    assert results.failed["reason"].tolist() == ["finetune: DivergedError: loss became nan"]
 
 
 def test_the_markdown_table_has_a_row_for_each_finished_trial(tmp_path: Path) -> None:
-    lines = markdown(all_trials(samples.folder_of(tmp_path, samples.sweep()))).splitlines()
+    texts = trial_table(Results(samples.folder_of(tmp_path, samples.sweep())).summary)
+    lines = markdown(texts.heads, texts.rows).splitlines()
     assert len(lines) == 2 + 9
-    assert {line.count("|") for line in lines} == {len(COLUMNS) + 1}
+    assert {line.count("|") for line in lines} == {len(HEADS) + 1}
     assert lines[2].startswith(
         "| digits | 1+1 | dense | none | none | 0 | 200 | 100 | 1.000 | 1.000 (1.000-1.000) | 20.00% |  | 80.00% |"
     )
 
 
 def test_a_folder_without_timings_has_a_table(tmp_path: Path) -> None:
-    trials = all_trials(samples.folder_of(tmp_path, [samples.measurement(samples.trial())]))
+    trials = Results(samples.folder_of(tmp_path, [samples.measurement(samples.trial())])).summary
     assert trials["setting"].tolist() == ["not timed"]
     assert trials["trained_ranks"].tolist() == ["8"]
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import samples
 
-from lrbench.report.latency import additivity, breakeven, latency_ratios, layer_ratios
+from lrbench.report.frames.latency import additivity, breakeven, latency_ratios, layer_ratios
 from lrbench.results.records import Record
 from lrbench.results.sessions import Session
 from lrbench.results.tables import build_tables

@@ -12,9 +12,9 @@ import pytest
 import samples
 
 from lrbench.errors import InputError
-from lrbench.report.details import LAYERS
-from lrbench.report.overlay import label_folders
-from lrbench.report.page import embed, write_report
+from lrbench.report.page.details import LAYERS
+from lrbench.report.page.overlay import label_folders
+from lrbench.report.page.page import embed, write_report
 
 
 class Page(HTMLParser):

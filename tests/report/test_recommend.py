@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.errors import InputError
-from lrbench.report.constraints import CONSTRAINTS, COSTS
-from lrbench.report.frame import done_trials
-from lrbench.report.latency import latency_ratios
-from lrbench.report.points import Where, choose_rivals, choose_setting, pool_points
-from lrbench.report.recommend import Nearest, recommend
+from lrbench.report.advice.constraints import CONSTRAINTS, COSTS
+from lrbench.report.advice.recommend import Nearest, recommend
+from lrbench.report.frames.latency import latency_ratios
+from lrbench.report.frames.points import Where, choose_rivals, choose_setting, pool_points
+from lrbench.report.frames.trials import done_trials
 from lrbench.results.records import Accuracy, Measurement, Record
 from lrbench.results.tables import build_tables
 

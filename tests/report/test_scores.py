@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from lrbench.report.frame import done_trials
-from lrbench.report.scores import (
+from lrbench.report.frames.scores import (
     _output_errors,
     hypervolumes,
     learning_curves,
     score_correlations,
     truncation_errors,
 )
+from lrbench.report.frames.trials import done_trials
 from lrbench.results.records import Epoch
 from lrbench.results.tables import build_tables
 

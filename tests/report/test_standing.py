@@ -9,9 +9,9 @@ import samples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrbench.report.frame import done_trials, pareto
-from lrbench.report.latency import latency_ratios
-from lrbench.report.standing import DOMINATED, FRONT, RIVALS, TIED, standings, with_control, with_standing
+from lrbench.report.frames.latency import latency_ratios
+from lrbench.report.frames.standing import DOMINATED, FRONT, RIVALS, TIED, standings, with_control, with_standing
+from lrbench.report.frames.trials import done_trials, pareto
 from lrbench.results.records import Accuracy, Measurement
 from lrbench.results.tables import build_tables
 

@@ -1,0 +1,198 @@
+"""A recommendation for a results folder, read from its tables, with what has to be said of it."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lrbench.config.axes import AXES
+from lrbench.report.advice.constraints import CONSTRAINTS, Limits
+from lrbench.report.advice.recommend import Recommendation, recommend
+from lrbench.report.frames.points import (
+    WHERE,
+    Row,
+    Where,
+    choose_rivals,
+    choose_setting,
+    name_setting,
+    pool_points,
+    split_of,
+)
+from lrbench.report.frames.standing import name_rivals
+from lrbench.report.results import Results
+
+LAYER = ("layer", "kind", "scheme", "rank", "max_rank", "params", "dense_params", "macs", "dense_macs", "reason")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """A recommendation with all that is told beside it.
+
+    Attributes:
+        found: the recommendation.
+        confidence: least probability with which each limit must hold.
+        rivals: among which trials was chosen.
+        split: by which was chosen, `search` or `test`.
+        setting: in which latencies were taken; None when nothing was timed.
+        dense: the dense control, if it finished.
+        layers: of the recommended trial, rows of `layers.csv`.
+        warnings: what is wrong with it, in sentences.
+        notes: what else has to be said of it.
+        command: what exports it; empty when that cannot be done.
+    """
+
+    found: Recommendation
+    confidence: float
+    rivals: str
+    split: str
+    setting: Row | None
+    dense: Row | None
+    layers: tuple[Row, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    command: str
+
+
+def advise(
+    results: Results, limits: Limits, *, confidence: float, minimise: str | None, where: Where, among: str | None
+) -> Advice:
+    """Recommend a point of a results folder.
+
+    Args:
+        results: the folder.
+        limits: by the names of `CONSTRAINTS`, in the units of their columns.
+        confidence: least probability with which each must hold.
+        minimise: a cost, or None for what the limits suggest.
+        where: in which setting latencies are to be taken.
+        among: a part of the name of the rivals to choose among.
+
+    Raises: InputError when the folder, the limits or the setting give nothing to choose from.
+    """
+    trials, other_rivals = choose_rivals(results.done, among)
+    first = trials.iloc[0]
+    timed = results.latency_ratios
+    mine = timed[(timed["model"] == first["model"]) & (timed["image_size"] == first["image_size"])]
+    ratios, other_settings = choose_setting(mine, where)
+    split = split_of(trials)
+    points = pool_points(trials, results.answers, ratios, split=split)
+    found = recommend(points, limits, confidence=confidence, minimise=minimise)
+    setting = None if ratios.empty else ratios.iloc[0][WHERE].to_dict()
+    trial = None if found.point is None else found.point["trial"]
+    layers = results.layers
+    notes = [
+        *_surest(found),
+        *_rivalry(other_rivals),
+        *_choice(trials, split),
+        *_timing(points, found, "latency" in limits),
+        *_where(setting, other_settings, results.environments),
+        *_seeds(found, points),
+    ]
+    return Advice(
+        found=found,
+        confidence=confidence,
+        rivals=name_rivals(first.to_dict()),
+        split=split,
+        setting=setting,
+        dense=next(iter(points[points["dense"].astype(bool)].to_dict("records")), None),
+        layers=tuple(layers.loc[layers["trial"] == trial, list(LAYER)].to_dict("records")),
+        warnings=tuple(_untrue(found)),
+        notes=tuple(notes),
+        command=""
+        if trial is None or not first["finetune_epochs"]
+        else _export(results.folder, trial, str(first["model"])),
+    )
+
+
+def _export(folder: Path, trial: str, model: str) -> str:
+    own = ["--model", model] if ":" in model else []
+    return shlex.join(["lrbench", "export", str(folder), trial, "--to", f"export/{trial}", *own])
+
+
+def _surest(found: Recommendation) -> Iterator[str]:
+    if found.surest:
+        yield (
+            f"The surest is {found.surest.point}: it keeps to each limit with {found.surest.probability:.1%} or more "
+            "(--confidence asks for less; more seeds, images of the search split or rounds tell more)."
+        )
+
+
+def _rivalry(others: Sequence[str]) -> Iterator[str]:
+    if others:
+        yield (
+            f"Not compared, since they were trained otherwise: {'; '.join(others)}. Chosen was among those whose dense "
+            "control is best on the search split, or of which there are most (--among chooses)."
+        )
+
+
+def _choice(trials: pd.DataFrame, split: str) -> Iterator[str]:
+    if split == "test":
+        blind = int(trials["correct_search"].isna().sum())
+        yield (
+            f"The choice was made on the TEST split, and its accuracies are biased by it: {blind} of {len(trials)} "
+            "trials were not judged on a search split (an older lrbench, or data.search_share = 0)."
+        )
+    else:
+        images = int(trials["samples_search"].iloc[0])
+        yield f"The search split has {images:,} images (data.search_share): one of them is {100 / images:.2f} points."
+    if not trials["finetune_epochs"].iloc[0]:
+        yield "Nothing was finetuned, so that no weights were kept to export."
+
+
+def _untrue(found: Recommendation) -> Iterator[str]:
+    """What held on the split that was chosen by, and does not on the test split."""
+    tests = {"max-drop": "test_drop", "accuracy": "test_accuracy"}
+    for held in found.held:
+        if found.point is None or held.name not in tests:
+            continue
+        value = found.point[tests[held.name]]
+        if not CONSTRAINTS[held.name].holds(pd.Series([value]), held.limit).all():
+            yield f"On the test split --{held.name} {100 * held.limit:g} does not hold: it is {100 * value:.2f} there."
+
+
+def _timing(points: pd.DataFrame, found: Recommendation, limited: bool) -> Iterator[str]:
+    cut = points[~points["dense"].astype(bool)]
+    untimed = int(cut["ratio"].isna().sum())
+    if untimed and (limited or found.cost == "latency"):
+        yield f"{untimed} of {len(cut)} points were not timed in this setting, and left out where latency counts."
+    shown = {"recommended": found.point, "next cheaper": found.cheaper, "next dearer": found.dearer}
+    if found.point is None and limited:
+        shown = {str(point["name"]): point for point in cut.to_dict("records")}
+    unfit = [name for name, point in shown.items() if point and not pd.isna(point["fit"]) and not point["fit"]]
+    if unfit:
+        yield (
+            f"UNFIT timings ({'; '.join(unfit)}): beside them the dense model did not take the time of its own copy; "
+            "trust their latencies only after timing again."
+        )
+
+
+def _where(setting: Row | None, others: Sequence[str], environments: pd.DataFrame) -> Iterator[str]:
+    if setting is None:
+        yield "Nothing was timed: latency was not looked at."
+        return
+    machine = environments[environments["environment"] == setting["environment"]].to_dict("records")
+    words = ", ".join(f"{row['processor']}, {row['cpus']} CPUs, torch {row['torch']}" for row in machine[:1])
+    yield (
+        f"Latencies are of {name_setting(setting)}{f': {words}' if words else ''}. On another machine or in another "
+        "setting they are others; lrbench time adds those of this machine."
+    )
+    if others:
+        options = ", ".join(axis.option for axis in AXES.values())
+        yield f"Also timed: {'; '.join(others)} (--environment, {options} choose)."
+
+
+def _seeds(found: Recommendation, points: pd.DataFrame) -> Iterator[str]:
+    point = found.point
+    if point is None:
+        return
+    controls = points.loc[points["dense"].astype(bool), "trials"].iloc[:1]
+    if len(controls) and len(controls.iloc[0]) > 1:
+        yield (
+            "Drops are against the dense control of the same seeds, while its row is the mean over all of its seeds: "
+            "they need not be the difference of two rows."
+        )
+    if len(point["trials"]) == 1:
+        yield "One seed: how far seeds scatter is in no interval and no probability."
+    if point["architectures"] > 1:
+        yield f"Its seeds have {point['architectures']} architectures; costs are those of trial {point['trial']}."

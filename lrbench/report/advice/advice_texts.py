@@ -1,0 +1,154 @@
+"""A recommendation in words: a sentence and tables of texts, or JSON."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from lrbench.report.advice.advice import Advice
+from lrbench.report.advice.recommend import Best, Held, Nearest
+from lrbench.report.frames.points import Row
+from lrbench.report.texts import ACCURACY, POINTS, TextTable, number, ratio_of, with_interval
+
+POINT = ("", "point", "#params", "#MACs", "#MAC ratio", "#latency ratio, 99 %")
+REPORTED = ("#test accuracy, 95 %", "#points below dense, 95 %")
+LAYERS = ("layer", "scheme", "#rank", "#of", "#params", "#dense params", "#MACs", "#dense MACs", "why dense")
+
+PERCENT = {"max-drop": " points", "accuracy": " %"}
+"""Constraints that are told in hundredths, and what stands behind them."""
+
+
+def headline(advice: Advice) -> str:
+    """The recommendation in a sentence."""
+    found, point = advice.found, advice.found.point
+    chosen = "most accurate" if found.objective == "accuracy" else f"least {found.objective.replace('macs', 'MACs')}"
+    if point is None:
+        return (
+            f"infeasible: none of {found.candidates} points ({advice.rivals}) keeps to all that is wanted with a "
+            f"probability of {100 * advice.confidence:g}% each"
+        )
+    seeds = f"the best of {len(point['trials'])} seeds" if len(point["trials"]) > 1 else f"seed {point['seeds'][0]}"
+    return (
+        f"recommended: {point['name']}: trial {point['trial']}, {seeds}; {chosen} of {found.candidates} points "
+        f"({advice.rivals}) that keep to each limit with {100 * advice.confidence:g}% or more, chosen on the "
+        f"{advice.split} split"
+    )
+
+
+def tables_of(advice: Advice) -> Iterator[TextTable]:
+    """What is printed: the constraints, the choices, the layers; or what is nearest."""
+    found = advice.found
+    if found.point is None:
+        nearest = ("#nearest, alone", "#holds with", "by", "#nearest, all others kept", "#holds with", "by")
+        columns = ("constraint", "#limit", *nearest)
+        rows = list(map(_nearest_row, found.nearest))
+        yield TextTable(title="Nearest that is reached", heads=columns, rows=rows)
+        return
+    yield TextTable(
+        title=f"Constraints, on the {advice.split} split",
+        heads=("constraint", "#limit", "#value", "#holds with", ""),
+        rows=list(map(_held_row, found.held)),
+    )
+    named = {"recommended": found.point, "next cheaper": found.cheaper, "next dearer": found.dearer}
+    if not any(point is not None and point["dense"] for point in named.values()):
+        named["dense"] = advice.dense
+    unseen = ", which no choice saw" if advice.split == "search" else ""
+    cost = found.cost.replace("macs", "MACs")
+    yield TextTable(
+        title=f"Choices by {cost}; what counts as accuracy is that of the test split{unseen}",
+        heads=(*POINT, f"#chosen by ({advice.split})", *REPORTED),
+        rows=[_point_row(name, point) for name, point in named.items() if point is not None],
+    )
+    rows = list(map(_layer_row, advice.layers))
+    yield TextTable(title=f"Layers of trial {found.point['trial']}", heads=LAYERS, rows=rows)
+
+
+def _value(name: str, value: float | None) -> str:
+    if value is None or pd.isna(value):
+        return "-"
+    return f"{100 * value:.2f}{PERCENT[name]}" if name in PERCENT else f"{value:.3f}"
+
+
+def _chance(probability: float) -> str:
+    return number(probability, ".1%", none="not known")
+
+
+def _held_row(held: Held) -> tuple[str, ...]:
+    values = (_value(held.name, value) for value in (held.limit, held.value))
+    return held.name, *values, _chance(held.probability), "binding" if held.binding else ""
+
+
+def _nearest_row(nearest: Nearest) -> tuple[str, ...]:
+    name = nearest.name
+    return name, _value(name, nearest.limit), *_best(name, nearest.alone), *_best(name, nearest.together)
+
+
+def _best(name: str, best: Best | None) -> tuple[str, ...]:
+    if best is None:
+        return "-", "", "none keeps the others"
+    return _value(name, best.value), _chance(best.probability), best.point
+
+
+def _point_row(name: str, point: Row) -> tuple[str, ...]:
+    drop, low, high = (100 * point[key] for key in ("test_drop", "test_drop_low", "test_drop_high"))
+    return (
+        name,
+        point["name"],
+        f"{point['params']:,}",
+        f"{point['macs']:,}",
+        f"{point['mac_ratio']:.3f}",
+        "not timed" if pd.isna(point["ratio"]) else ratio_of(point),
+        f"{point['accuracy']:.2%}",
+        with_interval(point["test_accuracy"], point["test_low"], point["test_high"], form=ACCURACY),
+        "-" if point["dense"] or pd.isna(drop) else with_interval(drop, low, high, form=POINTS),
+    )
+
+
+def _layer_row(layer: Row) -> tuple[str, ...]:
+    cut = not pd.isna(layer["rank"])
+    return (
+        str(layer["layer"]),
+        str(layer["scheme"]) if cut else "dense",
+        *(f"{layer[key]:.0f}" if cut else "" for key in ("rank", "max_rank")),
+        *(f"{layer[key]:,.0f}" for key in ("params", "dense_params", "macs", "dense_macs")),
+        "" if cut else str(layer["reason"]),
+    )
+
+
+def to_json(advice: Advice) -> str:
+    """All of it, unrounded; what there is no value for is null."""
+    found = advice.found
+    document = {
+        "feasible": found.point is not None,
+        "rivals": advice.rivals,
+        "split": advice.split,
+        "confidence": advice.confidence,
+        "objective": found.objective,
+        "cost": found.cost,
+        "candidates": found.candidates,
+        "recommended": found.point,
+        "constraints": [vars(held) for held in found.held],
+        "cheaper": found.cheaper,
+        "dearer": found.dearer,
+        "dense": advice.dense,
+        "nearest": [asdict(nearest) for nearest in found.nearest],
+        "surest": None if found.surest is None else asdict(found.surest),
+        "layers": list(advice.layers),
+        "setting": advice.setting,
+        "notes": [*advice.warnings, *advice.notes],
+        "command": advice.command,
+    }
+    return json.dumps(_plain(document), indent=2, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "item"):
+        return _plain(value.item())
+    return None if pd.isna(value) or value in (float("inf"), float("-inf")) else value

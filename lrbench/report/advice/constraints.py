@@ -1,0 +1,88 @@
+"""What can be asked of a recommendation, how a point is held against it, and how probable it is that it truly holds."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import log
+from types import MappingProxyType
+
+import pandas as pd
+
+from lrbench.report.frames.points import Row
+from lrbench.statistics.paired import Estimate
+from lrbench.statistics.posterior import Drop, Share, latency_at_most
+
+ROUNDING = 1e-9
+"""What floats make of a difference that is just as large as its limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraint:
+    """What a limit is held against.
+
+    Attributes:
+        column: of a point.
+        probability: that the true value of a point keeps to a limit.
+        at_most: whether the limit is the largest value, or the least.
+        unit: what a user's 1 is in the column: 0.01 for percentages.
+    """
+
+    column: str
+    probability: Callable[[Row, float], float]
+    at_most: bool = True
+    unit: float = 1.0
+
+    def probabilities(self, points: pd.DataFrame, limit: float) -> "pd.Series[float]":
+        """By point, how probable it is that it keeps to a limit; 0 where nothing was measured.
+
+        Where a timing has no spread to go by, its value decides: 1 or 0.
+        """
+        known = points[points[self.column].notna()]
+        found = pd.Series(
+            [self.probability(point, limit) for point in known.to_dict("records")], index=known.index, dtype=float
+        )
+        held = self.holds(known[self.column].astype(float), limit).astype(float)
+        return found.fillna(held).reindex(points.index, fill_value=0.0)
+
+    def holds(self, values: "pd.Series[float]", limit: float) -> "pd.Series[bool]":
+        """Which values keep to a limit; empty ones do not."""
+        return values <= limit + ROUNDING if self.at_most else values >= limit - ROUNDING
+
+
+def _exactly(column: str) -> Callable[[Row, float], float]:
+    return lambda point, limit: float(point[column] <= limit + ROUNDING)
+
+
+def _accuracy(point: Row, limit: float) -> float:
+    return Share(mean=point["accuracy_mean"], error=point["accuracy_error"]).at_least(limit)
+
+
+def _drop(point: Row, limit: float) -> float:
+    return Drop(mean=point["drop_mean"], error=point["drop_error"]).at_most(limit)
+
+
+def _latency(point: Row, limit: float) -> float:
+    timing = Estimate(log=log(point["ratio"]), error=point["log_error"], freedom=point["freedom"])
+    return latency_at_most(timing, limit)
+
+
+CONSTRAINTS: Mapping[str, Constraint] = MappingProxyType(
+    {
+        "max-drop": Constraint(column="drop", probability=_drop, unit=0.01),
+        "accuracy": Constraint(column="accuracy", probability=_accuracy, at_most=False, unit=0.01),
+        "latency": Constraint(column="ratio", probability=_latency),
+        "macs": Constraint(column="mac_ratio", probability=_exactly("mac_ratio")),
+        "params": Constraint(column="param_ratio", probability=_exactly("param_ratio")),
+    }
+)
+"""What can be asked for, by option. Posteriors are those of `posterior`; MACs and params are known."""
+
+COSTS = ("latency", "macs", "params")
+"""Constraints that can be minimised, in the order in which one stands for the cost where several are given."""
+
+Limits = Mapping[str, float]
+"""Limits by the names of `CONSTRAINTS`, in the units of their columns."""
+
+
+def limits_of(asked: Mapping[str, float | None]) -> dict[str, float]:
+    """What a user asked for, in the units of the columns."""
+    return {name: value * CONSTRAINTS[name].unit for name, value in asked.items() if value is not None}

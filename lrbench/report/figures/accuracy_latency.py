@@ -1,0 +1,26 @@
+"""Accuracy against latency."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lrbench.report.figures.pareto import pareto_figure
+from lrbench.report.results import Results
+
+
+def info(results: Results) -> pd.DataFrame:
+    """Finished trials in each setting that their architecture was timed in."""
+    return results.timed_trials
+
+
+def draw(points: pd.DataFrame, *, title: str) -> Figure:
+    """Every trial as it stands in latency: the ratio times the dense latency, so that points share one minute.
+
+    Args:
+        points: of `with_latency`, one setting.
+        title: of the figure.
+    """
+    dense = points["dense_latency_s"].median()
+    placed = points.assign(
+        paired_s=points["ratio"] * dense, cost_low=points["ratio_low"] * dense, cost_high=points["ratio_high"] * dense
+    )
+    return pareto_figure(placed, cost="paired_s", label="latency of a batch, with 99 % interval", unit="s", title=title)

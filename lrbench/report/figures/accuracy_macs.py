@@ -1,0 +1,17 @@
+"""Accuracy against MACs."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lrbench.report.figures.pareto import pareto_figure
+from lrbench.report.results import Results
+
+
+def info(results: Results) -> pd.DataFrame:
+    """Finished trials."""
+    return results.done
+
+
+def draw(points: pd.DataFrame, *, title: str) -> Figure:
+    """Every trial as it stands in MACs."""
+    return pareto_figure(points, cost="macs", label="MACs of one image", unit="", title=title)

@@ -1,0 +1,17 @@
+"""Accuracy against params."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lrbench.report.figures.pareto import pareto_figure
+from lrbench.report.results import Results
+
+
+def info(results: Results) -> pd.DataFrame:
+    """Finished trials."""
+    return results.done
+
+
+def draw(points: pd.DataFrame, *, title: str) -> Figure:
+    """Every trial as it stands in params."""
+    return pareto_figure(points, cost="params", label="params", unit="", title=title)

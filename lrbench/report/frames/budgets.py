@@ -1,0 +1,29 @@
+"""What each way of spending a budget is worth: accuracies of the models that budget rules chose."""
+
+import pandas as pd
+
+from lrbench.report.frames.standing import RIVALS, with_control
+
+STAGES = ("truncated", "recalibrated", "finetuned")
+OUTCOMES = [*RIVALS, "budget", "allocation", "method", "layer_set", "seed", "trial", "architecture", "mac_ratio"]
+
+
+def is_budgeted(trials: pd.DataFrame) -> "pd.Series[bool]":
+    """Which trials' ranks were chosen by a budget rule."""
+    return trials["predicted_macs"].notna()
+
+
+def budget_outcomes(done: pd.DataFrame) -> pd.DataFrame:
+    """Trials whose ranks a budget rule chose, with `budget` (`macs=0.5`), `allocation` (`knapsack`), accuracies.
+
+    `accuracy_control` is that of the dense control, finetuned alike.
+
+    Args:
+        done: of `done_trials`.
+    """
+    judged = with_control(done)
+    found = judged[is_budgeted(judged)].assign(accuracy_control=judged["accuracy_finetuned"] + judged["loss"])
+    parts = found["rank_rule"].str.extract(r"^(?P<allocation>\S+) (?P<budget>\S+=\S+)$")
+    accuracies = [f"accuracy_{stage}" for stage in ("dense", "control", *STAGES)]
+    columns = [*OUTCOMES, "param_ratio", "predicted_damage", "predicted_latency_ratio", *accuracies]
+    return found.assign(**{str(name): parts[name] for name in parts}).dropna(subset="budget")[columns]

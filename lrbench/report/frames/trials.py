@@ -1,0 +1,67 @@
+"""The trials that finished, what they are called, their latency, and the Pareto front of them."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+
+def done_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that finished, with MAC and param ratios to their dense model.
+
+    `method` names scheme and truncation: `channel`, `channel output`. `accuracy_low` and `accuracy_high` are the 95 %
+    Wilson interval of the finetuned accuracy: what another test set of this size could have said (Wilson 1927).
+    """
+    whole = ["params", "macs", "dense_params", "dense_macs"]  # floats as long as a failed row leaves them empty
+    done = trials[trials["state"] == "done"].astype(dict.fromkeys(whole, "int64"))
+    spans = [_wilson(int(right), int(n)) for right, n in zip(done["correct_finetuned"], done["samples"], strict=True)]
+    return done.assign(
+        method=name_methods(done),
+        mac_ratio=done["macs"] / done["dense_macs"],
+        param_ratio=done["params"] / done["dense_params"],
+        accuracy_low=[low for low, _ in spans],
+        accuracy_high=[high for _, high in spans],
+    )
+
+
+@cache
+def _wilson(correct: int, samples: int) -> tuple[float, float]:
+    """The 95 % interval of a share; kept, since many trials answer as many images rightly."""
+    interval = binomtest(correct, samples).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def name_methods(frame: pd.DataFrame) -> "pd.Series[str]":
+    """Scheme and truncation as one word or two: `channel`, `channel output`."""
+    return frame["scheme"].where(frame["truncation"] == "plain", frame["scheme"] + " " + frame["truncation"])
+
+
+def timed_architectures(architectures: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:
+    """Each architecture beside its latency ratio, a row a setting, with `method` and `mac_ratio`.
+
+    Args:
+        architectures: rows of `architectures.csv`.
+        ratios: of `latency_ratios`.
+    """
+    named = architectures.assign(
+        method=name_methods(architectures), mac_ratio=architectures["macs"] / architectures["dense_macs"]
+    )
+    return named.merge(ratios, on=["architecture", "model", "image_size"])
+
+
+def with_latency(trials: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:
+    """Finished trials beside the latency of their architecture: a row for each trial and setting."""
+    return trials.merge(ratios, on=["architecture", "model", "image_size"], suffixes=("_trial", ""))
+
+
+def pareto(frame: pd.DataFrame, *, cost: str, value: str) -> pd.DataFrame:
+    """The undominated rows, cheapest first: no other row costs at most as much and is worth at least as much.
+
+    Of rows equal in both, all are kept.
+    """
+    ordered = frame.sort_values([cost, value], ascending=[True, False], kind="stable")
+    best_cheaper = ordered.groupby(cost)[value].max().astype(float).cummax().shift(fill_value=-np.inf)
+    best_equal = ordered.groupby(cost)[value].transform("max")
+    keep = (ordered[value] == best_equal) & (ordered[value] > ordered[cost].map(best_cheaper))
+    return ordered[keep]

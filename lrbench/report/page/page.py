@@ -1,0 +1,92 @@
+"""One self-contained HTML file of one or several results folders; nothing in it comes from the network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from lrbench.errors import InputError
+from lrbench.report.page import sections
+from lrbench.report.page.charts import build_charts
+from lrbench.report.page.details import trial_data
+from lrbench.report.page.findings import findings
+from lrbench.report.page.overlay import Overlay, read_overlay
+
+
+def write_report(folders: Sequence[Path], target: Path) -> Path:
+    """Write the page of these folders.
+
+    Raises: InputError when a folder holds no readable tables, or the target cannot be written.
+    """
+    page = render(read_overlay(folders), folders)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(page, encoding="utf-8")
+        part.replace(target)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error}") from error
+    return target
+
+
+def render(overlay: Overlay, folders: Sequence[Path]) -> str:
+    """The page as text. Its scripts are its own and plotly's: the browser is told to run no other, nor to load any."""
+    charts = list(build_charts(overlay))
+    scripts = [get_plotlyjs(), _asset("page.js")]
+    table = sections.trial_table(overlay)
+    loader = Environment(
+        loader=PackageLoader("lrbench.report.page", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return loader.get_template("page.html").render(
+        labels=overlay.labels,
+        folders=" ".join(map(str, folders)),
+        findings=list(findings(overlay)),
+        charts=charts,
+        trials=table,
+        facets=_facets(table),
+        plans=sections.plan_table(overlay),
+        failed=sections.failed_table(overlay),
+        untrained=sections.untrained_table(overlay),
+        dense_layers=sections.dense_layers_table(overlay),
+        controls=sections.control_table(overlay),
+        environments=sections.environment_table(overlay),
+        scores=sections.score_table(overlay),
+        hypervolumes=sections.hypervolume_table(overlay),
+        facts=list(sections.facts(overlay)),
+        data=Markup(embed({"charts": [chart.figure for chart in charts], **trial_data(overlay)})),
+        style=Markup(_asset("page.css")),
+        scripts=[Markup(script) for script in scripts],
+        hashes=" ".join(f"'sha256-{_digest(script)}'" for script in scripts),
+    )
+
+
+def _asset(name: str) -> str:
+    return (files("lrbench.report.page") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def embed(data: Mapping[str, Any]) -> str:
+    """JSON that cannot end the script element it stands in, nor begin a comment there."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _facets(table: sections.Table) -> list[tuple[str, int, list[str]]]:
+    """Heading, column and values of what the trial table can be narrowed by, where there is a choice."""
+    columns = {name: table.heads.index(name) for name in sections.FACETS if name in table.heads}
+    values = {name: list(dict.fromkeys(row[i].text for row in table.rows)) for name, i in columns.items()}
+    return [(name, columns[name], found) for name, found in values.items() if len(found) > 1]

@@ -1,0 +1,245 @@
+"""What the page's tables hold: headings and cells, each cell its text and the raw value that it is sorted by."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from lrbench.report.frames.audit import DAMAGES
+from lrbench.report.frames.latency import SETTING, describe
+from lrbench.report.frames.scores import SCORES
+from lrbench.report.frames.standing import RIVALS, name_rivals
+from lrbench.report.page.overlay import Overlay
+from lrbench.report.texts import RATIO, ratio_of
+
+Row = Mapping[Any, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A cell: what people read, and the raw value; a number is set to the right."""
+
+    text: str
+    value: Any = None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the cell is sorted by size."""
+        return isinstance(self.value, float | int)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Headings and rows. A row of trials has `numbers`, those of its trials."""
+
+    heads: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]]
+    numbers: tuple[int, ...] = ()
+
+
+SPELT = replace(RATIO, between=" to ")
+"""A ratio with its interval, as the page writes it."""
+
+FACETS = ("folder", "data", "method", "layer set", "rank rule")
+"""Columns of the trial table by which it can be narrowed."""
+
+
+def trial_table(overlay: Overlay) -> Table:
+    """Every finished trial, with its latency in the first setting timed of its folder; empty columns left out."""
+    first = overlay.ratios.drop_duplicates("folder")
+    settings = sorted({describe(one.items()) for one in first.to_dict("records")})
+    shown = overlay.ratios.merge(first[["folder", *SETTING]], on=["folder", *SETTING])
+    timed = {(one["folder"], one["architecture"]): one for one in shown.to_dict("records")}
+    where = "".join(f" ({words})" for words in settings) if len(settings) < 2 else " (first setting of each folder)"
+    heads = (
+        *("folder", "data", "method", "layer set", "rank rule", "seed", "params", "MACs", "MAC ratio"),
+        *(
+            f"latency ratio{where}",
+            "truncated",
+            "re-estimated",
+            "finetuned",
+            "points lost to dense",
+            "standing in MACs",
+        ),
+    )
+    done = overlay.done.to_dict("records")
+    rows = [_trial_row(one, timed.get((one["folder"], one["architecture"]))) for one in done]
+    kept = [i for i, head in enumerate(heads) if _tells(head, {row[i].text for row in rows})]
+    return Table(
+        heads=tuple(heads[i] for i in kept),
+        rows=[tuple(row[i] for i in kept) for row in rows],
+        numbers=tuple(one["number"] for one in done),
+    )
+
+
+def _tells(head: str, texts: set[str]) -> bool:
+    """Whether a column is worth its room."""
+    return len(texts) > 1 if head in ("folder", "data") else bool(texts - {""})
+
+
+def _trial_row(trial: Row, timed: Row | None) -> tuple[Cell, ...]:
+    return (
+        *(_text(trial[name]) for name in ("folder", "data", "method", "layer_set", "rank_rule")),
+        *(_whole(trial[name]) for name in ("seed", "params", "macs")),
+        _real(trial["mac_ratio"], ".3f"),
+        _interval(timed) if timed else Cell(text=""),
+        *(_real(trial[f"accuracy_{stage}"], ".2%") for stage in ("truncated", "recalibrated", "finetuned")),
+        _real(trial["loss"], ".2f", scale=100),
+        _text(trial["standing"]),
+    )
+
+
+def _text(value: Any) -> Cell:
+    return Cell(text="" if pd.isna(value) else str(value), value="" if pd.isna(value) else str(value))
+
+
+def _whole(value: Any) -> Cell:
+    return Cell(text="") if pd.isna(value) else Cell(text=f"{int(value):,}", value=int(value))
+
+
+def _real(value: float, form: str, *, scale: float = 1) -> Cell:
+    return Cell(text="") if pd.isna(value) else Cell(text=f"{value * scale:{form}}", value=float(value))
+
+
+def _interval(row: Row, name: str = "ratio") -> Cell:
+    return Cell(text=ratio_of(row, name, form=SPELT), value=float(row[name]))
+
+
+def plan_table(overlay: Overlay) -> Table:
+    """The plans for a budget: what was foreseen beside what was measured, a row a setting."""
+    heads = (
+        *("folder", "plan", "method", "layers", "seed", "setting", "MACs predicted", "MACs"),
+        *("latency ratio predicted", "latency ratio", "damage predicted"),
+        *(f"points lost {words}" for words in DAMAGES.values()),
+        *("place predicted", "place measured"),
+    )
+    rows = [_plan_row(one) for one in overlay.plans.to_dict("records")]
+    return Table(heads=heads, rows=rows)
+
+
+def _plan_row(one: Row) -> tuple[Cell, ...]:
+    timed = not pd.isna(one["ratio"])
+    return (
+        *(_text(one[name]) for name in ("folder", "rank_rule", "method", "layer_set")),
+        _whole(one["seed"]),
+        _text(f"{describe(one.items())} ({one['environment']})" if timed else "not timed"),
+        *(_whole(one[name]) for name in ("predicted_macs", "macs")),
+        _real(one["predicted_latency_ratio"], ".3f"),
+        _interval(one) if timed else Cell(text=""),
+        _real(one["predicted_damage"], ".4f"),
+        *(_real(one[f"damage_{stage}"], ".2f", scale=100) for stage in DAMAGES),
+        *(_whole(one[f"{which}_rank"]) for which in ("predicted", "measured")),
+    )
+
+
+def failed_table(overlay: Overlay) -> Table:
+    """The trials that failed, with their reasons."""
+    names = ("folder", "trial", "scheme", "truncation", "layer_set", "rank_rule", "seed", "reason")
+    failed = overlay.trials[overlay.trials["state"] == "failed"]
+    return Table(heads=names, rows=[tuple(_text(one[name]) for name in names) for one in failed.to_dict("records")])
+
+
+def untrained_table(overlay: Overlay) -> Table:
+    """The architectures that were planned and timed, and never trained."""
+    names = ("folder", "architecture", "scheme", "truncation", "layer_set", "rank_rule")
+    trained = set(zip(overlay.done["folder"], overlay.done["architecture"], strict=True))
+    rows = [
+        tuple(_text(one[name]) for name in names)
+        for one in overlay.architectures.to_dict("records")
+        if (one["folder"], one["architecture"]) not in trained
+    ]
+    return Table(heads=names, rows=rows)
+
+
+def dense_layers_table(overlay: Overlay) -> Table:
+    """Why layers of factorized trials stayed dense: reason, which layers, in how many trials."""
+    cut = overlay.done.loc[overlay.done["scheme"] != "dense", ["folder", "trial"]]
+    kept = overlay.layers[overlay.layers["rank"].isna()].merge(cut, on=["folder", "trial"])
+    rows = [
+        (
+            _text(folder),
+            _text(reason),
+            _text(", ".join(dict.fromkeys(group["layer"]))),
+            _whole(group["trial"].nunique()),
+        )
+        for (folder, reason), group in kept.groupby(["folder", "reason"], sort=False)
+    ]
+    return Table(heads=("folder", "reason", "layers", "trials"), rows=rows)
+
+
+def control_table(overlay: Overlay) -> Table:
+    """The A/A controls: what the dense model reads against its own copy, in each setting timed."""
+    heads = (
+        "folder",
+        "environment",
+        "model",
+        "setting",
+        "A/A latency ratio, 99 %",
+        "noise floor",
+        "rounds",
+        "processes",
+        "verdict",
+    )
+    controls = overlay.ratios[overlay.ratios["control"].astype(bool)] if len(overlay.ratios) else overlay.ratios
+    return Table(heads=heads, rows=[_control_row(one) for one in controls.to_dict("records")])
+
+
+def _control_row(one: Row) -> tuple[Cell, ...]:
+    floor = max(one["ratio_high"] - 1, 1 - one["ratio_low"])
+    return (
+        *(_text(one[name]) for name in ("folder", "environment", "model")),
+        _text(describe(one.items())),
+        _interval(one),
+        _real(floor, ".2%"),
+        *(_whole(one[name]) for name in ("rounds", "processes")),
+        _text("fit" if one["fit"] else "unfit"),
+    )
+
+
+def environment_table(overlay: Overlay) -> Table:
+    """What each environment is made of, a column each."""
+    frame = overlay.environments
+    heads = ("", *(f"{folder}: {key}" for folder, key in zip(frame["folder"], frame["environment"], strict=True)))
+    names = [name for name in frame.columns if name not in ("schema", "folder", "environment")]
+    known = [name for name in names if frame[name].notna().any()]
+    return Table(heads=heads, rows=[(_text(name), *(_text(value) for value in frame[name])) for name in known])
+
+
+def score_table(overlay: Overlay) -> Table:
+    """Spearman's rho of cheap scores."""
+    heads = ("folder", "trials of", "score", "trials", "Spearman's rho, 95 %")
+    rows = [
+        (
+            _text(one["folder"]),
+            _text(name_rivals(one)),
+            _text(SCORES[one["score"]]),
+            _whole(one["trials"]),
+            _interval(one, "rho"),
+        )
+        for one in overlay.correlations.to_dict("records")
+    ]
+    return Table(heads=heads, rows=rows)
+
+
+def hypervolume_table(overlay: Overlay) -> Table:
+    """What share of (cost ratio x accuracy) each method dominates."""
+    frame = overlay.hypervolumes
+    heads = ("folder", "trials of", "method", "trials", "in MACs", "in params")
+    rows = []
+    if not frame.empty:
+        for key, group in frame.groupby(["folder", *RIVALS, "method"], sort=False):
+            one, found = group.iloc[0].to_dict(), group.set_index("cost")["hypervolume"]
+            numbers = (_real(found["macs"], ".3f"), _real(found["params"], ".3f"))
+            rows.append((_text(key[0]), _text(name_rivals(one)), _text(key[-1]), _whole(one["trials"]), *numbers))
+    return Table(heads=heads, rows=rows)
+
+
+def facts(overlay: Overlay) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """For each folder and group of rivals, what it takes to run it again, as far as the tables know."""
+    lists = ("weights", "seed", "baseline_seed", "calibration_images", "scheme", "truncation", "layer_set", "rank_rule")
+    for (folder, *key), group in overlay.trials.groupby(["folder", *RIVALS], sort=False):
+        known = dict(zip(RIVALS, key, strict=True))
+        made = [(name, ", ".join(dict.fromkeys(group[name].astype(str)))) for name in (*lists, "commit", "environment")]
+        times = f"{group['started'].min()} to {group['started'].max()}"
+        yield f"{folder}: {name_rivals(known)}", [*made, ("started", times)]
