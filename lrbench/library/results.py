@@ -12,8 +12,7 @@ from lrbench.report import results as report
 from lrbench.report.advice.advice import Advice, advise
 from lrbench.report.advice.advice_texts import headline
 from lrbench.report.advice.constraints import limits_of
-from lrbench.report.figures import table
-from lrbench.report.figures.figure import Drawings
+from lrbench.report.figures.draw import drawings
 from lrbench.report.frames.points import Where
 
 CONFIDENCE = 0.8
@@ -105,24 +104,18 @@ class Results:
 
     def figures(self) -> tuple[str, ...]:
         """Names of the figures that `figure` draws, as `lrbench plots` calls their files."""
-        return tuple(name for name, _ in self._drawings())
+        return tuple(name for name, _ in drawings(self.frames))
 
     def figure(self, name: str) -> Figure:
         """Draw a figure: one of `figures()`, or the first whose name begins so (`accuracy_latency`).
 
         Raises: InputError when there is none of that name.
         """
-        drawings = dict(self._drawings())
-        fitting = [file for file in drawings if file == name] or [file for file in drawings if file.startswith(name)]
+        drawn = dict(drawings(self.frames))
+        fitting = [file for file in drawn if file == name] or [file for file in drawn if file.startswith(name)]
         if not fitting:
-            raise InputError(f"no figure {name!r} in {self.folder}: {nearest(name, drawings)}")
-        return drawings[fitting[0]]()
-
-    def _drawings(self) -> Drawings:
-        for name, figure in table.FIGURES.items():
-            needed = (figure.needs or figure.info)(self.frames)
-            if not needed.empty:
-                yield from figure.pictures(name, figure, self.frames)
+            raise InputError(f"no figure {name!r} in {self.folder}: {nearest(name, drawn)}")
+        return drawn[fitting[0]]()
 
     def __repr__(self) -> str:
         """What the folder holds, in a line."""

@@ -9,7 +9,7 @@ from lrbench.library.fill import fill
 from lrbench.library.results import Results, read
 from lrbench.plan.run import prepare
 from lrbench.plan.spec import load_spec, make_spec
-from lrbench.report.draw import draw_figures
+from lrbench.report.figures.draw import draw_figures
 from lrbench.screen import console
 
 
@@ -39,5 +39,6 @@ def sweep(
     else:
         chosen, folder = load_spec(Path(spec), overrides or {}), Path(out or Path("results") / Path(spec).stem)
     fill(prepare(chosen, cache=Path(cache)), folder, workers=workers, console=console(stderr=False))
-    draw_figures(folder)
-    return read(folder)
+    results = read(folder)
+    draw_figures(results.frames)
+    return results
