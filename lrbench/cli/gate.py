@@ -141,7 +141,7 @@ def history(
         except (OSError, ValueError) as error:
             raise InputError(f"--out {out_file} cannot be drawn: {error}") from error
     for row in found[found["step"]].itertuples():
-        say(f"step: {row.name} is {row.value:.6g} since {row.folder} ({row.commit})")
+        say(f"step: {row.name} is {row.value:.6g} since {row.folder} ({row.code})")
     say(f"{figure} of {found['name'].nunique()} names over {len(folders)} runs: {out_file}")
 
 

@@ -30,6 +30,7 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
         from lrbench.plan.spec import load_spec
         from lrbench.plan.trials import layers_of
         from lrbench.report.texts import TextTable
+        from lrbench.results.files import is_there
         from lrbench.results.log import LOG, read_records
 
         chosen = load_spec(spec, set_ or [])
@@ -38,7 +39,7 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
             say(note)
         for name in chosen.chosen_layer_sets():
             say(f"layer set {name}: {' '.join(layer.name for layer in layers_of(chosen, name, run.dense.layers))}")
-        held = read_records(folder) if (folder / LOG).exists() else []
+        held = read_records(folder) if is_there(folder / LOG) else []
         evidence = gather_evidence(chosen, held, environment=run.environment.key)
         previews = [preview(trial, chosen, run.dense, evidence=evidence) for trial in run.trials]
         columns = ("trial", "ranks of the set's layers (- dense)", "#params", "#ratio", "#MACs", "#ratio")

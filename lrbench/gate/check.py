@@ -12,7 +12,8 @@ from lrbench.gate.timed import judge_timings
 from lrbench.gate.tolerances import Tolerances
 from lrbench.gate.verdicts import Verdict
 from lrbench.results import columns
-from lrbench.results.log import LOG
+from lrbench.results.files import packed
+from lrbench.results.log import LOG, SPEC
 
 
 def check_folders(baseline: Path, current: Path, tolerances: Tolerances) -> tuple[Verdict, ...]:
@@ -30,14 +31,17 @@ def check_folders(baseline: Path, current: Path, tolerances: Tolerances) -> tupl
 
 
 def replace_baseline(baseline: Path, current: Path) -> None:
-    """Make a folder the baseline: its tables, log and benchmarks replace those there; tolerances stay.
+    """Make a folder the baseline: its tables, log, spec and benchmarks replace those there; tolerances stay.
+
+    What is packed stays packed.
 
     Raises: InputError when the baseline cannot be written.
     """
     load_folder(current)
+    kept = [Path(name) for name in (*(f"{table}.csv" for table in columns.TABLES), LOG, SPEC, BENCHMARKS)]
     try:
         baseline.mkdir(parents=True, exist_ok=True)
-        for name in (*(f"{table}.csv" for table in columns.TABLES), LOG, BENCHMARKS):
+        for name in (form for path in kept for form in (path, packed(path))):
             if (current / name).is_file():
                 part = baseline / f"{name}.part"
                 shutil.copyfile(current / name, part)

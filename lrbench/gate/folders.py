@@ -12,6 +12,7 @@ import pandas as pd
 from lrbench.errors import InputError
 from lrbench.report.frames.trials import name_methods
 from lrbench.results import columns
+from lrbench.results.files import is_there
 from lrbench.results.tables import load_table
 
 BENCHMARKS = "benchmarks.json"
@@ -45,7 +46,7 @@ def load_folder(path: Path) -> Folder:
         raise InputError(f"{path} is no results folder: there is no such directory")
     recorded = path / BENCHMARKS
     benchmarks = _read_benchmarks(recorded) if recorded.is_file() else {}
-    bare = recorded.is_file() and not (path / "trials.csv").is_file()
+    bare = recorded.is_file() and not is_there(path / "trials.csv")
     tables = {
         name: pd.DataFrame(columns=["schema", *columns.TABLES[name].names]) if bare else load_table(path, name)
         for name in ("trials", "layers", "answers", "architectures", "latency")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lrbench.gate.folders import Folder, load_folder
 from lrbench.gate.timed import timing_ratios
 from lrbench.report.figures.canvas import canvas, colours_of, say_empty
+from lrbench.results.log import last_spec
 
 EXACT = frozenset(["params", "macs"])
 """Figures without noise: every change is a step."""
@@ -44,23 +45,33 @@ FIGURES: Mapping[str, Callable[[Folder], Values]] = MappingProxyType(
 def read_history(folders: Sequence[Path], figure: str) -> pd.DataFrame:
     """One row for each run and name, in the order of the folders.
 
-    Returns: `run` (its place, from 0), `folder`, `commit`, `name`, `value`, and `step`, true where the value is the
-        first of a new level (see `steps`).
+    Returns: `run` (its place, from 0), `folder`, `commit` (of lrbench), `repository_commit` (of the repository that
+        it was swept in, "" where the log does not say), `code` (both, for people), `name`, `value`, and `step`, true
+        where the value is the first of a new level (see `steps`).
 
     Raises: InputError when a folder cannot be read.
     """
     rows = []
     for run, folder in enumerate(folders):
         side = load_folder(folder)
-        commits = [*side.trials["commit"].dropna(), *side.latency["commit"].dropna()]
-        known = {"run": run, "folder": str(folder), "commit": str(commits[-1]) if commits else ""}
+        known = {"run": run, "folder": str(folder), **_code(side)}
         rows += [{**known, "name": name, "value": value} for name, value in FIGURES[figure](side)]
-    frame = pd.DataFrame(rows, columns=["run", "folder", "commit", "name", "value"])
+    names = ["run", "folder", "commit", "repository_commit", "code", "name", "value"]
+    frame = pd.DataFrame(rows, columns=names)
     if frame.empty:
         return frame.assign(step=False)
     find = changes if figure in EXACT else steps
     marked = frame.groupby("name", sort=False)["value"].transform(lambda values: find(values.to_numpy(float)))
     return frame.assign(step=marked.astype(bool))
+
+
+def _code(side: Folder) -> dict[str, str]:
+    """By which code a run was made: the user's own and lrbench's, and both in words."""
+    commits = [*side.trials["commit"].dropna(), *side.latency["commit"].dropna()]
+    commit, spec = str(commits[-1]) if commits else "", last_spec(side.path)
+    own = spec.repository_commit if spec else ""
+    code = f"{own}, lrbench {commit}" if own and commit else own or commit
+    return {"commit": commit, "repository_commit": own, "code": code}
 
 
 def changes(values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -106,7 +117,7 @@ def history_figure(history: pd.DataFrame, *, figure: str) -> Figure:
         taken = line[line["step"]]
         axis.scatter(taken["run"], taken["value"], s=150, facecolors="none", edgecolors="black", zorder=3)
     runs = history.drop_duplicates("run")
-    labels = [f"{folder}\n{commit}" for folder, commit in zip(runs["folder"], runs["commit"], strict=True)]
+    labels = [f"{folder}\n{code}" for folder, code in zip(runs["folder"], runs["code"], strict=True)]
     axis.set_xticks(runs["run"], labels, rotation=30, ha="right", fontsize=7)
     handles = [mpl.lines.Line2D([], [], color=colours[name], marker="o", ms=4, label=name) for name in names[:SHOWN]]
     if len(names) > SHOWN:

@@ -2,17 +2,20 @@
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
 
+from lrbench.config.writing import to_toml
 from lrbench.execute import executors
 from lrbench.execute.workers import ALONE, Workers
-from lrbench.measure.environment import now
+from lrbench.measure.environment import now, read_repository_commit
 from lrbench.plan.needs import check_disk
 from lrbench.plan.run import Run
 from lrbench.plan.spec import SweepSpec, differences, flat_keys
-from lrbench.results.log import Store
+from lrbench.results.files import write_file
+from lrbench.results.log import SPEC, Store
 from lrbench.results.records import SpecRecord, Trial
 from lrbench.screen import Screen
 from lrbench.trials.run import missing_trials
@@ -77,12 +80,21 @@ def _say(console: Console, lines: "Iterator[str] | Sequence[str]") -> None:
 
 
 def _note_spec(spec: SweepSpec, store: Store) -> Iterator[str]:
-    """Keep the spec in the log when it is not the one kept last, and say what differs."""
-    keys = flat_keys(spec)
-    last = next((record.keys for record in reversed(store.records) if isinstance(record, SpecRecord)), None)
-    changes = differences(last, keys) if last is not None else ()
-    if last is None or changes:
-        store.append(SpecRecord(started=now(), keys=keys))
+    """Keep the spec in the log when it is not the one kept last, or ran in other code, and say what differs in it.
+
+    Beside the log it is kept as it was resolved.
+    """
+    commit = read_repository_commit(Path.cwd())
+    noted = SpecRecord(
+        started=now(), keys=flat_keys(spec), repository_commit=commit, lrbench_version=version("lrbench")
+    )
+    last = next((record for record in reversed(store.records) if isinstance(record, SpecRecord)), None)
+    changes = differences(last.keys, noted.keys) if last is not None else ()
+    if last is None or replace(noted, started=last.started) != last:
+        store.append(noted)
+    resolved, path = to_toml(spec).encode(), store.folder / SPEC
+    if not path.is_file() or path.read_bytes() != resolved:
+        write_file(path, resolved)
     if changes:
         yield f"the spec is not the one that {store.folder} was last swept by:"
         yield from (f"  {change}" for change in changes)

@@ -132,14 +132,39 @@ def _cgroup(name: str) -> str:
     return "none" if text.startswith("max") else text
 
 
+DESCRIBE = ("describe", "--always", "--abbrev=12", "--dirty", "--exclude=*")
+"""The commit as git says it, `-dirty` when a tracked file differs from it."""
+
+
 def read_commit() -> str:
     """The commit of the running lrbench, `-dirty` when its files differ from it, its version when not from git."""
-    command = ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
+    own = _own_repository()
+    return (_git(Path(own), *DESCRIBE) if own else "") or f"v{version('lrbench')}"
+
+
+def read_repository_commit(folder: Path) -> str:
+    """The commit of the git repository that a folder lies in, `-dirty` when its files differ from it.
+
+    "" where there is no repository, no commit or no git, and in lrbench's own, whose commit `read_commit` tells.
+    """
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    return _git(folder, *DESCRIBE) if top and top != _own_repository() else ""
+
+
+def _own_repository() -> str:
+    """The top of the repository that keeps these files; "" when installed, be it below a repository of the user's."""
+    here = Path(__file__)
+    kept = _git(here.parent, "ls-files", here.name)
+    return _git(here.parent, "rev-parse", "--show-toplevel") if kept else ""
+
+
+def _git(folder: Path, *words: str) -> str:
+    """What git says in a folder; "" when it fails or is absent."""
     try:
-        described = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        described = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
     except OSError:
-        return f"v{version('lrbench')}"
-    return described.stdout.strip() if described.returncode == 0 else f"v{version('lrbench')}"
+        return ""
+    return described.stdout.strip() if described.returncode == 0 else ""
 
 
 def peak_memory_bytes() -> int:

@@ -1,27 +1,26 @@
 """The results folder: append records to the log, read them back, resume, and keep the CSV tables true to the log."""
 
-import json
 import os
-import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, nullcontext, suppress
-from datetime import UTC, datetime
+from contextlib import closing, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from lrbench.errors import InputError
 from lrbench.limits import writing
-from lrbench.results.records import Record, from_line, to_line
+from lrbench.results.files import is_there, packed, read_file, unpack
+from lrbench.results.records import Record, SpecRecord, from_line, to_line
 from lrbench.results.tables import build_tables, guarded
+from lrbench.results.writers import acquire, locked, sign, unsign
 
 LOG = "records.jsonl"
-LOCK, WRITER = ".lock", ".writer"
-"""The lock, which the system frees when its holder dies, and beside it who holds it."""
+SPEC = "spec.toml"
+"""Beside the log, the spec that it was last swept by, whole: every key with its value."""
 TABLES_SHARE = 0.1
 """Of a writer's time that rewriting tables may take."""
 
@@ -29,8 +28,9 @@ TABLES_SHARE = 0.1
 class Store:
     """A results folder opened by its one writer; use it as a context manager.
 
-    A torn last line (the machine died while writing it) is moved to `records.jsonl.torn`. `notices` says, once opened,
-    what was found and mended.
+    A packed log (`records.jsonl.gz`, of a published study) is unpacked, so that it can be appended to. A torn last line
+    (the machine died while writing it) is moved to `records.jsonl.torn`. `notices` says, once opened, what was found
+    and mended.
 
     Raises: InputError when another process writes here, when the folder cannot be written, or when the log is
         damaged elsewhere than in its last line.
@@ -41,20 +41,21 @@ class Store:
         self.folder, self._create = folder, create
         self.records: list[Record] = []
         self.notices: tuple[str, ...] = ()
-        self._lock = FileLock(folder / LOCK)
+        self._lock: FileLock | None = None
         self._size = 0
         self._clock, self._due_s, self._stale = clock, 0.0, False
 
     def __enter__(self) -> Self:
         """Create the folder if need be, take the lock, read the log."""
-        if not self._create and not (self.folder / LOG).is_file():
+        if not self._create and not is_there(self.folder / LOG):
             raise InputError(f"{self.folder} is no results folder: it has no {LOG}")
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            _acquire(self._lock, self.folder)
+        self._lock = acquire(self.folder)
         try:
             with writing(self.folder):
-                self.notices = (*_note_dead_writer(self.folder), *_cut_torn_line(self.folder / LOG))
+                mended = (sign(self.folder), _unpack_log(self.folder / LOG), _cut_torn_line(self.folder / LOG))
+            self.notices = tuple(note for notes in mended for note in notes)
             self.records = read_records(self.folder) if (self.folder / LOG).exists() else []
             self._size = (self.folder / LOG).stat().st_size if (self.folder / LOG).exists() else 0
             if self.records:
@@ -78,9 +79,9 @@ class Store:
             self._release()
 
     def _release(self) -> None:
-        with suppress(OSError):  # the folder may be gone
-            (self.folder / WRITER).unlink(missing_ok=True)
-        self._lock.release()
+        unsign(self.folder)
+        if self._lock is not None:
+            self._lock.release()
 
     def append(self, record: Record) -> None:
         """Write one record to disk, flushed; see `extend`."""
@@ -139,33 +140,46 @@ class Store:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV through a temporary name, so that a reader never sees half of it."""
+    """Write a table as CSV through a temporary name, so that a reader never sees half of it; a packed one goes."""
     part = path.with_suffix(".csv.part")
     with writing(path):
         guarded(table).to_csv(part, index=False)
         part.replace(path)
+        packed(path).unlink(missing_ok=True)
 
 
 def read_records(folder: Path) -> list[Record]:
-    """Every record of a folder's log, in order; a line that is still being written is left out.
+    """Every record of a folder's log, packed or not, in order; a line that is still being written is left out.
 
-    Raises: InputError naming file and line when there is no log or a line cannot be read.
+    Raises: InputError naming file and line when there is no log, it cannot be unpacked, or a line cannot be read.
     """
-    path = folder / LOG
+    return [_read_line(number, line, folder) for number, line in _numbered_lines(folder)]
+
+
+def last_spec(folder: Path) -> SpecRecord | None:
+    """The spec that a folder was last swept by; None where there is no log, or none in it. Other lines are not read.
+
+    Raises: InputError as `read_records` does.
+    """
+    lines = _numbered_lines(folder) if is_there(folder / LOG) else []
+    noted = (_read_line(number, line, folder) for number, line in reversed(lines) if b'"kind":"spec"' in line)
+    return next((record for record in noted if isinstance(record, SpecRecord)), None)
+
+
+def _numbered_lines(folder: Path) -> list[tuple[int, bytes]]:
+    """The whole lines of a log, from 1."""
+    *lines, _ = read_file(folder / LOG).split(b"\n")
+    return list(enumerate(lines, start=1))
+
+
+def _read_line(number: int, line: bytes, folder: Path) -> Record:
     try:
-        *lines, _ = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(from_line(line.decode()))
-        except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"{path}, line {number}, is no record of this version: {error}. Nothing was changed. Put back a whole "
-                "copy of the file, or delete that line: what it held is then run again"
-            ) from error
-    return records
+        return from_line(line.decode())
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{folder / LOG}, line {number}, is no record of this version: {error}. Nothing was changed. Put back a "
+            "whole copy of the file, or delete that line: what it held is then run again"
+        ) from error
 
 
 def set_aside(folder: Path) -> Path | None:
@@ -175,51 +189,17 @@ def set_aside(folder: Path) -> Path | None:
     """
     if not folder.is_dir() or not any(folder.iterdir()):
         return None
-    lock = FileLock(folder / LOCK)
-    with writing(folder):
-        _acquire(lock, folder)
-        try:
-            (folder / WRITER).unlink(missing_ok=True)
-            names = (folder.with_name(f"{folder.absolute().name}.old-{number}") for number in range(1, 10**6))
-            target = next(name for name in names if not name.exists())
-            folder.absolute().rename(target.absolute())
-        finally:
-            lock.release()
+    with locked(folder), writing(folder):
+        unsign(folder)
+        names = (folder.with_name(f"{folder.absolute().name}.old-{number}") for number in range(1, 10**6))
+        target = next(name for name in names if not name.exists())
+        folder.absolute().rename(target.absolute())
     return target
 
 
-def _acquire(lock: FileLock, folder: Path) -> None:
-    """Take the lock of a folder and say who holds it.
-
-    Raises: InputError naming process and host when another one holds it.
-    """
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(
-            f"{folder} is being written by {_writer(folder) or 'another process'}; wait for it, or give another --out"
-        ) from error
-
-
-def _writer(folder: Path) -> str | None:
-    """Who wrote to a folder last without having closed it, in words; None when nobody, or when it cannot be read."""
-    try:
-        facts = json.loads((folder / WRITER).read_text(encoding="utf-8"))
-        return f"process {int(facts['pid'])} on {facts['host']} since {facts['started']}"
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def _note_dead_writer(folder: Path) -> tuple[str, ...]:
-    """Sign a folder as its writer; say so when the one before it ended without closing it."""
-    dead = _writer(folder)
-    facts = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    (folder / WRITER).write_text(json.dumps(facts) + "\n", encoding="utf-8")
-    return (f"{dead} ended without closing {folder}: what it finished is kept",) if dead else ()
+def _unpack_log(log: Path) -> tuple[str, ...]:
+    """Unpack a packed log, and say so."""
+    return (f"{packed(log)} was unpacked, to be appended to",) if unpack(log) else ()
 
 
 def _cut_torn_line(log: Path) -> tuple[str, ...]:

@@ -269,11 +269,17 @@ class Sensitivity:
 
 @dataclass(frozen=True, kw_only=True)
 class SpecRecord:
-    """The spec that a sweep ran by, each key with its value as JSON; written when it differs from the one before."""
+    """The spec that a sweep ran by, each key with its value as JSON, and in what code.
+
+    Written when it differs from the one before. `repository_commit` is that of the user's own repository, `-dirty` with
+    uncommitted changes; "" where the sweep ran in none. The commit of lrbench is recorded with each trial and timing.
+    """
 
     kind: Literal["spec"] = "spec"
     started: str
     keys: tuple[tuple[str, str], ...]
+    repository_commit: str = ""
+    lrbench_version: str = ""
 
 
 Record = Measurement | Failure | Planned | Spectra | Sensitivity | SpecRecord | Session | LayerSession | Environment

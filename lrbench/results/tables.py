@@ -13,6 +13,7 @@ from lrbench.errors import InputError
 from lrbench.results import columns
 from lrbench.results.checks import checked
 from lrbench.results.columns.column import Table, Text
+from lrbench.results.files import is_there, place_of, read_file
 from lrbench.results.records import SCHEMA, Record, wrong_schema
 
 ROWS_AT_ONCE = 500
@@ -37,18 +38,19 @@ def _build(table: Table[Any], records: Sequence[Record]) -> pd.DataFrame:
 
 
 def load_table(folder: Path, name: str) -> pd.DataFrame:
-    """One table of a results folder, checked.
+    """One table of a results folder, `NAME.csv` or packed `NAME.csv.gz`, checked.
 
-    Raises: InputError when the file is missing, is no table, lacks a column or is of another schema version.
+    Raises: InputError when the file is missing or damaged, is no table, lacks a column or is of another schema version.
     """
-    path = folder / f"{name}.csv"
-    if not path.is_file():
+    plain = folder / f"{name}.csv"
+    if not is_there(plain):
         raise InputError(
             f"{folder} is no results folder: it has no {name}.csv; lrbench sweep SPEC --out {folder} makes one"
         )
     table = columns.TABLES[name]
     texts = [column.name for column in table.columns if isinstance(column.kind, Text)]
-    frame = _read(path, table, texts)
+    path = place_of(plain)
+    frame = _read(read_file(plain), path, table, texts)
     versions = [version for version in frame.get("schema", []) if version != SCHEMA]
     if versions:
         raise InputError(f"{path} cannot be read: {wrong_schema(versions[0])}")
@@ -61,17 +63,16 @@ def load_table(folder: Path, name: str) -> pd.DataFrame:
     return checked(frame.assign(**{text: unguarded(frame[text]) for text in texts}), table, path=path)
 
 
-def _read(path: Path, table: Table[Any], texts: Sequence[str]) -> pd.DataFrame:
-    """A file as it is, its columns named as they are now.
+def _read(content: bytes, path: Path, table: Table[Any], texts: Sequence[str]) -> pd.DataFrame:
+    """The content of a file as it is, its columns named as they are now.
 
-    Raises: InputError when it cannot be read as a table, or ends within a line.
+    Raises: InputError naming `path` when it cannot be read as a table, or ends within a line.
     """
     now = {column.formerly: column.name for column in table.columns if column.formerly}
     kept = {**dict.fromkeys(texts, str), **{then: str for then, name in now.items() if name in texts}}
     try:
-        content = path.read_bytes()
         frame = pd.read_csv(BytesIO(content), keep_default_na=False, na_values=[""], dtype=kept)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise InputError(f"{path} cannot be read as a table: {error}") from error
     if not content.endswith(b"\n"):
         raise InputError(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lrbench.errors import InputError
 from lrbench.limits import in_words, require_disk, require_memory, require_writable
+from lrbench.results.files import read_file
 from lrbench.results.log import LOG, Store, read_records, set_aside
 from lrbench.results.tables import build_tables, guarded, unguarded
 
@@ -168,4 +169,4 @@ def test_published_tables_are_views_of_their_logs(name: str, tmp_path: Path) -> 
     folder = Path(__file__).parents[2] / "results" / name
     for table, frame in build_tables(read_records(folder)).items():
         guarded(frame).to_csv(tmp_path / "again.csv", index=False)
-        assert (tmp_path / "again.csv").read_bytes() == (folder / f"{table}.csv").read_bytes(), table
+        assert (tmp_path / "again.csv").read_bytes() == read_file(folder / f"{table}.csv"), table

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lrbench.gate.history import steps
+from lrbench.gate.history import read_history, steps
+from lrbench.results.records import SpecRecord
 
 
 def test_a_step_is_found_where_it_was_planted_and_noise_has_none() -> None:
@@ -37,6 +38,25 @@ def test_a_chart_names_the_run_that_made_the_step(tmp_path: Path, lrbench) -> No
     assert f"seed 0 is 60 since {runs[3]} (c3)" in result.output
     with Image.open(tmp_path / "h.png") as picture:
         assert picture.width == 800
+
+
+def test_a_run_is_named_by_the_commit_of_the_repository_that_it_ran_in(tmp_path: Path, lrbench) -> None:
+    runs = []
+    for run, (macs, own) in enumerate(((50, "a1"), (60, "b2-dirty"), (60, ""))):
+        noted = SpecRecord(started="2026", keys=(), repository_commit=own)
+        one = replace(samples.measurement(samples.trial(), macs=macs), commit="c0")
+        runs.append(samples.folder_of(tmp_path / f"run{run}", [noted, one]))
+    found = read_history(runs, "macs")
+    assert found[["repository_commit", "commit", "code"]].to_numpy().tolist() == [
+        ["a1", "c0", "a1, lrbench c0"],
+        ["b2-dirty", "c0", "b2-dirty, lrbench c0"],
+        ["", "c0", "c0"],
+    ]
+    result = lrbench("history", *runs, "--figure", "macs", "--out", tmp_path / "h.png")
+    assert f"seed 0 is 60 since {runs[1]} (b2-dirty, lrbench c0)" in result.output
+    for run in runs:
+        (run / "records.jsonl").unlink()  # tables alone will do
+    assert set(read_history(runs, "macs")["code"]) == {"c0"}
 
 
 @pytest.mark.parametrize(

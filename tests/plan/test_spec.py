@@ -1,14 +1,21 @@
 """Sweep specs: defaults, overrides, and one clear message for each mistake."""
 
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lrbench.config.manual import describe_spec
-from lrbench.config.sections import SECTIONS
+from lrbench.config.sections import SECTIONS, Choice
+from lrbench.config.writing import to_toml
 from lrbench.errors import InputError
 from lrbench.lowrank.schemes import SCHEMES
-from lrbench.plan.spec import SweepSpec, load_spec
+from lrbench.plan.spec import SweepSpec, load_spec, make_spec
+from lrbench.plan.trials import plan_trials
 
 SPECS = Path(__file__).parents[2] / "bench" / "sweeps"
 
@@ -16,6 +23,56 @@ SPECS = Path(__file__).parents[2] / "bench" / "sweeps"
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_spec_of_the_project_is_valid(path: Path) -> None:
     assert load_spec(path).sweep.ranks
+
+
+def keys(choice: Choice) -> Iterator[tuple[str, Any]]:
+    """Every key of a section that is set, as TOML would read it."""
+    yield from ((key, list(value) if isinstance(value, tuple) else value) for key, value in choice if value is not None)
+
+
+@pytest.mark.parametrize("path", sorted(SPECS.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_resolved_spec_has_every_key_and_plans_the_same_trials(path: Path, tmp_path: Path) -> None:
+    spec = load_spec(path, ["finetune.distill=0.5", "baseline.seed=3", "layer_sets.one.include=['layer1.*']"])
+    resolved = tmp_path / "spec.toml"
+    resolved.write_text(to_toml(spec), encoding="utf-8")
+    again = load_spec(resolved)
+    assert again == spec
+    assert plan_trials(again, identity="images") == plan_trials(spec, identity="images")
+    document = tomllib.loads(resolved.read_text(encoding="utf-8"))
+    assert set(document) == set(SweepSpec.model_fields)
+    for name, choice in spec:
+        if name != "layer_sets":
+            assert document[name] == dict(keys(choice)), name
+    assert document["layer_sets"] == {name: dict(keys(choice)) for name, choice in spec.layer_sets.items()}
+
+
+def test_defaults_are_written_out_too() -> None:
+    document = tomllib.loads(to_toml(SweepSpec()))
+    assert (document["finetune"]["distill"], document["run"]["retries"], "seed" in document["baseline"]) == (
+        0.0,
+        2,
+        False,
+    )
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(
+    root=TEXTS,
+    names=st.lists(TEXTS, min_size=1, unique=True),
+    patterns=st.lists(TEXTS, min_size=1),
+    lr=st.floats(0, 1e300),
+)
+def test_any_text_and_number_of_a_spec_reads_back(root: str, names: list[str], patterns: list[str], lr: float) -> None:
+    document = {
+        "data": {"root": root},
+        "finetune": {"lr": lr or 1.0},
+        "layer_sets": {name: {"include": patterns} for name in names},
+        "sweep": {"layer_sets": names, "seeds": [2**70, 0]},
+    }
+    spec = make_spec(document, where="here")
+    assert make_spec(tomllib.loads(to_toml(spec)), where="there") == spec
 
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from lrbench.report.frames.scores import (
 )
 from lrbench.report.frames.trials import done_trials
 from lrbench.results.records import Epoch
-from lrbench.results.tables import build_tables
+from lrbench.results.tables import build_tables, load_table
 
 STUDY = Path(__file__).parents[2] / "results" / "truncation"
 
@@ -117,8 +117,8 @@ def test_a_truncation_error_is_the_norm_of_what_numpy_drops(height: int, width: 
 
 
 def test_a_truncation_error_is_what_a_real_study_measured_on_the_weights() -> None:
-    trials, layers = (pd.read_csv(STUDY / f"{name}.csv") for name in ("trials", "layers"))
-    errors = truncation_errors(pd.read_csv(STUDY / "spectra.csv", dtype={"trial": str}))
+    trials, layers = (load_table(STUDY, name) for name in ("trials", "layers"))
+    errors = truncation_errors(load_table(STUDY, "spectra"))
     plain = (
         layers[layers["truncation"] == "plain"].drop(columns="scheme").merge(trials[["trial", "baseline", "scheme"]])
     )
@@ -139,9 +139,6 @@ def test_the_epochs_of_a_shared_baseline_are_one_curve() -> None:
 
 
 def test_where_nothing_was_finetuned_the_curves_are_those_of_the_baseline() -> None:
-    read = {
-        name: pd.read_csv(STUDY / f"{name}.csv", keep_default_na=False, na_values=[""]) for name in ("epochs", "trials")
-    }
-    curves = learning_curves(read["epochs"], done_trials(read["trials"]))
+    curves = learning_curves(load_table(STUDY, "epochs"), done_trials(load_table(STUDY, "trials")))
     assert set(curves["method"]) == {"dense"}
     assert curves.groupby("curve")["epoch"].nunique().tolist() == [12, 12, 12]

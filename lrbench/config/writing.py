@@ -1,0 +1,38 @@
+"""Write a choice as TOML that reads back to it: every key with its value, defaults included."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lrbench.config.sections import Choice
+
+
+def to_toml(spec: Choice) -> str:
+    """A spec, whose fields are sections or named sections of one kind, as a TOML document.
+
+    TOML has no empty value, so a key that is unset is left out, which reads back as unset.
+    """
+    return "\n\n".join("\n".join(_section(name, choice)) for name, choice in _sections(spec)) + "\n"
+
+
+def _sections(spec: Choice) -> Iterator[tuple[str, Choice]]:
+    for name, choice in spec:
+        if isinstance(choice, Mapping):
+            yield from ((f"{name}.{_key(part)}", of_many) for part, of_many in choice.items())
+        else:
+            yield name, choice
+
+
+def _section(name: str, choice: Choice) -> Iterator[str]:
+    yield f"[{name}]"
+    yield from (f"{key} = {_value(value)}" for key, value in choice if value is not None)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
+
+
+def _value(value: Any) -> str:
+    """Texts, numbers, booleans and lists of them are written as in JSON, but for one character that JSON lets stand."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
