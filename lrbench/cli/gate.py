@@ -90,7 +90,7 @@ def regress(  # noqa: PLR0913 - the options of a command
     Example: `lrbench regress --against main --only timed`
     """
     with exit_codes():
-        from lrbench.gate.alternate import Pace
+        from lrbench.gate.alternate import TimingOptions
         from lrbench.gate.job import judge_sweep, judge_workloads
         from lrbench.gate.tolerances import tolerances_beside
 
@@ -107,12 +107,12 @@ def regress(  # noqa: PLR0913 - the options of a command
         if Half.RECORDED in halves:
             verdicts += judge_sweep(spec, baseline, allowed, out=out_folder / "sweep")
         if Half.TIMED in halves:
-            pace = Pace(processes=processes, threads=threads)
+            options = TimingOptions(processes=processes, threads=threads)
             verdicts += judge_workloads(
                 workloads,
                 against,
                 allowed,
-                pace=pace,
+                options=options,
                 out=out_folder,
                 progress=_follow,
             )

@@ -53,8 +53,8 @@ def read_history(folders: Sequence[Path], figure: str) -> pd.DataFrame:
     for run, folder in enumerate(folders):
         side = load_folder(folder)
         commits = [*side.trials["commit"].dropna(), *side.latency["commit"].dropna()]
-        known = {"run": run, "folder": str(folder), "commit": str(commits[-1]) if commits else ""}
-        rows += [{**known, "name": name, "value": value} for name, value in FIGURES[figure](side)]
+        labels = {"run": run, "folder": str(folder), "commit": str(commits[-1]) if commits else ""}
+        rows += [{**labels, "name": name, "value": value} for name, value in FIGURES[figure](side)]
     frame = pd.DataFrame(rows, columns=["run", "folder", "commit", "name", "value"])
     if frame.empty:
         return frame.assign(step=False)
@@ -82,8 +82,8 @@ def steps(values: NDArray[np.float64]) -> NDArray[np.bool_]:
         return changes(values)
     marks = np.zeros(len(values), dtype=bool)
     if len(values) >= 4:
-        found = Pelt(model="l2", min_size=2, jump=1).fit(values / noise).predict(pen=5 * np.log(len(values)))
-        marks[found[:-1]] = True
+        breakpoints = Pelt(model="l2", min_size=2, jump=1).fit(values / noise).predict(pen=5 * np.log(len(values)))
+        marks[breakpoints[:-1]] = True
     return marks
 
 
