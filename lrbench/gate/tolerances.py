@@ -25,14 +25,16 @@ class AccuracyTolerance(Choice):
     """`[accuracy]`: a drop is worse when it exceeds both the tolerance and the noise of images and seeds."""
 
     drop: float = Field(0.01, ge=0, le=1, description="drop in accuracy that is allowed, 0..1")
-    confidence: float = Field(0.99, gt=0.5, lt=1, description="that a drop is more than noise, over all names together")
+    confidence: float = Field(
+        0.99, gt=0.5, lt=1, description="confidence that a drop is not noise, over all names together"
+    )
 
 
 class TimeTolerance(Choice):
     """`[timed]`: a ratio is worse when its lower bound exceeds the slack and a second session says so too."""
 
     slack: float = Field(0.05, ge=0, description="share by which a latency may rise")
-    confidence: float = Field(0.99, gt=0.5, lt=1, description="of the bound, over all names together")
+    confidence: float = Field(0.99, gt=0.5, lt=1, description="confidence of the lower bound, over all names together")
 
 
 class Tolerances(Choice):
