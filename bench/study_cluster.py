@@ -37,7 +37,7 @@ def sleep(job: Any, worker: Any) -> tuple[()]:
 
 @contextmanager
 def cluster(*cpus: int) -> Iterator[str]:
-    """The address of a cluster of nodes with so many logical CPUs each, on this machine."""
+    """The address of a cluster on this machine, with a node for each number of logical CPUs."""
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -63,7 +63,7 @@ def jobs_of(count: int) -> list[Any]:
 
 
 def seconds_of(work: Any, count: int, workers: Any, *, warm_up: int) -> float:
-    """How long an executor takes for so many trials once it is warm."""
+    """How long an executor takes for `count` trials once it is warm."""
     from lrbench.execute.executors import EXECUTORS
     from lrbench.execute.jobs import Worker
     from lrbench.learn.datasets import load_dataset
@@ -120,7 +120,7 @@ def append(folder: Path, count: int) -> None:
 
 
 def driver(count: int, folder: Path) -> Iterator[dict[str, Any]]:
-    """Time and peak memory of a process that keeps so many records, that opens the log again, plots and checks it."""
+    """Time and peak memory of processes that keep `count` records, open the log again, plot and check it."""
     this_script, lrbench = [sys.executable, __file__], str(Path(sys.executable).with_name("lrbench"))
     commands = {
         "append records": [*this_script, "append", str(folder), str(count)],

@@ -52,7 +52,7 @@ def counts(output: str) -> dict[str, int]:
 
 
 def run(number: int, *, neighbours: int) -> tuple[dict[str, object], str]:
-    """One run of `make test` beside so many neighbours: its row, and what it printed."""
+    """One run of `make test` beside busy neighbours: its row, and what it printed."""
     started = perf_counter()
     with busy(neighbours):
         done = subprocess.run(

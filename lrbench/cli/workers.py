@@ -1,4 +1,4 @@
-"""Options that say how trials are run, and the workers that they stand for."""
+"""Options for how trials are run, and the workers that follow from them."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any

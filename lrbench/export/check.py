@@ -46,11 +46,11 @@ class Images:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """What an artefact gave for so many images.
+    """How an artefact compares with the trial's model on `images` images.
 
-    `difference` is the largest absolute one between its logits and those of the trial's model, `allowed` how large it
-    may be, `correct` its right answers of so many `samples` (None: the images have no labels), `ok` whether difference
-    and answers are as they must be.
+    `difference` is the largest absolute difference between its logits and those of the trial's model, `allowed` how
+    large it may be, `correct` its right answers of `samples` (None: the images have no labels), `ok` whether both
+    difference and answers are as they must be.
     """
 
     artefact: str

@@ -55,7 +55,7 @@ def export_trial(source: Source, out: Path, request: Request, *, cache: Path, pr
         out: folder that does not exist yet, or is empty.
         request: what is wanted.
         cache: directory of decoded images.
-        progress: told of progress.
+        progress: called as work goes on.
 
     Raises: InputError when something is missing, or a runtime cannot take the model.
     """

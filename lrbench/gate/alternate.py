@@ -147,7 +147,7 @@ def time_versions(
         file: the workloads, the same file for every version.
         names: of the workloads to run.
         options: how long, and on how many threads of torch and BLAS.
-        progress: told of each process.
+        progress: called at each process.
     """
     rounds: list[Round] = []
     errors: Errors = {}
@@ -166,7 +166,7 @@ def time_versions(
 def _run(
     workers: Sequence[Worker], names: Sequence[str], *, options: TimingOptions, process: int, errors: Errors
 ) -> list[Round] | None:
-    """All rounds of fresh workers; None when one failed at a workload, now in `errors`: start anew without it."""
+    """All rounds of fresh workers; None when one failed at a workload, now in `errors`: start again without it."""
     ready = _build(workers, names, errors)
     if ready is None:
         return None

@@ -21,7 +21,7 @@ from lrbench.progress import Progress
 
 
 def judge_sweep(spec: Path, baseline: Path, tolerances: Tolerances, *, out: Path) -> tuple[Verdict, ...]:
-    """Sweep a spec anew into `out` (what is there is removed), accuracy only, and check it.
+    """Sweep a spec into `out`, which is emptied first, accuracy only, and check it.
 
     Raises: InputError when the sweep cannot run or a side cannot be read; a failed trial is a row that is judged.
     """
@@ -65,7 +65,7 @@ def judge_workloads(
 
         verdicts, rounds = judge_pairs(pairs, run, tolerances.timed)
     _write_rounds(rounds, out)
-    if isinstance(base, str):  # below its bound is as good as at it
+    if isinstance(base, str):  # a ratio below its bound is no gain over an earlier version
         verdicts = [replace(judged, verdict="ok") if judged.verdict == "better" else judged for judged in verdicts]
         verdicts.append(Verdict(name="base", tier="timed", figure="revision", verdict="inconclusive", reason=no_base))
     return (*verdicts, *missing_workloads(base_names, names))

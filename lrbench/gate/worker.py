@@ -1,4 +1,4 @@
-"""A process that runs the workloads of one version of the code when it is told to; it imports nothing of lrbench.
+"""A process that runs the workloads of one version of the code on request; it imports nothing of lrbench.
 
     python -P worker.py WORKLOADS.py
 
@@ -28,7 +28,7 @@ Built = dict[str, Callable[[], object]]
 
 
 def seconds_of(call: Callable[[], object], calls: int) -> float:
-    """The seconds of one of so many calls: by the clock, or the median of what the callable says."""
+    """Seconds of a call, over `calls` calls: by the clock, or the median of what the callable returns."""
     reported = []
     started = perf_counter()
     for _ in range(calls):
