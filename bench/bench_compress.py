@@ -46,8 +46,10 @@ def bench_compress_by_full_svd(benchmark: BenchmarkFixture, describe: Callable[.
 
     small = benchmark(naive)
     describe("compress by full SVD", reference=True, model=small)
-    both = [measure_cost(one, (3, 64, 64)).macs for one in (small, lrbench.compress(resnet, RANKS, scheme="channel"))]
-    assert both[0] == both[1]
+    macs = [
+        measure_cost(model, (3, 64, 64)).macs for model in (small, lrbench.compress(resnet, RANKS, scheme="channel"))
+    ]
+    assert macs[0] == macs[1]
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +61,9 @@ def spec() -> SweepSpec:
 @pytest.mark.benchmark(group=PLAN)
 def bench_plan(benchmark: BenchmarkFixture, describe: Callable[..., None], spec: SweepSpec) -> None:
     run = prepare(spec)
-    found = benchmark(lambda: [preview(trial, spec, run.dense) for trial in run.trials])
+    previews = benchmark(lambda: [preview(trial, spec, run.dense) for trial in run.trials])
     describe("plan by formula")
-    assert len(found) == 10
+    assert len(previews) == 10
 
 
 @pytest.mark.benchmark(group=PLAN)
@@ -69,27 +71,27 @@ def bench_plan_by_building(benchmark: BenchmarkFixture, describe: Callable[..., 
     """The same costs by building each model and tracing it."""
     run = prepare(spec)
     previews = [preview(trial, spec, run.dense) for trial in run.trials]
-    made = [cut_architecture(run.dense.architecture, known.cuts or ()) for known in previews]
+    architectures = [cut_architecture(run.dense.architecture, planned.cuts or ()) for planned in previews]
 
     def naive() -> list[int]:
-        return [measure_cost(shaped(run.dense.model, one), (3, 32, 32)).macs for one in made]
+        return [measure_cost(shaped(run.dense.model, architecture), (3, 32, 32)).macs for architecture in architectures]
 
     macs = benchmark.pedantic(naive, rounds=3)
     describe("plan by building and tracing", reference=True)
-    assert macs == [known.macs for known in previews]
+    assert macs == [planned.macs for planned in previews]
 
 
 STEP = "a training step of four images of 32 px"
 
 
-@pytest.mark.parametrize("kind", ["dense", "channel", "spatial"])
+@pytest.mark.parametrize("scheme", ["dense", "channel", "spatial"])
 @pytest.mark.benchmark(group=STEP)
 def bench_training_step(
-    benchmark: BenchmarkFixture, describe: Callable[..., None], resnet: nn.Module, kind: str
+    benchmark: BenchmarkFixture, describe: Callable[..., None], resnet: nn.Module, scheme: str
 ) -> None:
     ranks = {name: max(1, weight_of(resnet.get_submodule(name)).shape[0] // 4) for name in RANKS}
-    model = deepcopy(resnet) if kind == "dense" else lrbench.compress(resnet, ranks, scheme=kind)
-    describe(f"training step {kind}", reference=kind == "dense", model=model, image_size=32)
+    model = deepcopy(resnet) if scheme == "dense" else lrbench.compress(resnet, ranks, scheme=scheme)
+    describe(f"training step {scheme}", reference=scheme == "dense", model=model, image_size=32)
     model.train()
     images, labels = torch.rand(4, 3, 32, 32), torch.arange(4)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)

@@ -22,8 +22,11 @@ GRID = 32
 @pytest.fixture(scope="module")
 def layers(resnet: nn.Module) -> list[Layer]:
     """Every convolution but those of the last stage, whose decompositions would take minutes the naive way."""
-    found = find_layers(resnet, (3, 64, 64))
-    return [layer for layer in found if layer.kind == "conv" and not layer.name.startswith("layer4")]
+    return [
+        layer
+        for layer in find_layers(resnet, (3, 64, 64))
+        if layer.kind == "conv" and not layer.name.startswith("layer4")
+    ]
 
 
 def grid(layer: Layer) -> list[int]:
@@ -49,8 +52,8 @@ def one_svd_a_layer(model: nn.Module, layers: list[Layer]) -> list[Tensor]:
 @pytest.fixture(scope="module")
 def resnet50() -> nn.Module:
     torch.manual_seed(0)
-    made: nn.Module = torchvision.models.resnet50(num_classes=10)
-    return made.eval()
+    model: nn.Module = torchvision.models.resnet50(num_classes=10)
+    return model.eval()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Reading, plotting and checking a folder of 10,000 trials, each beside what it cannot do without."""
+"""Reading, plotting and checking a folder of 10,000 trials, each beside the least work that it needs."""
 
 import json
 from collections.abc import Callable
@@ -26,13 +26,15 @@ CHECK = f"check {TRIALS:,} trials against themselves"
 
 def trials() -> list[Measurement]:
     """Made-up trials over schemes, layer sets, ranks and seeds."""
-    made = []
+    measurements = []
     for number in range(TRIALS):
-        rule, rest = f"rank={1 + number % 50}", number // 50
-        trial = samples.trial(f"t{number}", rank_rule=rule, seed=rest // 4, scheme=("channel", "spatial")[rest % 2])
-        trial = replace(trial, layer_set=("early", "late")[rest // 2 % 2])
-        made.append(samples.measurement(trial, macs=20 + number % 70, correct=50 + number % 50))
-    return made
+        rule, variant = f"rank={1 + number % 50}", number // 50
+        trial = samples.trial(
+            f"t{number}", rank_rule=rule, seed=variant // 4, scheme=("channel", "spatial")[variant % 2]
+        )
+        trial = replace(trial, layer_set=("early", "late")[variant // 2 % 2])
+        measurements.append(samples.measurement(trial, macs=20 + number % 70, correct=50 + number % 50))
+    return measurements
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def bench_read_tables(benchmark: BenchmarkFixture, describe: Callable[..., None]
 def bench_check(benchmark: BenchmarkFixture, describe: Callable[..., None], folder: Path) -> None:
     verdicts = benchmark.pedantic(lambda: check_folders(folder, folder, Tolerances()), rounds=3)
     describe("check a folder against itself")
-    assert {one.verdict for one in verdicts} == {"ok"}
+    assert {verdict.verdict for verdict in verdicts} == {"ok"}
 
 
 @pytest.mark.benchmark(group=CHECK)

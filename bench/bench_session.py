@@ -27,9 +27,9 @@ def session(rounds: int) -> float:
     def counted(block: Block) -> Block:
         def run(calls: int) -> tuple[float, float]:
             started = perf_counter()
-            found = block(calls)
+            seconds = block(calls)
             spent.append(perf_counter() - started)
-            return found
+            return seconds
 
         return run
 

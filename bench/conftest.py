@@ -1,4 +1,4 @@
-"""What all benchmarks share: models, and how a benchmark says what it ran on and what it is compared to."""
+"""What all benchmarks share: models, and how a benchmark records what it ran on and what it is compared with."""
 
 from collections.abc import Callable
 
@@ -34,5 +34,5 @@ def one_thread() -> None:
 @pytest.fixture(scope="module")
 def resnet() -> nn.Module:
     torch.manual_seed(0)
-    made: nn.Module = torchvision.models.resnet18(num_classes=10)
-    return made.eval()
+    model: nn.Module = torchvision.models.resnet18(num_classes=10)
+    return model.eval()

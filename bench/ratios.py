@@ -12,16 +12,15 @@ from typing import Any
 def main(path: Path) -> None:
     """Read a record of pytest-benchmark, and print medians and their ratios."""
     groups: dict[str, list[dict[str, Any]]] = {}
-    for one in json.loads(path.read_text())["benchmarks"]:
-        groups.setdefault(one["group"], []).append(one)
+    for benchmark in json.loads(path.read_text())["benchmarks"]:
+        groups.setdefault(benchmark["group"], []).append(benchmark)
     for group, members in groups.items():
         print(group)
-        reference = next(one for one in members if one["extra_info"].get("reference"))
-        for one in members:
-            median = one["stats"]["median"]
-            print(
-                f"  {one['name']:32} {median:12.6f} s  {median / reference['stats']['median']:10.4f} of the reference"
-            )
+        reference = next(member for member in members if member["extra_info"].get("reference"))
+        for member in members:
+            median = member["stats"]["median"]
+            ratio = median / reference["stats"]["median"]
+            print(f"  {member['name']:32} {median:12.6f} s  {ratio:10.4f} of the reference")
 
 
 if __name__ == "__main__":

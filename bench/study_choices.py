@@ -1,4 +1,4 @@
-"""How often a recommendation, chosen on the search split, keeps its promise on the test split: results/choices.
+"""How often a recommendation, chosen on the search split, holds on the test split: results/choices.
 
 python bench/study_choices.py results/imagenette results/choices
 """
@@ -54,12 +54,12 @@ def choices(folder: Path) -> pd.DataFrame:
 
 def main(folder: Path, target: Path) -> None:
     """Write every choice, and say how many held."""
-    found = choices(folder)
+    chosen = choices(folder)
     target.mkdir(parents=True, exist_ok=True)
-    found.to_csv(target / "choices.csv", index=False)
-    told = found.groupby("confidence")["held"].agg(["sum", "size", "mean"])
-    costs = found.pivot_table(index="confidence", columns="minimised", values="cost")
-    print(told.join(costs).round(3).to_string())
+    chosen.to_csv(target / "choices.csv", index=False)
+    held = chosen.groupby("confidence")["held"].agg(["sum", "size", "mean"])
+    costs = chosen.pivot_table(index="confidence", columns="minimised", values="cost")
+    print(held.join(costs).round(3).to_string())
 
 
 if __name__ == "__main__":

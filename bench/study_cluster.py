@@ -37,18 +37,18 @@ def sleep(job: Any, worker: Any) -> tuple[()]:
 
 @contextmanager
 def cluster(*cpus: int) -> Iterator[str]:
-    """The address of a cluster of nodes with so many logical CPUs each, on this machine."""
+    """The address of a cluster on this machine, with a node for each number of logical CPUs."""
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for count in cpus:
-        made.add_node(num_cpus=count, object_store_memory=200_000_000)
-    made.wait_for_nodes()
+        nodes.add_node(num_cpus=count, object_store_memory=200_000_000)
+    nodes.wait_for_nodes()
     try:
-        yield made.address
+        yield nodes.address
     finally:
-        made.shutdown()
+        nodes.shutdown()
 
 
 def jobs_of(count: int) -> list[Any]:
@@ -63,7 +63,7 @@ def jobs_of(count: int) -> list[Any]:
 
 
 def seconds_of(work: Any, count: int, workers: Any, *, warm_up: int) -> float:
-    """How long an executor takes for so many trials once it is warm."""
+    """How long an executor takes for `count` trials once it is warm."""
     from lrbench.execute.executors import EXECUTORS
     from lrbench.execute.jobs import Worker
     from lrbench.learn.datasets import load_dataset
@@ -80,7 +80,7 @@ def seconds_of(work: Any, count: int, workers: Any, *, warm_up: int) -> float:
 
 
 def engines() -> Iterator[dict[str, Any]]:
-    """Seconds a trial of nothing, by executor, and how much of 16 places a second of sleep fills."""
+    """Seconds a trial of nothing, by executor, and the share of 16 workers that sleeps of a second keep busy."""
     from lrbench.execute.workers import ALONE, Cluster, Workers
 
     yield row("no-op trials, in process", NOTHING, seconds_of(nothing, NOTHING, ALONE, warm_up=1))
@@ -100,11 +100,11 @@ def engines() -> Iterator[dict[str, Any]]:
     yield row(f"1 s sleeps, Ray, {WORKERS} workers", SLEEPERS, taken, efficiency=SLEEPERS / WORKERS / taken)
 
 
-def row(what: str, trials: int, seconds: float, **more: Any) -> dict[str, Any]:
+def row(task: str, trials: int, seconds: float, **more: Any) -> dict[str, Any]:
     """One measurement."""
-    found = {"what": what, "trials": trials, "seconds": seconds, "seconds_per_trial": seconds / trials}
-    print(found | more, flush=True)
-    return found | more
+    values = {"what": task, "trials": trials, "seconds": seconds, "seconds_per_trial": seconds / trials}
+    print(values | more, flush=True)
+    return values | more
 
 
 def append(folder: Path, count: int) -> None:
@@ -120,22 +120,22 @@ def append(folder: Path, count: int) -> None:
 
 
 def driver(count: int, folder: Path) -> Iterator[dict[str, Any]]:
-    """Time and peak memory of a process that keeps so many records, that opens the log again, plots and checks it."""
-    here, lrbench = [sys.executable, __file__], str(Path(sys.executable).with_name("lrbench"))
+    """Time and peak memory of processes that keep `count` records, open the log again, plot and check it."""
+    this_script, lrbench = [sys.executable, __file__], str(Path(sys.executable).with_name("lrbench"))
     commands = {
-        "append records": [*here, "append", str(folder), str(count)],
-        "open the log again": [*here, "append", str(folder), "0"],
+        "append records": [*this_script, "append", str(folder), str(count)],
+        "open the log again": [*this_script, "append", str(folder), "0"],
         "lrbench plots": [lrbench, "plots", str(folder)],
         "lrbench check": [lrbench, "check", str(folder), str(folder)],
     }
-    for what, command in commands.items():
+    for task, command in commands.items():
         started = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             _, status, used = os.wait4(process.pid, 0)
             process.returncode = 0
-        assert status == 0, what
+        assert status == 0, task
         peak = used.ru_maxrss * 1024
-        yield row(what, count, time.perf_counter() - started, peak_memory_bytes=peak)
+        yield row(task, count, time.perf_counter() - started, peak_memory_bytes=peak)
 
 
 def main(target: Path) -> None:

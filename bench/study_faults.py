@@ -1,4 +1,4 @@
-"""Kill a small sweep with SIGKILL at random moments, resume it each time, and compare its tables with a calm run's.
+"""Kill a small sweep with SIGKILL at random moments, resume it, and compare its tables with an uninterrupted run's.
 
     python bench/study_faults.py results/faults
 
@@ -61,7 +61,9 @@ def read_tables(folder: Path) -> list[pd.DataFrame]:
 
 
 def is_same(folder: Path, reference: Path) -> bool:
-    return all(one.equals(two) for one, two in zip(read_tables(folder), read_tables(reference), strict=True))
+    return all(
+        table.equals(expected) for table, expected in zip(read_tables(folder), read_tables(reference), strict=True)
+    )
 
 
 def sweep(place: Path, name: str, *words: str) -> None:
@@ -104,23 +106,23 @@ def study(place: Path, kills: int) -> pd.DataFrame:
     """Sweep after sweep, until there were enough kills; each comes at any moment of a whole run, or later."""
     (place / "nets.py").write_text(NET)
     (place / "small.toml").write_text(SPEC)
-    moments, rows, number, whole_s = random.Random(0), list[dict[str, object]](), 0, dict[int, float]()
+    moments, rows, number, uninterrupted_s = random.Random(0), list[dict[str, object]](), 0, dict[int, float]()
     while len(rows) < kills:
         number, first, code = number + 1, len(rows), None
         children = 0 if number % 2 else 2
         words = ("--jobs", str(children)) if children else ()
-        if children not in whole_s:
-            whole_s[children] = time_calm(place, f"calm{children}", words)
+        if children not in uninterrupted_s:
+            uninterrupted_s[children] = time_calm(place, f"calm{children}", words)
         name = f"sweep{number}"
         while code is None:
-            process, after_s = start(place, name, *words), moments.uniform(0, whole_s[children])
+            process, after_s = start(place, name, *words), moments.uniform(0, uninterrupted_s[children])
             process.join(after_s if len(rows) < kills else None)
             code = process.exitcode
             if code is None:
                 process.kill()
                 process.join()
-                found = {"sweep": number, "child_processes": children, "after_s": after_s, **state(place, name)}
-                rows.append({"kill": len(rows) + 1, "uninterrupted_s": whole_s[children], **found})
+                outcome = {"sweep": number, "child_processes": children, "after_s": after_s, **state(place, name)}
+                rows.append({"kill": len(rows) + 1, "uninterrupted_s": uninterrupted_s[children], **outcome})
         same = code == 0 and is_same(place / name, place / "calm0")
         rows[first:] = [{**row, "tables_equal": same} for row in rows[first:]]
         print(f"{name}, {children} child processes, {len(rows) - first} kills: tables equal: {same}", flush=True)

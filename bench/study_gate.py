@@ -85,17 +85,23 @@ def main() -> None:
         for run, (code, neighbour) in enumerate(plan):
             source.write_text(clean + PLANT * (code == "planted"))
             exit_code, verdicts, seconds = regress(clone, neighbour=neighbour)
-            known = {"run": run, "code": code, "busy_neighbour": neighbour, "exit_code": exit_code, "seconds": seconds}
+            columns = {
+                "run": run,
+                "code": code,
+                "busy_neighbour": neighbour,
+                "exit_code": exit_code,
+                "seconds": seconds,
+            }
             names = {"name": "workload", "verdict": "verdict", "current": "ratio", "reason": "reason"}
-            rows += [{**known, **{ours: one[theirs] for theirs, ours in names.items()}} for one in verdicts]
+            rows += [{**columns, **{ours: verdict[theirs] for theirs, ours in names.items()}} for verdict in verdicts]
             pd.DataFrame(rows).to_csv(folder / "runs.csv", index=False)
             print(
                 f"run {run + 1} of {len(plan)}, {code}, neighbour {neighbour}: {exit_code}, {seconds:.0f} s", flush=True
             )
     runs = pd.DataFrame(rows).drop_duplicates("run")
-    for kind, group in runs.groupby(["code", "busy_neighbour"]):
+    for (group_code, is_busy), group in runs.groupby(["code", "busy_neighbour"]):
         alarms = (group["exit_code"] == 1).sum()
-        print(f"{kind[0]}, {'busy neighbour' if kind[1] else 'quiet'}: {alarms} alarms in {len(group)} runs")
+        print(f"{group_code}, {'busy neighbour' if is_busy else 'quiet'}: {alarms} alarms in {len(group)} runs")
 
 
 if __name__ == "__main__":

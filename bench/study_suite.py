@@ -3,7 +3,7 @@
     python bench/study_suite.py results/suite
 
 Runs the command 10 times beside 2 processes that each keep one core busy with pure Python. Writes `runs.csv`, a row
-for each run as soon as it ends; a study that is cut short goes on where it stopped. Takes about an hour.
+for each run as soon as it ends; a study that was interrupted continues where it stopped. Takes about an hour.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def spin() -> None:
 
 @contextmanager
 def busy(neighbours: int) -> Iterator[None]:
-    """So many processes that never rest."""
+    """So many processes that each keep a core busy."""
     processes = [multiprocessing.Process(target=spin, daemon=True) for _ in range(neighbours)]
     for process in processes:
         process.start()
@@ -47,12 +47,12 @@ def busy(neighbours: int) -> Iterator[None]:
 
 def counts(output: str) -> dict[str, int]:
     """How many tests ended in which way, as the last line of pytest's that says so has it."""
-    lines = [found for line in output.splitlines() if (found := COUNTS.findall(line)) and " in " in line]
+    lines = [matches for line in output.splitlines() if (matches := COUNTS.findall(line)) and " in " in line]
     return {word: int(number) for number, word in lines[-1]} if lines else {}
 
 
 def run(number: int, *, neighbours: int) -> tuple[dict[str, object], str]:
-    """One run of `make test` beside so many neighbours: its row, and what it printed."""
+    """One run of `make test` beside busy neighbours: its row, and what it printed."""
     started = perf_counter()
     with busy(neighbours):
         done = subprocess.run(
@@ -96,7 +96,7 @@ def verdict(runs: pd.DataFrame) -> Sequence[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--runs", type=int, default=10, help="in all, those of an earlier call among them")
+    parser.add_argument("--runs", type=int, default=10, help="in all, including those of an earlier call")
     parser.add_argument("--neighbours", type=int, default=2)
     chosen = parser.parse_args()
     path = chosen.folder / "runs.csv"

@@ -1,4 +1,4 @@
-"""How far the paired estimator can be trusted: A/A sessions, and a session repeated beside a busy neighbour.
+"""How reliable the paired estimator is: A/A sessions, and a session repeated beside a busy neighbour.
 
     python bench/study_timing.py results/latency
 
@@ -49,7 +49,7 @@ SPEC = {
 def sequential(blocks: Sequence[Block], calls: tuple[int, ...]) -> Ratio:
     """As many calls, all of the model, then all of its copy: the ratio of medians, bootstrapped 95 % interval."""
     seconds = [[block(count)[0] / count for _ in range(ROUNDS)] for block, count in zip(blocks, calls, strict=True)]
-    dense, copy = (np.array(one) for one in seconds)
+    dense, copy = (np.array(times) for times in seconds)
     random = np.random.default_rng(0)
     draws = random.integers(ROUNDS, size=(2, 2000, ROUNDS))
     logs = np.log(np.median(copy[draws[0]], axis=1) / np.median(dense[draws[1]], axis=1))
@@ -71,8 +71,8 @@ def aa_sessions() -> pd.DataFrame:
             timed = time_side_by_side(blocks, choice, renew=partial(renew_all, models), seed=session)
             paired = ratio_of([layout_logs(timed, CONTROL)], confidence=0.95)
             designs = {"interleaved": paired, "sequential": sequential(blocks, timed.calls)}
-            for design, found in designs.items():
-                rows.append({"session": session, "design": design, **vars(found)})
+            for design, ratio in designs.items():
+                rows.append({"session": session, "design": design, **vars(ratio)})
             print(f"A/A session {session + 1} of {SESSIONS}: {designs['interleaved']}", flush=True)
     return pd.DataFrame(rows)
 
@@ -88,14 +88,14 @@ def repeatability() -> pd.DataFrame:
     spec = make_spec(SPEC, where="study")
     run = prepare_run(spec)
     planned, _ = plan_architectures(run, run.trials, evidence=NOTHING)
-    dense, *others = [one.architecture for one in planned]
-    labels = ["A/A control", *(one.trial.label for one in planned[1:])]
+    dense, *factorized = [plan.architecture for plan in planned]
+    labels = ["A/A control", *(plan.trial.label for plan in planned[1:])]
     rows = []
     for process, neighbour in enumerate(("none", "one busy core")):
         job = Job(
             choice=spec.latency,
             setting=settings(spec.latency)[0],
-            architectures=(dense, dense, *others),
+            architectures=(dense, dense, *factorized),
             environment=run.environment.key,
             commit=run.commit,
             series="study",
@@ -112,9 +112,9 @@ def repeatability() -> pd.DataFrame:
                 busy.terminate()
         fit = is_fit_timing([session])
         for i, label in enumerate(labels, start=1):
-            found = ratio_of([layout_logs(session, i)])
-            known = {"neighbour": neighbour, "architecture": label, "fit": fit, "rounds": len(session.rounds)}
-            rows.append({**known, **vars(found)})
+            ratio = ratio_of([layout_logs(session, i)])
+            columns = {"neighbour": neighbour, "architecture": label, "fit": fit, "rounds": len(session.rounds)}
+            rows.append({**columns, **vars(ratio)})
     return pd.DataFrame(rows)
 
 

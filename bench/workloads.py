@@ -1,6 +1,6 @@
 """What `lrbench regress` times: by name, a function that builds a call, from the functions of any lrbench.
 
-`BOUNDS` says how long a workload may take at most beside its reference, where there is no other version to compare to.
+`BOUNDS` gives the largest ratio of a workload to its reference, for when there is no other version to compare with.
 """
 
 from collections.abc import Callable
@@ -23,14 +23,14 @@ def layer(scheme: str, rank: int) -> Call:
     """One 3 x 3 convolution of 128 channels on 28 x 28 as its factors; "dense": as it is."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(128, 128, 3, padding=1))
-    made = model if scheme == "dense" else lrbench.compress(model, {"0": rank}, scheme=scheme)
-    made.eval().to(memory_format=torch.channels_last)
+    network = model if scheme == "dense" else lrbench.compress(model, {"0": rank}, scheme=scheme)
+    network.eval().to(memory_format=torch.channels_last)
     images = torch.rand(1, 128, 28, 28).contiguous(memory_format=torch.channels_last)
-    return partial(made, images)
+    return partial(network, images)
 
 
 def net() -> nn.Module:
-    """Four 3 x 3 convolutions of 64 channels and a head: small enough that memory stays where it is."""
+    """Four 3 x 3 convolutions of 64 channels and a head: small enough that memory stays in place."""
     torch.manual_seed(0)
     convs = [nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU()) for _ in range(4)]
     return nn.Sequential(
@@ -71,7 +71,7 @@ def compress() -> Callable[[], nn.Module]:
 
 
 def svd() -> Call:
-    """What `compress` cannot do without, done plainly: one SVD for each of the four layers."""
+    """The least work of `compress`: one SVD for each of the four layers."""
     matrices = [next(net().get_submodule(name).parameters()).flatten(1) for name in RANKS]
     return lambda: [torch.linalg.svd(matrix, full_matrices=False).S for matrix in matrices]
 

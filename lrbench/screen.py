@@ -1,4 +1,4 @@
-"""What a person sees: progress while a sweep runs, and tables of results. On a pipe, plain lines."""
+"""What a terminal shows: progress while a sweep runs, and tables of results. On a pipe, plain lines."""
 
 import os
 import sys
@@ -24,21 +24,21 @@ PIPE_WIDTH = 200
 
 
 class _Console(Console):
-    """A console whose reader may go away (`| head`): the command then ends as the signal SIGPIPE would end it."""
+    """A console whose reader may close the pipe (`| head`): the command then ends as by the signal SIGPIPE."""
 
     def on_broken_pipe(self) -> None:
-        """Send what else is written nowhere, and end with exit code 141."""
+        """Discard further output, and end with exit code 141."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if self.stderr else sys.stdout).fileno())
         raise SystemExit(141)
 
 
 def console(*, stderr: bool) -> Console:
-    """Where texts go; long lines are left to the terminal, and what its encoding lacks is written as an escape."""
+    """A console for stdout or stderr; it breaks no long lines, and escapes characters that the encoding lacks."""
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
-    made = _Console(stderr=stderr, soft_wrap=True)
-    return made if made.is_terminal else _Console(stderr=stderr, soft_wrap=True, width=PIPE_WIDTH)
+    terminal = _Console(stderr=stderr, soft_wrap=True)
+    return terminal if terminal.is_terminal else _Console(stderr=stderr, soft_wrap=True, width=PIPE_WIDTH)
 
 
 def units_of(trials: Iterable[Trial]) -> int:
@@ -59,11 +59,10 @@ def describe(record: Record) -> str:
     if isinstance(record, Failure):
         return f"{record.failure:<7} {record.trial.label}: {record.stage}: {record.reason}"
     if isinstance(record, Session):
-        how = record.setting
         return (
-            f"timed   {len(record.architectures) - 1} architectures beside dense: {how.label}, process "
+            f"timed   {len(record.architectures) - 1} architectures beside dense: {record.setting.label}, process "
             f"{record.process + 1}, {len(record.rounds)} rounds, {record.ended}"
-            + (", once more: the A/A control was unfit" if record.attempt > 1 else "")
+            + (", again because the A/A control was unfit" if record.attempt > 1 else "")
         )
     if isinstance(record, LayerSession):
         return (
@@ -117,7 +116,7 @@ class Screen:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take the display away."""
         self._bars.stop()
@@ -154,9 +153,9 @@ class Screen:
 
 
 def _duration(seconds: float) -> str:
-    minutes, rest = divmod(max(0, round(seconds)), 60)
+    minutes, seconds_left = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{hours}:{minutes:02}:{seconds_left:02}"
 
 
 def table(texts: "TextTable") -> Table:
@@ -165,5 +164,5 @@ def table(texts: "TextTable") -> Table:
     for head in texts.heads:
         drawn.add_column(head.removeprefix("#"), justify="right" if head.startswith("#") else "left")
     for row in texts.rows:
-        drawn.add_row(*map(Text, row))  # a stranger's names are no markup
+        drawn.add_row(*map(Text, row))  # names from a results folder are not markup
     return drawn

@@ -1,4 +1,7 @@
-"""The command line: parse, wire, print, exit codes (0 done, 1 no, 2 unusable, 130 Ctrl-C, 141 no reader, 143 ended)."""
+"""The command line: parse, wire, print, exit codes.
+
+Exit codes: 0 done, 1 a check or trial failed, 2 wrong input, 130 Ctrl-C, 141 closed pipe, 143 terminated.
+"""
 
 from lrbench.cli import export, gate, look, plan, recommend, sweep, timing
 from lrbench.cli.shared import app

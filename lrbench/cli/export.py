@@ -1,4 +1,4 @@
-"""The command that takes a trial out of lrbench, as files for other runtimes."""
+"""The command that writes a trial as files for other runtimes."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """What an export may hold."""
+    """The files of an export."""
 
     SAFETENSORS = "safetensors"
     PT2 = "pt2"
@@ -30,31 +30,29 @@ TIMING = ("runtime", "#batch", "#threads", "#ms", "#dense ms", "#ratio, 99 %", "
 @app.command()
 def export(  # noqa: PLR0913 - the options of a command
     folder: Folder,
-    trial: Annotated[str, typer.Argument(help="key of a trial (`trials.csv`), or its beginning", show_default=False)],
+    trial: Annotated[str, typer.Argument(help="key of a trial in `trials.csv`, or its beginning", show_default=False)],
     to: Annotated[Path, typer.Option("--to", help="folder to write", show_default=False)],
     formats: Annotated[
         list[Format] | None,
-        typer.Option("--format", help="an artefact, repeatable; the weights always come", show_default="all"),
+        typer.Option("--format", help="file to write, repeatable; the weights are always written", show_default="all"),
     ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="`data.root=photos`, or a key of latency: `latency.threads=[2]`"
+            "--set", metavar="KEY=VALUE", help="override `data.root` or a key of latency: `latency.threads=[2]`"
         ),
     ] = None,
     cache: Cache = Path("cache"),
     model: Annotated[
-        list[str] | None, typer.Option("--model", metavar="MODULE:CALLABLE", help="own model code that may be run")
+        list[str] | None, typer.Option("--model", metavar="MODULE:CALLABLE", help="your own model code that may be run")
     ] = None,
-    within: Annotated[
-        float, typer.Option(min=0, help="difference from the trial's logits that is always allowed")
-    ] = 1e-4,
-    fresh: Annotated[bool, typer.Option("--fresh", help="move what --to holds to NAME.old-N first")] = False,
+    within: Annotated[float, typer.Option(min=0, help="difference of a logit that is always allowed")] = 1e-4,
+    fresh: Annotated[bool, typer.Option("--fresh", help="move the folder --to to NAME.old-N first")] = False,
 ) -> None:
-    """Write a finetuned trial as safetensors with a plan, torch.export and ONNX; check and time each.
+    """Write a finetuned trial as safetensors, torch.export and ONNX files; check and time each of them.
 
     Each artefact is run on the test images beside the trial's model, and timed beside the dense model in its runtime.
-    Exit code 1 when one does not give what the trial gave; then nothing is kept. `lrbench.load` reads the folder.
+    Exit code 1 when one gives other outputs than the trial; then nothing is kept. `lrbench.load` reads the folder.
 
     Example: `lrbench export results/digits 3f2a --to exported`
     """
@@ -71,16 +69,16 @@ def export(  # noqa: PLR0913 - the options of a command
         named = any(text.startswith("data.name=") for text in set_ or [])
         request = Request(names=chosen_names(formats or []), within=within, named_data=named)
         with Screen(out, (), epochs={}) as screen:
-            made = export_trial(source, to, request, cache=cache, progress=screen.progress)
-        say(f"{source.measurement.trial.label}, on {made.images}")
-        out.print(table(_checks(made.checks)))
-    if made.timing is None:
-        failed = ", ".join(made.checks.loc[~made.checks["ok"], "artefact"])
+            exported = export_trial(source, to, request, cache=cache, progress=screen.progress)
+        say(f"{source.measurement.trial.label}, on {exported.images}")
+        out.print(table(_checks(exported.checks)))
+    if exported.timing is None:
+        failed = ", ".join(exported.checks.loc[~exported.checks["ok"], "artefact"])
         err.print(
-            f"not exported: {failed} does not give what the trial gave; nothing was kept", style="red", markup=False
+            f"not exported: {failed} gives other outputs than the trial; nothing was kept", style="red", markup=False
         )
         raise typer.Exit(1)
-    out.print(table(_timing(made.timing)))
+    out.print(table(_timing(exported.timing)))
     own = ", build=...)" if ":" in source.spec.model.name else ")"
     say(f"{to} holds the export; lrbench.load({str(to)!r}{own} gives the model")
 

@@ -1,4 +1,4 @@
-"""Commands that guard: two folders judged, two versions judged, and what was recorded over time."""
+"""Commands that guard against regressions: compare folders, compare versions, plot recorded runs."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -25,21 +25,21 @@ class Format(StrEnum):
 
 
 GATE = Path("build/gate")
-Chosen = Annotated[Format, typer.Option("--format", help="of the verdicts")]
-Strict = Annotated[bool, typer.Option("--strict", help="let inconclusive verdicts fail too")]
+Chosen = Annotated[Format, typer.Option("--format", help="how verdicts are printed")]
+Strict = Annotated[bool, typer.Option("--strict", help="fail on inconclusive verdicts too")]
 ToleranceFile = Annotated[
-    Path | None, typer.Option("--tolerances", help="a TOML file", show_default="tolerances.toml beside the baseline")
+    Path | None, typer.Option("--tolerances", help="TOML file", show_default="tolerances.toml beside the baseline")
 ]
 
 
 @app.command(cls=explained(describe_tolerances))
 def check(
-    baseline: Annotated[Path, typer.Argument(help="folder that is judged against", show_default=False)],
-    current: Annotated[Path, typer.Argument(help="folder that is judged", show_default=False)],
+    baseline: Annotated[Path, typer.Argument(help="results folder to compare with", show_default=False)],
+    current: Annotated[Path, typer.Argument(help="results folder to judge", show_default=False)],
     tolerances: ToleranceFile = None,
     chosen: Chosen = Format.TABLE,
     strict: Strict = False,
-    accept: Annotated[bool, typer.Option("--accept", help="make CURRENT the baseline, and say what changed")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="make CURRENT the baseline, and print what changed")] = False,
 ) -> None:
     """Judge a results folder against a baseline: params, MACs, ranks, errors, accuracies, latencies, benchmarks.
 
@@ -55,7 +55,7 @@ def check(
         verdicts = () if accept and not baseline.exists() else check_folders(baseline, current, allowed)
         if accept:
             replace_baseline(baseline, current)
-            _note(f"{current} is the baseline {baseline} now" + ("; what changed:" if verdicts else ""))
+            _note(f"{current} is now the baseline {baseline}" + ("; what changed:" if verdicts else ""))
         if verdicts or not accept:
             _tell(verdicts, chosen)
     if not accept:
@@ -71,26 +71,26 @@ class Half(StrEnum):
 
 @app.command(cls=explained(describe_tolerances))
 def regress(  # noqa: PLR0913 - the options of a command
-    against: Annotated[str, typer.Option(help="git revision that the timed half is judged against")] = "HEAD^",
-    workloads: Annotated[Path, typer.Option(help="what is timed: a Python file")] = Path("bench/workloads.py"),
-    spec: Annotated[Path, typer.Option(help="what is swept and checked")] = Path("bench/gate.toml"),
-    baseline: Annotated[Path, typer.Option(help="folder that the sweep is judged against")] = Path("bench/baseline"),
+    against: Annotated[str, typer.Option(help="git revision to compare with in the timed half")] = "HEAD^",
+    workloads: Annotated[Path, typer.Option(help="Python file of workloads to time")] = Path("bench/workloads.py"),
+    spec: Annotated[Path, typer.Option(help="spec to sweep")] = Path("bench/gate.toml"),
+    baseline: Annotated[Path, typer.Option(help="results folder to compare the sweep with")] = Path("bench/baseline"),
     out_folder: Annotated[Path, typer.Option("--out", help="folder for the sweep and the raw times")] = GATE,
-    only: Annotated[Half | None, typer.Option("--only", help="one half alone")] = None,
+    only: Annotated[Half | None, typer.Option("--only", help="run one half only")] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of torch in the timed half")] = 1,
-    processes: Annotated[int, typer.Option(min=3, help="fresh processes in a row in the timed half")] = 8,
+    processes: Annotated[int, typer.Option(min=3, help="fresh processes of the timed half, one after another")] = 8,
     chosen: Chosen = Format.TABLE,
     strict: Strict = False,
 ) -> None:
-    """Judge this checkout: a sweep against the committed baseline, and workloads timed in turn with a revision.
+    """Judge this checkout: compare a sweep with the committed baseline, and time workloads against a revision.
 
-    Both versions run in turn on this machine, in one job; a slowdown counts once fresh processes confirm it.
+    Both versions run in turn on this machine, in one job; a slowdown counts when fresh processes confirm it.
     Exit codes are those of `check`.
 
     Example: `lrbench regress --against main --only timed`
     """
     with exit_codes():
-        from lrbench.gate.alternate import Pace
+        from lrbench.gate.alternate import TimingOptions
         from lrbench.gate.job import judge_sweep, judge_workloads
         from lrbench.gate.tolerances import tolerances_beside
 
@@ -99,20 +99,20 @@ def regress(  # noqa: PLR0913 - the options of a command
         halves = [half for half in Half if (only is None and not lacking[half]) or only is half]
         for half in halves or Half:
             if lacking[half]:
-                raise InputError(f"the {half} half needs {', '.join(map(str, lacking[half]))}, which is not there")
+                raise InputError(f"the {half} half needs {', '.join(map(str, lacking[half]))}, which does not exist")
         for half in set(Half) - set(halves):
-            _note(f"the {half} half is left out" + (f": no {lacking[half][0]}" if lacking[half] else ""))
+            _note(f"the {half} half is skipped" + (f": {lacking[half][0]} does not exist" if lacking[half] else ""))
         allowed = tolerances_beside(baseline)
         verdicts: list[Verdict] = []
         if Half.RECORDED in halves:
             verdicts += judge_sweep(spec, baseline, allowed, out=out_folder / "sweep")
         if Half.TIMED in halves:
-            pace = Pace(processes=processes, threads=threads)
+            options = TimingOptions(processes=processes, threads=threads)
             verdicts += judge_workloads(
                 workloads,
                 against,
                 allowed,
-                pace=pace,
+                options=options,
                 out=out_folder,
                 progress=_follow,
             )
@@ -123,10 +123,10 @@ def regress(  # noqa: PLR0913 - the options of a command
 @app.command()
 def history(
     folders: Annotated[list[Path], typer.Argument(help="results folders, oldest first", show_default=False)],
-    figure: Annotated[str, typer.Option(help="what is charted")] = "latency_ratio",
-    out_file: Annotated[Path, typer.Option("--out", help="PNG or SVG")] = Path("history.png"),
+    figure: Annotated[str, typer.Option(help="figure to plot")] = "latency_ratio",
+    out_file: Annotated[Path, typer.Option("--out", help="PNG or SVG file to write")] = Path("history.png"),
 ) -> None:
-    """Chart a figure over recorded runs, one folder a run or commit, and mark where it took a step.
+    """Plot a figure over recorded runs, one results folder for each, and mark where its level changes.
 
     Example: `lrbench history runs/* --figure macs`
     """
@@ -135,14 +135,14 @@ def history(
 
         if figure not in FIGURES:
             raise InputError(f"unknown figure {figure!r}: {nearest(figure, FIGURES)}")
-        found = read_history(folders, figure)
+        values = read_history(folders, figure)
         try:
-            history_figure(found, figure=figure).savefig(out_file, dpi=100)
+            history_figure(values, figure=figure).savefig(out_file, dpi=100)
         except (OSError, ValueError) as error:
-            raise InputError(f"--out {out_file} cannot be drawn: {error}") from error
-    for row in found[found["step"]].itertuples():
+            raise InputError(f"--out {out_file} cannot be written as PNG or SVG: {error}") from error
+    for row in values[values["step"]].itertuples():
         say(f"step: {row.name} is {row.value:.6g} since {row.folder} ({row.code})")
-    say(f"{figure} of {found['name'].nunique()} names over {len(folders)} runs: {out_file}")
+    say(f"{figure} of {values['name'].nunique()} names over {len(folders)} runs: {out_file}")
 
 
 def _tell(verdicts: Sequence[Verdict], chosen: Format) -> None:
@@ -160,16 +160,16 @@ def _tell(verdicts: Sequence[Verdict], chosen: Format) -> None:
 
 
 def _end(verdicts: Sequence[Verdict], *, strict: bool) -> None:
-    """End with the exit code of some verdicts."""
+    """End with the exit code that the verdicts give."""
     if code := exit_code(verdicts, strict=strict):
         raise typer.Exit(code)
 
 
 def _follow(what: str, stage: str, done: int, total: int) -> None:
-    """Say how far the timed half is."""
+    """Report the progress of the timed half."""
     _note(stage)
 
 
 def _note(text: str) -> None:
-    """Say on stderr, so that stdout holds verdicts alone."""
+    """Print to stderr, so that stdout has only verdicts."""
     err.print(text, markup=False, highlight=False)

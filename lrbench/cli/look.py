@@ -10,7 +10,7 @@ from lrbench.cli.shared import Folder, app, draw, exit_codes, say
 
 @app.command()
 def plots(folder: Folder) -> None:
-    """Draw the figures of a results folder again, from its CSV tables alone.
+    """Draw the figures of a results folder again, from its CSV tables.
 
     Example: `lrbench plots results/digits`
     """
@@ -20,7 +20,7 @@ def plots(folder: Folder) -> None:
 
 @app.command("table")
 def table_(folder: Folder) -> None:
-    """Print every finished trial of a results folder as a Markdown table, latency in the first setting timed.
+    """Print every finished trial of a results folder as a Markdown table, with latency in the first setting timed.
 
     Example: `lrbench table results/seed`
     """
@@ -45,7 +45,7 @@ def report(
 ) -> None:
     """Write one HTML file that opens offline: summary in words, charts, trials, noise, and how to run it again.
 
-    Several folders (two machines, two commits, two methods) are laid over one another, each by its own dense model.
+    Several folders (two machines, two commits, two methods) are overlaid, each relative to its own dense model.
 
     Example: `lrbench report results/digits`, `lrbench report results/before results/after --out change.html`
     """

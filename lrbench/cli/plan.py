@@ -1,4 +1,4 @@
-"""Commands that show what would run, and what single layers lose."""
+"""Commands that show what would run, and what truncating single layers loses."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @app.command(cls=explained(describe_spec))
 def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None:
-    """Show the trials of a sweep with layers, ranks, params and MACs; train and write nothing.
+    """Show the trials of a sweep with layers, ranks, params and MACs; trains and writes nothing.
 
-    Budget rules go by what the results folder knows of the layers (`lrbench sensitivity`, `lrbench layers`).
+    Budget rules use what `lrbench sensitivity` and `lrbench layers` measured in the results folder.
 
     Example: `lrbench plan bench/sweeps/digits.toml`
     """
@@ -43,28 +43,29 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
         evidence = gather_evidence(chosen, held, environment=run.environment.key)
         previews = [preview(trial, chosen, run.dense, evidence=evidence) for trial in run.trials]
         columns = ("trial", "ranks of the set's layers (- dense)", "#params", "#ratio", "#MACs", "#ratio")
-        rows = [preview_row(known, run.dense.cost) for known in previews]
+        rows = [preview_row(planned, run.dense.cost) for planned in previews]
         out.print(table(TextTable(title=f"{len(rows)} trials of {spec}", heads=columns, rows=rows)))
-        for known in previews:
-            if known.prediction is not None:
+        for planned in previews:
+            if planned.prediction is not None:
                 why = ("layer", "method", "#rank", "#of its MACs", "#output error", "#damage", "why dense")
-                rows_of_layers = list(why_rows(known, run.dense, evidence))
-                title = _expected(known, run.dense.cost)
+                rows_of_layers = list(why_rows(planned, run.dense, evidence))
+                title = _expected(planned, run.dense.cost)
                 out.print(table(TextTable(title=title, heads=why, rows=rows_of_layers)))
         for line in reasons(previews):
             say(line)
-        if any(one.prediction and one.prediction.latency_ratio is not None for one in previews):
+        predictions = [planned.prediction for planned in previews if planned.prediction]
+        if any(prediction.latency_ratio is not None for prediction in predictions):
             say(evidence.words())
 
 
-def _expected(known: "Preview", dense: "Cost") -> str:
-    """What a budget rule expects of a trial, in words, beside the budget that its name tells."""
-    expected = known.prediction
+def _expected(planned: "Preview", dense: "Cost") -> str:
+    """What a budget rule predicts for a trial, in words, beside the budget in the trial's name."""
+    expected = planned.prediction
     assert expected is not None
     spent = [("params", expected.params / dense.params), ("MACs", expected.macs / dense.macs)]
     spent += [("time", expected.latency_ratio)] if expected.latency_ratio is not None else []
     shares = ", ".join(f"{share:.3f} of the {name}" for name, share in spent)
-    return f"{known.trial.label}: {shares}; predicted damage {expected.damage:.4f}"
+    return f"{planned.trial.label}: {shares}; predicted damage {expected.damage:.4f}"
 
 
 @app.command(cls=explained(describe_spec))
@@ -75,10 +76,10 @@ def sensitivity(
     cache: Cache = Path("cache"),
     jobs: Jobs = None,
 ) -> None:
-    """Truncate one layer at a time, by each method at each rank, and write what that loses: sensitivity.csv.
+    """Truncate one layer at a time, by each method at each rank, and record the loss (sensitivity.csv).
 
-    What the layer's outputs lose costs one pass over the calibration images for all ranks together; accuracy on the
-    search split is measured where `sensitivity.accuracy_points` asks for it. Budget rules choose ranks by this table.
+    The error of the layer's outputs takes one pass over the calibration images for all ranks together; accuracy on the
+    search split is measured at `sensitivity.accuracy_points` ranks. Budget rules choose ranks by this table.
 
     Example: `lrbench sensitivity bench/sweeps/digits.toml --set sensitivity.accuracy_points=3`
     """
@@ -97,6 +98,6 @@ def sensitivity(
         with Store(folder) as store, Screen(out, (), epochs={}) as screen:
             for note in store.notices:
                 say(note)
-            told = replace(run, progress=screen.progress)
-            store.keep(probe_baselines(told, tuple(store.records), workers=workers), screen.finish)
+            shown = replace(run, progress=screen.progress)
+            store.keep(probe_baselines(shown, tuple(store.records), workers=workers), screen.finish)
         draw(folder)

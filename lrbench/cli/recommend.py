@@ -1,4 +1,4 @@
-"""Commands that choose: what a sweep recommends, and how well plans foresaw what was measured. None needs torch."""
+"""Commands that choose: the trial that a sweep recommends, and how well budget trials were predicted; no torch."""
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -29,7 +29,7 @@ class Cost(StrEnum):
 
 
 CONFIDENCE = 0.8
-"""Asked for unless another is: at even odds one recommendation in seven failed on the test split (results/choices)."""
+"""The default: at even odds one recommendation in seven failed on the test split (results/choices)."""
 
 Ratio = Annotated[float | None, typer.Option(min=0.0, max=2.0, help="largest ratio to the dense model")]
 Drop = Annotated[
@@ -37,26 +37,26 @@ Drop = Annotated[
 ]
 Accuracy = Annotated[float | None, typer.Option(min=1.0, max=100.0, help="least accuracy in percent")]
 Latency = Annotated[float | None, typer.Option(min=1e-9, max=2.0, help="largest ratio of latencies to the dense model")]
-Confidence = Annotated[float, typer.Option(min=0.01, max=0.999, help="least probability with which each limit holds")]
+Confidence = Annotated[float, typer.Option(min=0.01, max=0.999, help="least probability that each limit holds")]
 Minimise = Annotated[
     Cost | None,
-    typer.Option(help="what is to be least", show_default="the first cost limited, else latency, else macs"),
+    typer.Option(help="cost to minimise", show_default="the first cost with a limit, else latency, else macs"),
 ]
-Among = Annotated[str | None, typer.Option(help="part of the name of the trials to choose among: `12+1 epochs`")]
+Among = Annotated[str | None, typer.Option(help="choose among trials with this in their name: `12+1 epochs`")]
 
 
 def _options() -> Iterator[Parameter]:
     """An option for each axis of a setting."""
     for name, axis in axes.AXES.items():
-        kind = str | None if axis.words else int | None
+        annotation = str | None if axis.words else int | None
         option = typer.Option(axis.option, metavar="WORD" if axis.words else "N")
-        yield Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Annotated[kind, option])
+        yield Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Annotated[annotation, option])
 
 
 def _meaning(name: str) -> str:
-    """What the option of an axis says in help."""
+    """The help text of an axis's option."""
     axis = axes.AXES[name]
-    return f"of the timings: {axis.meaning}" + (f" ({names.in_a_row(axis.words())})" if axis.words else "")
+    return f"setting of the latencies: {axis.meaning}" + (f" ({names.in_a_row(axis.words())})" if axis.words else "")
 
 
 def with_axes(command: Callable[..., None]) -> Callable[..., None]:
@@ -86,18 +86,18 @@ def recommend(  # noqa: PLR0913 - the options of a command
     params: Ratio = None,
     confidence: Confidence = CONFIDENCE,
     minimise: Minimise = None,
-    environment: Annotated[str | None, typer.Option(help="where it was timed: the key's beginning")] = None,
+    environment: Annotated[str | None, typer.Option(help="environment of the timings: a key's beginning")] = None,
     *,
     words: dict[str, str | int],
     among: Among = None,
-    chosen: Annotated[Format, typer.Option("--format", help="of the recommendation")] = Format.TABLE,
+    chosen: Annotated[Format, typer.Option("--format", help="how the recommendation is printed")] = Format.TABLE,
 ) -> None:
     """Recommend a trial: chosen on the search split, reported on the test split, with the chance that it holds.
 
-    Only what keeps to each limit with --confidence is chosen: the cheapest of many that just keep to it on the search
-    split was mostly lucky there. With a limit on accuracy, the cheapest is taken; with limits on costs alone, the most
-    accurate. Latencies are taken in one setting, the one in which most was timed unless options say otherwise. Exit
-    code 1 when nothing keeps to all limits: then it says what is nearest.
+    A trial is chosen only if it keeps each limit with probability --confidence: the cheapest of many that just keep a
+    limit on the search split was often only lucky there. With a limit on accuracy, the cheapest trial is taken; with
+    limits on costs alone, the most accurate. Latencies are of one setting: the one with the most timings, unless
+    options name another. Exit code 1 when no trial keeps all limits: then the nearest is shown.
 
     Example: `lrbench recommend results/digits --max-drop 1.0 --latency 0.6`
     """
@@ -117,7 +117,7 @@ def recommend(  # noqa: PLR0913 - the options of a command
         else:
             say(headline(advice))
             for warning in advice.warnings:
-                say(f"BUT {warning}")
+                say(f"Warning: {warning}")
             for texts in tables_of(advice):
                 out.print(table(texts))
             for note in advice.notes:
@@ -130,9 +130,9 @@ def recommend(  # noqa: PLR0913 - the options of a command
 
 @app.command()
 def audit(folder: Folder) -> None:
-    """Say how well plans for a budget foresaw MACs, latency and damage, and re-rank them on what was measured.
+    """Report how well budget trials were predicted (MACs, latency, damage), and rank them by what was measured.
 
-    Exit code 1 when a plan's MACs or params are not those that were predicted.
+    Exit code 1 when the MACs or params of a trial differ from those predicted.
 
     Example: `lrbench audit results/my`
     """

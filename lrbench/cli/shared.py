@@ -1,4 +1,4 @@
-"""What all commands share: the app, its options, how it speaks, and its exit codes."""
+"""What all commands share: the app, common options, printing, and exit codes."""
 
 import signal
 import threading
@@ -24,7 +24,7 @@ out, err = console(stderr=False), console(stderr=True)
 
 SpecPath = Annotated[Path, typer.Argument(help="sweep spec, a TOML file", show_default=False)]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key: `finetune.epochs=1`")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key of the spec: `finetune.epochs=1`")
 ]
 Cache = Annotated[Path, typer.Option(envvar="LRBENCH_CACHE", help="directory of decoded images and trained weights")]
 Out = Annotated[Path | None, typer.Option("--out", help="results folder", show_default="results/ and the spec's name")]
@@ -32,7 +32,7 @@ Folder = Annotated[Path, typer.Argument(help="results folder", show_default=Fals
 
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that ask a command to end: Ctrl-C, `kill` or a scheduler, a terminal that goes away."""
+"""Signals that ask a command to end: Ctrl-C, `kill` or a scheduler, a terminal that closes."""
 
 
 KEPT, STARTS_ANEW = "what is finished is kept; the same command continues", "nothing was written"
@@ -44,51 +44,51 @@ def exit_codes(*, continues: bool = True) -> Iterator[None]:
 
     `continues`: whether what was finished before a signal is kept.
     """
-    told: list[int] = []
+    received: list[int] = []
     try:
-        with _stoppable(told):
+        with _stoppable(received):
             yield
     except (InputError, OSError) as error:
         err.print(f"error: {error}", style="bold red", markup=False, highlight=False)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
         err.print(f"interrupted: {KEPT if continues else STARTS_ANEW}", markup=False)
-        raise typer.Exit(128 + (told[0] if told else signal.SIGINT)) from error
+        raise typer.Exit(128 + (received[0] if received else signal.SIGINT)) from error
 
 
 @contextmanager
-def _stoppable(told: list[int]) -> Iterator[None]:
+def _stoppable(received: list[int]) -> Iterator[None]:
     """Let a signal end the command in order; a second one ends it at once, as the system does.
 
-    `told` gets the signal's number: code in C may make a plain KeyboardInterrupt of what is raised here.
+    `received` gets the signal's number: code in C may turn what is raised here into a plain KeyboardInterrupt.
     """
-    mine = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in ENDING if mine}
-    heard = [number for number, handler in before.items() if handler != signal.SIG_IGN]  # as under nohup
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in ENDING if in_main}
+    handled = [number for number, handler in before.items() if handler != signal.SIG_IGN]  # as under nohup
 
     def stop(number: int, _: FrameType | None) -> None:
-        for one in heard:
-            signal.signal(one, signal.SIG_DFL)
-        told.append(number)
+        for other_number in handled:
+            signal.signal(other_number, signal.SIG_DFL)
+        received.append(number)
         raise KeyboardInterrupt
 
-    for number in heard:
+    for number in handled:
         signal.signal(number, stop)
     try:
         yield
     finally:
-        for number in heard:
+        for number in handled:
             signal.signal(number, before[number])
 
 
 def explained(
     epilog: Callable[[], str] = str, options: Mapping[str, Callable[[], str]] = MappingProxyType({})
 ) -> type[TyperCommand]:
-    """A kind of command whose help is written when it is asked for, so that it tells what the tables hold then.
+    """A class of command whose help is written when it is asked for, from the tables as they are then.
 
     Args:
-        epilog: what stands below the options; nothing by default.
-        options: by parameter, what stands beside an option in place of a fixed text.
+        epilog: gives the text below the options; none by default.
+        options: by parameter, gives the help text of an option.
     """
 
     class Explained(TyperCommand):

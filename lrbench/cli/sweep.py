@@ -29,7 +29,7 @@ from lrbench.config.manual import describe_spec
 from lrbench.screen import table
 
 Retry = Annotated[bool, typer.Option("--retry-failed", help="run failed trials again")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="move what the results folder holds to NAME.old-N first")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="move the results folder to NAME.old-N first")]
 
 
 class Stage(StrEnum):
@@ -43,7 +43,7 @@ Only = Annotated[
     Stage | None,
     typer.Option(
         "--only",
-        help="`accuracy` or `latency` alone; `latency` trains nothing and times what is planned",
+        help="run one stage: `accuracy`, or `latency`, which trains nothing and times what is planned",
         metavar="STAGE",
     ),
 ]
@@ -66,7 +66,7 @@ def sweep(  # noqa: PLR0913 - one for each option
     gpus_per_trial: TrialGpus = None,
     on: On = None,
 ) -> None:
-    """Run what is missing of a sweep, write its tables and draw its figures: accuracy first, then timing alone.
+    """Run the missing trials of a sweep, then time them alone; write tables and draw figures.
 
     Example: `lrbench sweep bench/sweeps/digits.toml --set finetune.epochs=1`
     """
@@ -95,11 +95,11 @@ def _set_aside(folder: Path) -> None:
     from lrbench.results.log import set_aside
 
     moved = set_aside(folder)
-    say(f"{folder} was moved to {moved}" if moved else f"{folder} holds nothing to move")
+    say(f"{folder} was moved to {moved}" if moved else f"{folder} has nothing to move")
 
 
 def _summarise(folder: Path, planned: set[str]) -> int:
-    """Print the trials worth having, and those planned that failed; give the number of failed ones."""
+    """Print the Pareto front and the planned trials that failed; return the number of failed ones."""
     from lrbench.report.advice.summary import timed_tables, trial_table
     from lrbench.report.results import Results
 

@@ -1,4 +1,4 @@
-"""Commands that time: an existing folder on this machine, single layers, and the machine itself."""
+"""Commands that time: the models of a folder, single layers, and the machine itself."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -14,22 +14,22 @@ from lrbench.screen import Screen, table
 def time_(
     folder: Folder,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="a key of latency: `latency.threads=[2]`")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key: `latency.threads=[2]`")
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option("--model", metavar="MODULE:CALLABLE", help="own model code that may be run")
+        list[str] | None, typer.Option("--model", metavar="MODULE:CALLABLE", help="your own model code that may be run")
     ] = None,
     again: Annotated[
         list[str] | None,
-        typer.Option(metavar="TRIAL", help="a trial, or the beginning of its key, to time in another session"),
+        typer.Option(metavar="TRIAL", help="trial to time once more: its key, or the beginning of it"),
     ] = None,
 ) -> None:
-    """Add this machine's timings to a results folder; trains nothing, needs no data and no spec.
+    """Add this machine's timings to a results folder; trains nothing, and needs no data and no spec.
 
-    What was timed here is skipped, unless its A/A control said that it is unfit, or --again names it. All sessions of
-    an architecture count together, and its interval widens where they disagree.
+    What was already timed here is skipped, unless that timing was unfit (its A/A control failed) or --again names it.
+    All sessions of an architecture count together, and its interval widens where they disagree.
 
-    The axes are those the folder was timed on, unless --set changes them.
+    The settings are those that the folder was timed in, unless --set changes them.
 
     Example: `lrbench time results/digits --set latency.threads=[2]`
     """
@@ -42,11 +42,11 @@ def time_(
         with Store(folder, create=False) as store:
             for note in store.notices:
                 say(note)
-            found = list(subjects(store.records, overrides=set_ or [], models=model or []))
+            to_time = list(subjects(store.records, overrides=set_ or [], models=model or []))
             once_more = {find_measurement(store.records, key).architecture.key for key in again or ()}
             with Screen(out, (), epochs={}) as screen:
                 records = time_subjects(
-                    found,
+                    to_time,
                     tuple(store.records),
                     environment=read_environment(),
                     progress=screen.progress,
@@ -58,9 +58,11 @@ def time_(
 
 @app.command(cls=explained(describe_spec))
 def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None:
-    """Time each distinct layer of a spec beside its factors, at the ranks where kernels step; trains nothing.
+    """Time each distinct layer of a spec beside its factors, at a range of ranks; trains nothing.
 
-    Says at which rank each layer really breaks even, and what ran. Example: `lrbench layers bench/sweeps/latency.toml`
+    Reports the measured break-even rank of each layer, and the backend that ran it.
+
+    Example: `lrbench layers bench/sweeps/latency.toml`
     """
     folder = folder_for(spec, out_folder)
     with exit_codes():
@@ -79,8 +81,8 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
             count = sum(len(job.candidates) for job in jobs)
             say(f"{len(jobs)} layers to time, {count} factorizations, in {folder}")
             with Screen(out, (), epochs={}) as screen:
-                told = replace(run, progress=screen.progress)
-                store.keep(time_layers(told, jobs, tuple(store.records)), screen.finish)
+                shown = replace(run, progress=screen.progress)
+                store.keep(time_layers(shown, jobs, tuple(store.records)), screen.finish)
         if jobs:
             draw(folder)
         for texts in breakeven_tables(Results(folder)):
@@ -93,7 +95,9 @@ def doctor(
     model: Annotated[str, typer.Option(help="a torchvision model")] = "resnet18",
     image_size: Annotated[int, typer.Option(min=8, max=1024, help="height and width in pixels")] = 64,
 ) -> None:
-    """Say whether this machine is fit for timing: a model against its own copy, half a minute; exit 1 when unfit.
+    """Check whether this machine is fit for timing: time a model beside its own copy, for half a minute.
+
+    Exit code 1 when it is unfit.
 
     Example: `lrbench doctor --threads 2`
     """
@@ -101,16 +105,18 @@ def doctor(
         from lrbench.report.texts import Form, with_interval
         from lrbench.timing.doctor import ROUNDS, diagnose
 
-        found = diagnose(model=model, image_size=image_size, threads=threads)
-    where, control = found.environment, found.control
+        diagnosis = diagnose(model=model, image_size=image_size, threads=threads)
+    where = diagnosis.environment
+    control = diagnosis.control
     isa = f" ({where.isa})" if where.isa else ""
     say(f"{where.processor}, {where.cpus} CPUs{isa}, torch {where.torch}, oneDNN {where.onednn}, {where.system}")
-    say(f"{model}, {image_size} px, {found.setting.label}: {found.dense_s * 1000:.2f} ms a call")
+    say(f"{model}, {image_size} px, {diagnosis.setting.label}: {diagnosis.dense_s * 1000:.2f} ms a call")
     ratio = with_interval(control.ratio, control.low, control.high, form=Form(value=".4f", ends=".4f"), note="99 %")
-    say(f"model over its copy: {ratio}")
-    say(f"noise of one round: {found.noise:.2%}; smallest change visible in {ROUNDS} rounds: {found.visible:.2%}")
-    for line in found.advice:
+    say(f"ratio of the model to its copy: {ratio}")
+    say(f"noise of one round: {diagnosis.noise:.2%}")
+    say(f"smallest change visible in {ROUNDS} rounds: {diagnosis.visible:.2%}")
+    for line in diagnosis.advice:
         say(f"- {line}")
-    say("fit for timing" if found.fit else "unfit for timing: the copy does not take the model's time")
-    if not found.fit:
+    say("fit for timing" if diagnosis.fit else "unfit for timing: the model and its copy took different times")
+    if not diagnosis.fit:
         raise typer.Exit(1)

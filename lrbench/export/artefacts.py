@@ -24,9 +24,9 @@ Build = Callable[..., nn.Module]
 class Artefact:
     """A file and the runtime that it is for.
 
-    A runtime that takes modules only gets the weights, with which the model is built again.
+    A runtime that takes only modules has the weights, with which the model is built again.
 
-    `exact`: it must answer as the trial did; another runtime may answer near ties otherwise.
+    `exact`: it must answer as the trial did; another runtime may answer near ties differently.
     """
 
     file: str
@@ -66,7 +66,7 @@ def open_artefact(name: str, folder: Path, *, setting: Setting, build: Build | N
         name: of the artefact.
         folder: of an export.
         setting: it is to run in.
-        build: the builder of an own model.
+        build: the builder of the user's own model.
     """
     runtime, own = runtime_of(name), replace(setting, runtime=ARTEFACTS[name].runtime)
     if runtime.in_file is not None:
@@ -104,5 +104,5 @@ def write_artefacts(model: nn.Module, plan: Plan, folder: Path, *, names: Iterab
                 raise
             except Exception as error:  # exporters fail in many ways; each is a reason
                 reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-                raise InputError(f"{file.name} cannot be made of this model: {reason}") from error
+                raise InputError(f"{file.name} cannot be made from this model: {reason}") from error
     write_plan(replace(plan, weights_sha256=sha256_of(folder / WEIGHTS)), folder)

@@ -24,7 +24,7 @@ SCHEMA = 1
 RANDOM_IMAGES, RANDOM_BATCH = 64, 16
 
 FLIPS = 0.001
-"""Share of the answers that may differ from the trial's where another machine or device adds up in another order."""
+"""Share of the answers that may differ from the trial's where another machine or device sums in another order."""
 
 ROUNDING = 1e-5
 """Share of the largest logit that a difference may reach where that is more: float32 rounds in proportion. Of a
@@ -37,7 +37,7 @@ Batches = Iterable[tuple[Tensor, Tensor | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """What artefacts are checked on: the batches, a sentence that says what they are, and their classes if known."""
+    """What artefacts are checked on: batches, what they are in words, and class names if known."""
 
     batches: Batches
     words: str
@@ -46,11 +46,11 @@ class Images:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """What an artefact gave for so many images.
+    """How an artefact compares with the trial's model on `images` images.
 
-    `difference` is the largest absolute one between its logits and those of the trial's model, `allowed` how large it
-    may be, `correct` its right answers of so many `samples` (None: the images have no labels), `ok` whether difference
-    and answers are as they must be.
+    `difference` is the largest absolute difference between its logits and those of the trial's model, `allowed` how
+    large it may be, `correct` its right answers of `samples` (None: the images have no labels), `ok` whether both
+    difference and answers are as they must be.
     """
 
     artefact: str
@@ -63,33 +63,35 @@ class Check:
 
 
 def images_of(source: Source, *, cache: Path, named: bool) -> Images:
-    """The test images as the trial saw them, or random ones where they are not to be had.
+    """The test images as the trial saw them, or random ones where they are not available.
 
     Args:
         source: the trial.
         cache: directory of decoded images.
         named: whether the user named the data set in this command; only then code of their own may be run.
 
-    Raises: InputError when the test split has not as many images as the trial saw.
+    Raises: InputError when the test split has another number of images than the trial saw.
     """
     spec, finetuned = source.spec, source.measurement.finetuned
     try:
         if ":" in spec.data.name and not named:
-            raise InputError(f"data {spec.data.name!r} is code of your own; --set data.name=... allows to run it")
+            raise InputError(
+                f"data {spec.data.name!r} is your own code; pass --set data.name=... to allow lrbench to run it"
+            )
         data = load_dataset(spec.data, cache=cache)
     except InputError as error:
         random = _random_batches(spec.data.image_size)
         return Images(batches=random, words=f"random images, so accuracy was not checked: {error}")
-    if (found := len(data.test)) != finetuned.samples:
-        raise InputError(f"the trial was judged on {finetuned.samples} test images, data.root holds {found}")
-    how = Batching(
+    if (count := len(data.test)) != finetuned.samples:
+        raise InputError(f"the trial was measured on {finetuned.samples} test images, data.root has {count}")
+    batching = Batching(
         size=spec.finetune.batch_size,
         data=spec.data,
         device=torch.device("cpu"),
         memory_format=torch.channels_last if spec.finetune.channels_last else torch.contiguous_format,
     )
-    words = f"the {found} test images of {spec.data.name}"
-    return Images(batches=test_batches(data.test, how), words=words, class_names=data.class_names)
+    words = f"the {count} test images of {spec.data.name}"
+    return Images(batches=test_batches(data.test, batching), words=words, class_names=data.class_names)
 
 
 def _random_batches(size: int) -> Iterator[tuple[Tensor, None]]:
@@ -120,10 +122,10 @@ def check_artefacts(
     allowed = max(within, ROUNDING * float(seen["largest"].max()))
 
     def check(name: str) -> Check:
-        mine = seen[seen["artefact"] == name]
-        difference = float(mine["difference"].to_numpy().max())  # NaN stays NaN, and is within nothing
-        images, labelled = int(mine["images"].sum()), bool(mine["labelled"].all())
-        answers = int(mine["correct"].sum()) if labelled else None
+        rows = seen[seen["artefact"] == name]
+        difference = float(rows["difference"].to_numpy().max())  # NaN stays NaN, and is within nothing
+        images, labelled = int(rows["images"].sum()), bool(rows["labelled"].all())
+        answers = int(rows["correct"].sum()) if labelled else None
         as_trial = answers is None or answers in correct or not ARTEFACTS[name].exact
         return Check(
             artefact=name,
@@ -166,7 +168,7 @@ def right_answers(measurement: Measurement, *, environment: str) -> range:
 
 @contextmanager
 def threads_of(measurement: Measurement) -> Iterator[int]:
-    """As many threads as the trial had: other numbers of them add up in another order."""
+    """As many threads as the trial had: another number of them sums in another order."""
     before = torch.get_num_threads()
     torch.set_num_threads(measurement.threads or before)
     try:
@@ -180,16 +182,16 @@ def checks_table(checks: Sequence[Check], *, measurement: Measurement, folder: P
     return pd.DataFrame(
         {
             "schema": SCHEMA,
-            "artefact": one.artefact,
-            "file": ARTEFACTS[one.artefact].file,
-            "size_bytes": (folder / ARTEFACTS[one.artefact].file).stat().st_size,
-            "images": one.images,
-            "difference": one.difference,
-            "allowed": one.allowed,
-            "correct": one.correct,
-            "samples": one.samples,
+            "artefact": check.artefact,
+            "file": ARTEFACTS[check.artefact].file,
+            "size_bytes": (folder / ARTEFACTS[check.artefact].file).stat().st_size,
+            "images": check.images,
+            "difference": check.difference,
+            "allowed": check.allowed,
+            "correct": check.correct,
+            "samples": check.samples,
             "trial_correct": measurement.finetuned.correct,
-            "ok": one.ok,
+            "ok": check.ok,
         }
-        for one in checks
+        for check in checks
     )

@@ -1,4 +1,4 @@
-"""Which trial of a results folder is meant, by what spec it ran, and where its weights are."""
+"""Finds a trial in a results folder, with the spec that it ran by and the file of its weights."""
 
 import json
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ TIMED = (
     "warmup_s",
 )
 TAKEN = ("data.root", "data.name", *(f"latency.{key}" for key in TIMED))
-"""Keys of a spec that may be another one's than the trial's: where its images are, and how artefacts are timed."""
+"""Keys of a spec that may differ from the trial's: where its images are, and how artefacts are timed."""
 
 LISTED = 20
-"""Trials that an error names at most."""
+"""The most trials that an error lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,22 +53,22 @@ def find_source(
         overrides: `key=value` texts of keys in `TAKEN`.
         models: callables of the user's own that may be run. A results folder alone never makes lrbench import code.
 
-    Raises: InputError when no trial or more than one is meant, when it kept no weights, for a callable that was not
+    Raises: InputError when no trial or several match, when its weights were not kept, for a callable that was not
         named, or when its code has changed.
     """
     measurement = find_measurement(records, beginning)
     trial, shape = measurement.trial, measurement.architecture
     if trial.finetune_epochs == 0:
         raise InputError(
-            f"trial {trial.key} ({trial.label}) was not finetuned, so no weights of it were kept: sweep it with "
+            f"trial {trial.key} ({trial.label}) was not finetuned, so its weights were not kept: sweep it with "
             "finetune.epochs=1 or more"
         )
     path = weights_path(weights, trial.key)
     if not path.is_file():
-        raise InputError(f"{path} is not there, the weights of trial {trial.key} ({trial.label}): give its --cache")
+        raise InputError(f"{path}, the weights of trial {trial.key} ({trial.label}), does not exist: pass its --cache")
     if ":" in shape.model and shape.model not in models:
         raise InputError(
-            f"model {shape.model!r} is code of your own; --model {shape.model} allows to import and run it"
+            f"model {shape.model!r} is your own code; pass --model {shape.model} to allow lrbench to import and run it"
         )
     spec = _spec_of(records, measurement, overrides)
     check_unchanged(shape)
@@ -82,17 +82,18 @@ def find_measurement(records: Sequence[Record], beginning: str) -> Measurement:
     """
     done = {record.trial.key: record for record in records if isinstance(record, Measurement)}
     if not done:
-        raise InputError("the folder holds no finished trial")
-    meant = [record for key, record in done.items() if key.startswith(beginning)]
-    if len(meant) == 1:
-        return meant[0]
-    if meant:
-        raise InputError(f"{len(meant)} trials begin with {beginning!r}:{_listing([one.trial for one in meant])}")
+        raise InputError("the folder has no finished trial")
+    matching = [record for key, record in done.items() if key.startswith(beginning)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        listing = _listing([record.trial for record in matching])
+        raise InputError(f"{len(matching)} trials begin with {beginning!r}:{listing}")
     for record in records:
         if isinstance(record, Failure) and record.trial.key.startswith(beginning):
             raise InputError(f"trial {record.trial.key} ({record.trial.label}) failed: {record.reason}")
-    listing = _listing([one.trial for one in done.values()])
-    raise InputError(f"no finished trial begins with {beginning!r}; there are:{listing}")
+    listing = _listing([record.trial for record in done.values()])
+    raise InputError(f"no finished trial begins with {beginning!r}; finished trials:{listing}")
 
 
 def _listing(trials: Sequence[Trial]) -> str:
@@ -102,7 +103,7 @@ def _listing(trials: Sequence[Trial]) -> str:
 
 
 def _spec_of(records: Sequence[Record], measurement: Measurement, overrides: Sequence[str]) -> SweepSpec:
-    """What decides a trial's model and images, of the spec kept last before it; timed as an artefact is."""
+    """The spec last kept before a trial: what decides its model and images, with the timing of an artefact."""
     for text in overrides:
         if text.partition("=")[0].strip() not in TAKEN:
             raise InputError(f"--set takes only {', '.join(TAKEN)} here, got {text!r}")
@@ -110,8 +111,8 @@ def _spec_of(records: Sequence[Record], measurement: Measurement, overrides: Seq
     kept = [record for record in records[:place] if isinstance(record, SpecRecord)]
     if not kept:
         raise InputError(
-            f"the log holds no spec from before trial {measurement.trial.key}, as an older lrbench left it: how its "
-            "images are normalised is not known"
+            f"the log has no spec from before trial {measurement.trial.key} (an older lrbench wrote it), so "
+            "how its images were normalised is unknown"
         )
     document: dict[str, Any] = {"latency": {"devices": ["cpu"], "memory_formats": ["contiguous"]}}
     for key, value in kept[-1].keys:

@@ -1,4 +1,4 @@
-"""An export from beginning to end: write, load back, check, time; only what holds reaches its folder."""
+"""An export from beginning to end: write, load back, check, time; only what passes reaches its folder."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """What came of it; `timing` is None when a check failed, and then nothing was kept."""
+    """The result of an export; `timing` is None when a check failed, and then nothing was kept."""
 
     checks: pd.DataFrame
     timing: pd.DataFrame | None
@@ -48,14 +48,14 @@ class Export:
 
 
 def export_trial(source: Source, out: Path, request: Request, *, cache: Path, progress: Progress) -> Export:
-    """Write, check and time artefacts of a trial; nothing is left behind unless every check holds.
+    """Write, check and time artefacts of a trial; nothing is left behind unless every check passes.
 
     Args:
         source: the trial.
-        out: folder that is not there yet, or empty.
+        out: folder that does not exist yet, or is empty.
         request: what is wanted.
         cache: directory of decoded images.
-        progress: told of progress.
+        progress: called as work goes on.
 
     Raises: InputError when something is missing, or a runtime cannot take the model.
     """
@@ -80,10 +80,10 @@ def export_trial(source: Source, out: Path, request: Request, *, cache: Path, pr
 
 
 def require_free(out: Path) -> None:
-    """Raises: InputError when a folder holds something, or is none."""
+    """Raises: InputError when the path is a folder that is not empty, or a file."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(
-            f"--to {out} is there already: give a new or empty folder, or --fresh to move it to NAME.old-N"
+            f"--to {out} already exists: choose a new or empty folder, or pass --fresh to move it to NAME.old-N"
         )
 
 
@@ -91,12 +91,12 @@ def require_free(out: Path) -> None:
 def _unfinished(out: Path) -> Iterator[tuple[Path, Path]]:
     """Two folders beside `out`, for the export and for the dense model it is timed against; both vanish at the end."""
     work = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.part")
-    made = work / "export", work / "dense"
+    folders = work / "export", work / "dense"
     try:
         with writing(out):
-            for folder in made:
+            for folder in folders:
                 folder.mkdir(parents=True)
-        yield made
+        yield folders
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -139,8 +139,8 @@ def _check(model: nn.Module, source: Source, request: Request, *, images: Images
 def _time(source: Source, request: Request, *, folder: Path, dense: Path, progress: Progress) -> pd.DataFrame:
     """Time the artefacts in `folder` beside those of the dense model, written to `dense`; give the table."""
     shape, choice = source.measurement.architecture, source.spec.latency
-    whole = cut_architecture(shape, ())
-    write_artefacts(build_dense(shape).eval(), _plan(source, whole), dense, names=request.names)
+    uncut = cut_architecture(shape, ())
+    write_artefacts(build_dense(shape).eval(), _plan(source, uncut), dense, names=request.names)
     jobs = [
         Job(
             artefact=name,
@@ -162,7 +162,7 @@ def _time(source: Source, request: Request, *, folder: Path, dense: Path, progre
 
 
 def chosen_names(formats: Sequence[str]) -> tuple[str, ...]:
-    """The artefacts that some formats mean, in the order of the table: all when none is given, the weights always."""
+    """The artefacts of these formats, in the order of the table: all when none is given, the weights always."""
     return tuple(
         name for name, artefact in ARTEFACTS.items() if not formats or name in formats or artefact.file == WEIGHTS
     )

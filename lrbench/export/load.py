@@ -30,9 +30,7 @@ def load(folder: str | Path, build: Callable[..., nn.Module] | None = None) -> n
     folder = Path(folder)
     shape = read_plan(folder).architecture
     if ":" in shape.model and build is None:
-        raise InputError(
-            f"model {shape.model!r} is code of your own: give its builder, load({str(folder)!r}, build=...)"
-        )
+        raise InputError(f"model {shape.model!r} is your own code: pass its builder, load({str(folder)!r}, build=...)")
     choice = ModelChoice(name=shape.model)
     with torch.random.fork_rng(devices=[]):
         if build is None:

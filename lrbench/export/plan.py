@@ -1,4 +1,4 @@
-"""What an export says of itself: `plan.json` beside the weights. Needs no torch."""
+"""What an export is: `plan.json` beside the weights. Needs no torch."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What the weights are of, and what they were worth.
+    """Which model the weights belong to, and how accurate it was.
 
     Attributes:
         input: what the model takes, in words.
@@ -32,7 +32,7 @@ class Plan:
         correct: right answers of the trial on its test split.
         samples: images of that split.
         weights_sha256: of the file with the weights.
-        class_names: in the order of the logits; empty when the data set has none, or was not to be had.
+        class_names: in the order of the logits; empty when the data set has none, or was not available.
     """
 
     input: str
@@ -51,7 +51,7 @@ _adapter = TypeAdapter(Plan)
 
 
 def write_plan(plan: Plan, folder: Path) -> None:
-    """Write a plan with the digest of all that it says."""
+    """Write a plan with the digest of its content."""
     fields = _adapter.dump_python(plan, mode="json")
     document = {"schema": SCHEMA, "digest": _digest(fields), **fields}
     with writing(folder / PLAN):
@@ -59,29 +59,29 @@ def write_plan(plan: Plan, folder: Path) -> None:
 
 
 def read_plan(folder: Path) -> Plan:
-    """The plan of an export; that it and the weights are as they were written is checked.
+    """The plan of an export; checks that it and the weights are as they were written.
 
     Raises: InputError when there is none, or one of another schema, or when either file was changed.
     """
     path, weights = folder / PLAN, folder / WEIGHTS
     try:
         document: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
-        found = sha256_of(weights)
+        weights_sha256 = sha256_of(weights)
     except OSError as error:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}; {folder} is no export") from error
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}; {folder} is not an export") from error
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{path} is no plan: {error}") from error
+        raise InputError(f"{path} is not a valid plan: {error}") from error
     version, digest = document.pop("schema", None), document.pop("digest", None)
     if version != SCHEMA:
         raise InputError(f"{path}: schema must be {SCHEMA}, got {version}")
     if digest != _digest(document):
-        raise InputError(f"{path} was changed after the export: its digest is not that of its content")
+        raise InputError(f"{path} was changed after the export: its digest does not match its content")
     try:
         plan = _adapter.validate_python(document)
     except ValidationError as error:
-        raise InputError(f"{path} is no plan: {error}") from error
-    if found != plan.weights_sha256:
-        raise InputError(f"{weights} was changed after the export: its digest is not that of {PLAN}")
+        raise InputError(f"{path} is not a valid plan: {error}") from error
+    if weights_sha256 != plan.weights_sha256:
+        raise InputError(f"{weights} was changed after the export: its digest does not match {PLAN}")
     return plan
 
 

@@ -29,12 +29,12 @@ from lrbench.timing.processes import alone
 SCHEMA = 1
 
 EXPORTED = 2
-"""Where a session has the exported model, after the dense one and the second dense one."""
+"""The index of the exported model in a session, after the dense one and the second dense one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What one process of a timing needs to know; it crosses to a fresh process whole.
+    """What one process of a timing needs to know; it is sent to a fresh process whole.
 
     `folder` and `dense` hold the artefacts of the trial and of the dense model, images are (3, image_size, image_size).
     """
@@ -74,18 +74,18 @@ def builder_of(model: str) -> Build | None:
 
 def time_artefacts(jobs: Sequence[Job], *, progress: Progress) -> tuple[Timing, ...]:
     """Time artefacts, each in as many processes as its choice wants, with nothing else of lrbench timing here."""
-    found: list[Timing] = []
+    timings: list[Timing] = []
     with alone(progress):
         for job in jobs:
 
-            def one(process: int, attempt: int, *, job: Job = job) -> Run:
-                again = ", again: the A/A control was unfit" if attempt > 1 else ""
+            def run_session(process: int, attempt: int, *, job: Job = job) -> Run:
+                again = ", again because the A/A control was unfit" if attempt > 1 else ""
                 progress("latency", f"{job.artefact}, process {process + 1}, {job.setting.label}{again}", 0, 1)
                 return in_process(job.choice, time_artefact, replace(job, process=process, attempt=attempt))
 
-            sessions = tuple(last_attempt(until_fit(job.choice, one)))
-            found.append(Timing(artefact=job.artefact, setting=job.setting, sessions=sessions))
-    return tuple(found)
+            sessions = tuple(last_attempt(until_fit(job.choice, run_session)))
+            timings.append(Timing(artefact=job.artefact, setting=job.setting, sessions=sessions))
+    return tuple(timings)
 
 
 def time_artefact(job: Job) -> Run:
@@ -109,7 +109,7 @@ def timing_table(timings: Sequence[Timing]) -> pd.DataFrame:
 
     def row(timing: Timing) -> dict[str, Any]:
         sessions, setting = timing.sessions, timing.setting
-        ratio, control = ratio_of([layout_logs(one, EXPORTED) for one in sessions]), control_ratio(sessions)
+        ratio, control = ratio_of([layout_logs(session, EXPORTED) for session in sessions]), control_ratio(sessions)
         return {
             "schema": SCHEMA,
             "runtime": setting.runtime,
@@ -127,7 +127,7 @@ def timing_table(timings: Sequence[Timing]) -> pd.DataFrame:
             "control_low": control.low,
             "control_high": control.high,
             "fit": is_fit_timing(sessions),
-            "rounds": sum(len(one.rounds) for one in sessions),
+            "rounds": sum(len(session.rounds) for session in sessions),
             "processes": len(sessions),
         }
 
@@ -135,7 +135,7 @@ def timing_table(timings: Sequence[Timing]) -> pd.DataFrame:
 
 
 def _median(sessions: Sequence[Timed], model: int) -> float:
-    return median(one.wall_s[model] for session in sessions for one in session.rounds)
+    return median(timed.wall_s[model] for session in sessions for timed in session.rounds)
 
 
 def rounds_table(timings: Sequence[Timing]) -> pd.DataFrame:
@@ -148,12 +148,12 @@ def rounds_table(timings: Sequence[Timing]) -> pd.DataFrame:
             "threads": timing.setting.threads,
             "process": session.process,
             "round": number,
-            "layout": one.layout,
-            "latency_s": one.wall_s[EXPORTED],
-            "dense_latency_s": one.wall_s[DENSE],
-            "control_latency_s": one.wall_s[CONTROL],
+            "layout": timed.layout,
+            "latency_s": timed.wall_s[EXPORTED],
+            "dense_latency_s": timed.wall_s[DENSE],
+            "control_latency_s": timed.wall_s[CONTROL],
         }
         for timing in timings
         for session in timing.sessions
-        for number, one in enumerate(session.rounds)
+        for number, timed in enumerate(session.rounds)
     )

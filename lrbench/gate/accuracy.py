@@ -1,4 +1,4 @@
-"""Accuracies: a drop is worse when it exceeds the tolerance and neither images nor seeds explain it."""
+"""Accuracies: a drop is worse when it exceeds the tolerance and is more than the noise of images and seeds."""
 
 from collections.abc import Iterator
 from math import sqrt
@@ -30,11 +30,11 @@ def judge_accuracy(base: Folder, current: Folder, tolerance: AccuracyTolerance) 
     worse = holm([chance for _, chance, _ in drops])
     better = holm([chance for _, chance, _ in gains])
     for i, key in enumerate(shared):
-        drop, _, how = drops[i]
+        drop, _, test = drops[i]
         before, after = float(old[key].accuracies.mean()), float(new[key].accuracies.mean())
         sure = 1 - tolerance.confidence
         word: Word = "ok"
-        reason = f"{-100 * drop:+.2f} points on {new[key].samples} images, {len(new[key].correct)} seeds, {how}"
+        reason = f"{-100 * drop:+.2f} points on {new[key].samples} images, {len(new[key].correct)} seeds, {test}"
         if drop > tolerance.drop:
             word = "worse" if worse[i] < sure else "inconclusive"
             reason += f", p = {worse[i]:.2g}"
@@ -58,23 +58,23 @@ def _answers(side: Folder) -> dict[tuple[str, str], Answers]:
     kept = {(trial, stage): right for trial, stage, right in zip(*columns, strict=True)}
     done = side.trials[side.trials["state"] == "done"]
     done = done.drop_duplicates(["subject", "seed"])  # a second trial of that name is another experiment
-    found: dict[tuple[str, str], Answers] = {}
+    answers: dict[tuple[str, str], Answers] = {}
     for subject, rows in done.groupby("subject", sort=False):
         samples = int(rows["samples"].iloc[0])
         for stage in STAGES:
             if rows[f"correct_{stage}"].isna().any() or (rows["samples"] != samples).any():
                 continue
             masks = [kept.get((trial, stage)) for trial in rows["trial"]]
-            found[str(subject), stage] = Answers(
+            answers[str(subject), stage] = Answers(
                 correct=dict(zip(rows["seed"].astype(int), rows[f"correct_{stage}"].astype(int), strict=True)),
                 samples=samples,
                 right=stack_right(masks, samples),
             )
-    return found
+    return answers
 
 
 def _drop(before: Answers, after: Answers) -> tuple[float, float, str]:
-    """How far the accuracy fell, the one-sided p-value that it did not, and how that was found.
+    """How far the accuracy fell, the one-sided p-value that it did not, and by which test.
 
     Image by image where answers were kept: the exact test of McNemar (1947) for one seed, over the images' mean
     differences for several. Otherwise as two independent samples of images. Seeds add the spread of their accuracies.
@@ -87,7 +87,7 @@ def _drop(before: Answers, after: Answers) -> tuple[float, float, str]:
         if len(old) == len(new) == 1:
             fell, rose = int((lost > 0).sum()), int((lost < 0).sum())
             chance = binomtest(fell, fell + rose, alternative="greater").pvalue if fell + rose else 1.0
-            return drop, float(chance), f"paired: {fell} lost, {rose} won"
+            return drop, float(chance), f"paired: {fell} lost, {rose} gained"
         error = float(lost.std(ddof=1)) / sqrt(len(lost))
     else:
         spreads = (p * (1 - p) for p in (before.accuracies.mean(), after.accuracies.mean()))
@@ -104,4 +104,4 @@ def _seed_variance(before: Answers, after: Answers) -> float:
         gaps = [before.correct[s] / before.samples - after.correct[s] / after.samples for s in shared]
         return float(np.var(gaps, ddof=1)) / len(shared)
     several = [side.accuracies for side in (before, after) if len(side.correct) > 1]
-    return sum(float(np.var(one, ddof=1)) / len(one) for one in several)
+    return sum(float(np.var(accuracies, ddof=1)) / len(accuracies) for accuracies in several)

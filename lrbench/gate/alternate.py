@@ -18,8 +18,8 @@ WORKER = Path(__file__).with_name("worker.py")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
-    """How a session is run: fresh processes in a row, rounds of each, least seconds of a timed block, CPU threads."""
+class TimingOptions:
+    """How versions are timed: fresh processes in a row, rounds of each, least seconds of a timed block, CPU threads."""
 
     processes: int = 8
     rounds: int = 8
@@ -36,7 +36,7 @@ class Version:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lap:
+class Round:
     """One round of one workload: seconds a call by version, taken right after one another in shuffled order."""
 
     workload: str
@@ -50,10 +50,10 @@ Errors = dict[tuple[str, str], str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Laps:
-    """What a session saw: its laps, and by workload why a version could not run it."""
+class Occasion:
+    """All processes of a timing: their rounds, and by workload why a version could not run it."""
 
-    laps: tuple[Lap, ...]
+    rounds: tuple[Round, ...]
     errors: Errors
 
 
@@ -75,26 +75,26 @@ class Worker:
             text=True,
         )
 
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """Send a request and wait for its answer; one that died answers with an error too."""
-        self.tell(**request)
-        return self.hear()
+    def request(self, **request: Any) -> dict[str, Any]:
+        """Send a request and wait for its answer; a worker that died answers with an error too."""
+        self.send(**request)
+        return self.receive()
 
-    def tell(self, **request: Any) -> None:
+    def send(self, **request: Any) -> None:
         """Send a request."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it died; the answer will say so
+        with suppress(BrokenPipeError):  # the worker died; the answer will say so
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
 
-    def hear(self) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
         """Wait for the next answer."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             return {"error": f"its process ended with exit code {self._process.wait()}", "died": True}
-        found: dict[str, Any] = json.loads(line)
-        return found
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def close(self) -> None:
         """End it."""
@@ -116,20 +116,20 @@ def start(versions: Sequence[Version], file: Path, *, threads: int) -> Iterator[
 def list_workloads(version: Version, file: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, float]]]:
     """The names of a version's workloads, and its bounds: by name, (reference, largest ratio to it).
 
-    Raises: InputError when the file cannot be run or is not of that form.
+    Raises: InputError when the file cannot be run or does not have that form.
     """
     with start([version], file, threads=1) as (worker,):
-        found = worker.ask(do="list")
-    if "error" in found:
-        raise InputError(f"{file} cannot be used as workloads: {found['error']}")
+        listed = worker.request(do="list")
+    if "error" in listed:
+        raise InputError(f"workloads file {file} cannot be used: {listed['error']}")
     try:
-        bounds = {name: (str(reference), float(limit)) for name, (reference, limit) in found["bounds"].items()}
+        bounds = {name: (str(reference), float(limit)) for name, (reference, limit) in listed["bounds"].items()}
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{file}: BOUNDS must map a name to (reference name, largest ratio): {error}") from error
-    strange = [name for pair in bounds.items() for name in (pair[0], pair[1][0]) if name not in found["names"]]
-    if strange:
-        raise InputError(f"{file}: BOUNDS names {strange[0]!r}, which is not in WORKLOADS")
-    return tuple(found["names"]), bounds
+    unknown = [name for pair in bounds.items() for name in (pair[0], pair[1][0]) if name not in listed["names"]]
+    if unknown:
+        raise InputError(f"{file}: BOUNDS names {unknown[0]!r}, which is not in WORKLOADS")
+    return tuple(listed["names"]), bounds
 
 
 def time_versions(
@@ -137,75 +137,75 @@ def time_versions(
     file: Path,
     *,
     names: Sequence[str],
-    pace: Pace,
+    options: TimingOptions,
     progress: Progress,
-) -> Laps:
+) -> Occasion:
     """Run workloads of all versions in turn, in fresh processes several times.
 
     Args:
-        versions: whose modules are used; names must differ.
+        versions: what is timed; their names must differ.
         file: the workloads, the same file for every version.
         names: of the workloads to run.
-        pace: how long, and on how many threads of torch and BLAS.
-        progress: told of each process.
+        options: how long, and on how many threads of torch and BLAS.
+        progress: called at each process.
     """
-    laps: list[Lap] = []
+    rounds: list[Round] = []
     errors: Errors = {}
-    for process in range(pace.processes):
-        names_of = ", ".join(one.name for one in versions)
-        progress("timed", f"process {process + 1} of {pace.processes}: {names_of}", process, pace.processes)
+    for process in range(options.processes):
+        labels = ", ".join(version.name for version in versions)
+        progress("timed", f"process {process + 1} of {options.processes}: {labels}", process, options.processes)
         done = None
         while done is None:
             runnable = [name for name in names if not any(name == failed for failed, _ in errors)]
-            with start(versions, file, threads=pace.threads) as workers:
-                done = _run(workers, runnable, pace=pace, process=process, errors=errors)
-        laps += done
-    return Laps(laps=tuple(laps), errors=errors)
+            with start(versions, file, threads=options.threads) as workers:
+                done = _run(workers, runnable, options=options, process=process, errors=errors)
+        rounds += done
+    return Occasion(rounds=tuple(rounds), errors=errors)
 
 
 def _run(
-    workers: Sequence[Worker], names: Sequence[str], *, pace: Pace, process: int, errors: Errors
-) -> list[Lap] | None:
-    """All rounds of fresh workers; None when one failed at a workload, now in `errors`: start anew without it."""
+    workers: Sequence[Worker], names: Sequence[str], *, options: TimingOptions, process: int, errors: Errors
+) -> list[Round] | None:
+    """All rounds of fresh workers; None when one failed at a workload, now in `errors`: start again without it."""
     ready = _build(workers, names, errors)
     if ready is None:
         return None
-    laps, calls, shuffle = [], {}, random.Random(process)
+    rounds, calls, shuffle = [], {}, random.Random(process)
     for name in ready:  # calls that fill a block, after two untimed ones; the same for all versions
-        warm = _lap(workers, name, 2, errors)
+        warm = _time_round(workers, name, 2, errors)
         if warm is None:
             return None
-        calls[name] = max(1, min(10_000, round(pace.block_s / max(min(warm.values()), 1e-9))))
-    for turn in range(pace.rounds):
+        calls[name] = max(1, min(10_000, round(options.block_s / max(min(warm.values()), 1e-9))))
+    for number in range(options.rounds):
         for name in shuffle.sample(ready, len(ready)):
-            seconds = _lap(shuffle.sample(workers, len(workers)), name, calls[name], errors)
+            seconds = _time_round(shuffle.sample(workers, len(workers)), name, calls[name], errors)
             if seconds is None:
                 return None
-            laps.append(Lap(workload=name, process=process, round=turn, seconds=seconds))
-    return laps
+            rounds.append(Round(workload=name, process=process, round=number, seconds=seconds))
+    return rounds
 
 
 def _build(workers: Sequence[Worker], names: Sequence[str], errors: Errors) -> list[str] | None:
     """Build every workload in every worker, all workers at once; the names that all could build, None if one died."""
     for name in names:
         for worker in workers:
-            worker.tell(do="build", name=name)
+            worker.send(do="build", name=name)
         for worker in workers:
-            found = worker.hear()
-            if "error" in found:
-                errors[name, worker.version.name] = found["error"]
-            if "died" in found:
+            answer = worker.receive()
+            if "error" in answer:
+                errors[name, worker.version.name] = answer["error"]
+            if "died" in answer:
                 return None
     return [name for name in names if not any(name == failed for failed, _ in errors)]
 
 
-def _lap(workers: Sequence[Worker], name: str, calls: int, errors: Errors) -> dict[str, float] | None:
+def _time_round(workers: Sequence[Worker], name: str, calls: int, errors: Errors) -> dict[str, float] | None:
     """Seconds a call of each version, one after another; None, and the reason kept, when one fails."""
     seconds = {}
     for worker in workers:
-        found = worker.ask(do="run", name=name, calls=calls)
-        if "error" in found:
-            errors[name, worker.version.name] = found["error"]
+        answer = worker.request(do="run", name=name, calls=calls)
+        if "error" in answer:
+            errors[name, worker.version.name] = answer["error"]
             return None
-        seconds[worker.version.name] = found["seconds"]
+        seconds[worker.version.name] = answer["seconds"]
     return seconds

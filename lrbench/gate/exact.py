@@ -1,4 +1,4 @@
-"""Figures that a correct program repeats: params, MACs, ranks, weight errors, what full rank gives back."""
+"""Figures that a correct program repeats: params, MACs, ranks, weight errors, the loss at full rank."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +20,7 @@ def judge_exact(base: Folder, current: Folder, tolerance: WeightTolerance) -> It
     Args:
         base: what is judged against.
         current: what is judged.
-        tolerance: for figures that stand on trained weights.
+        tolerance: for figures that depend on trained weights.
     """
     old, new = by_name(base.trials), by_name(current.trials)
     layers = {side.path: _layers_of(side) for side in (base, current)}
@@ -35,16 +35,16 @@ def judge_exact(base: Folder, current: Folder, tolerance: WeightTolerance) -> It
         else:
             yield from _costs(name, before, after, tolerance)
             was, now = (layers[side.path][row["trial"]] for side, row in ((base, before), (current, after)))
-            if not stands_on_weights(str(after["rank_rule"])):
+            if not depends_on_weights(str(after["rank_rule"])):
                 yield from _ranks(name, was, now)
                 yield from _weight_error(name, was, now, tolerance)
             yield from _full_rank(name, after, now, tolerance)
 
 
-def stands_on_weights(rule: str) -> bool:
-    """Whether a rank rule looks at trained weights, which no two processors train alike.
+def depends_on_weights(rule: str) -> bool:
+    """Whether a rank rule looks at trained weights, which differ from processor to processor.
 
-    The dense control has no rule, and a rule of another version may not read here: both are held to be exact.
+    The dense control has no rule, and a rule of another version may be unknown here: both are judged exactly.
     """
     try:
         return parse_rule(rule).needs_weights
@@ -54,10 +54,10 @@ def stands_on_weights(rule: str) -> bool:
 
 def _layers_of(side: Folder) -> dict[str, dict[str, Row]]:
     """By trial, its layers by name."""
-    found: dict[str, dict[str, Row]] = {trial: {} for trial in side.trials["trial"]}
+    layers: dict[str, dict[str, Row]] = {trial: {} for trial in side.trials["trial"]}
     for row in side.layers.to_dict("records"):
-        found.setdefault(row["trial"], {})[row["layer"]] = row
-    return found
+        layers.setdefault(row["trial"], {})[row["layer"]] = row
+    return layers
 
 
 def _state(name: str, before: Row, after: Row) -> Verdict:
@@ -68,7 +68,7 @@ def _state(name: str, before: Row, after: Row) -> Verdict:
 
 
 def _costs(name: str, before: Row, after: Row, tolerance: WeightTolerance) -> Iterator[Verdict]:
-    chosen = stands_on_weights(str(after["rank_rule"]))
+    chosen = depends_on_weights(str(after["rank_rule"]))
     tier: Tier = "toleranced" if chosen else "exact"
     allowed = tolerance.chosen_costs if chosen else 0.0
     for figure in ("params", "macs"):
@@ -76,8 +76,8 @@ def _costs(name: str, before: Row, after: Row, tolerance: WeightTolerance) -> It
         bound = was * (1 + allowed)
         word: Word = "worse" if now > bound else "better" if now < was * (1 - allowed) else "ok"
         reason = "" if now == was else f"{now - was:+,} ({now / was - 1:+.2%})"
-        known = {"baseline": was, "current": now, "bound": bound}
-        yield Verdict(name=name, tier=tier, figure=figure, verdict=word, reason=reason, **known)
+        values = {"baseline": was, "current": now, "bound": bound}
+        yield Verdict(name=name, tier=tier, figure=figure, verdict=word, reason=reason, **values)
 
 
 def _ranks(name: str, before: dict[str, Row], after: dict[str, Row]) -> Iterator[Verdict]:
@@ -137,7 +137,7 @@ def _weight_error(
 
 
 def _full_rank(name: str, after: Row, layers: dict[str, Any], tolerance: WeightTolerance) -> Iterator[Verdict]:
-    """Factors of full rank give the dense model's outputs back, so its loss; nothing for other trials."""
+    """Factors of full rank have the dense model's outputs, and so its loss; nothing for other trials."""
     cut = [layer for layer in layers.values() if not pd.isna(layer["rank"])]
     if not cut or any(layer["rank"] != layer["max_rank"] for layer in cut):
         return
@@ -150,5 +150,5 @@ def _full_rank(name: str, after: Row, layers: dict[str, Any], tolerance: WeightT
         baseline=dense,
         current=loss,
         bound=dense + tolerance.full_rank_loss,
-        reason="truncated at full rank, against dense",
+        reason="truncated at full rank, compared with dense",
     )

@@ -23,7 +23,7 @@ Row = Mapping[Hashable, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """The tables of one side. `trials` has the columns `subject` (all that it is but the seed) and `name`.
+    """The tables of one side. `trials` has the columns `subject` (the trial without its seed) and `name`.
 
     `benchmarks` are names with the median seconds of a call.
     """
@@ -43,7 +43,7 @@ def load_folder(path: Path) -> Folder:
     Raises: InputError when there is nothing to read, or a table is damaged or of another schema.
     """
     if not path.is_dir():
-        raise InputError(f"{path} is no results folder: there is no such directory")
+        raise InputError(f"{path} is not a results folder: no such directory")
     recorded = path / BENCHMARKS
     benchmarks = _read_benchmarks(recorded) if recorded.is_file() else {}
     bare = recorded.is_file() and not is_there(path / "trials.csv")
@@ -52,12 +52,12 @@ def load_folder(path: Path) -> Folder:
         for name in ("trials", "layers", "answers", "architectures", "latency")
     }
     if not len(tables["trials"]) and not len(tables["latency"]) and not recorded.is_file():
-        raise InputError(f"{path} holds no trial, no timing and no {BENCHMARKS}: there is nothing to check")
+        raise InputError(f"{path} has no trials, no timings and no {BENCHMARKS}: there is nothing to check")
     return Folder(path=path, benchmarks=benchmarks, **{**tables, "trials": name_trials(tables["trials"])})
 
 
 def name_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """Trials with the columns `subject` and `name`; a name that comes again is numbered `#2`."""
+    """Trials with the columns `subject` and `name`; a repeated name gets `#2`."""
     cells = trials.astype(str)
     size, epochs = cells["image_size"] + "px", cells["baseline_epochs"] + "+" + cells["finetune_epochs"]
     epochs += (" " + cells["recipe"]).where(cells["recipe"] != "train", "")
@@ -68,13 +68,13 @@ def name_trials(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def number_repeats(names: Iterable[str]) -> list[str]:
-    """Names, each that was there before with `#2`, `#3` behind it."""
+    """Names; one that repeats gets `#2`, `#3`, ... behind it."""
     seen = Counter[str]()
-    found = []
+    numbered = []
     for name in names:
         seen[name] += 1
-        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return found
+        numbered.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return numbered
 
 
 def by_name(frame: pd.DataFrame) -> dict[str, Row]:
@@ -84,8 +84,8 @@ def by_name(frame: pd.DataFrame) -> dict[str, Row]:
 
 def _read_benchmarks(path: Path) -> dict[str, float]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]
-        return {one["fullname"]: float(one["stats"]["median"]) for one in found}
+        entries = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]
+        return {entry["fullname"]: float(entry["stats"]["median"]) for entry in entries}
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"{path} cannot be read as a record of pytest-benchmark: {reason}") from error
+        raise InputError(f"{path} cannot be read as the JSON of pytest-benchmark: {reason}") from error

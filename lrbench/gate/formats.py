@@ -17,7 +17,7 @@ LEVELS = MappingProxyType({"worse": "error", "missing": "error", "incomparable":
 
 def count_words(verdicts: Sequence[Verdict]) -> str:
     """How many of each word: `2 worse, 10 ok`."""
-    counts = Counter[str](one.verdict for one in verdicts)
+    counts = Counter[str](verdict.verdict for verdict in verdicts)
     order = ("worse", "missing", "incomparable", "inconclusive", "better", "new", "ok")
     return ", ".join(f"{counts[word]} {word}" for word in order if counts[word]) or "nothing was judged"
 
@@ -40,7 +40,7 @@ HEADS = ("verdict", "tier", "name", "figure", "#baseline", "#current", "#bound",
 
 def to_json(verdicts: Sequence[Verdict]) -> str:
     """All verdicts, and whether they block."""
-    body = {"passed": exit_code(verdicts, strict=False) == 0, "verdicts": [asdict(one) for one in verdicts]}
+    body = {"passed": exit_code(verdicts, strict=False) == 0, "verdicts": [asdict(verdict) for verdict in verdicts]}
     return json.dumps(body, indent=2)
 
 
@@ -48,7 +48,7 @@ def to_markdown(verdicts: Sequence[Verdict]) -> str:
     """A summary, and a table of what is not ok."""
     title = "failed" if exit_code(verdicts, strict=False) else "passed"
     lines = [f"**lrbench check {title}**: {count_words(verdicts)}"]
-    rows = [cells(one) for one in verdicts if one.verdict != "ok"]
+    rows = [cells(verdict) for verdict in verdicts if verdict.verdict != "ok"]
     if rows:
         lines += ["", markdown(HEADS, rows)]
     return "\n".join(lines)
@@ -56,18 +56,18 @@ def to_markdown(verdicts: Sequence[Verdict]) -> str:
 
 def to_junit(verdicts: Sequence[Verdict]) -> str:
     """A JUnit test suite: blocking verdicts are failures, inconclusive ones skipped."""
-    failed = sum(one.verdict in BLOCKING for one in verdicts)
-    skipped = sum(one.verdict == "inconclusive" for one in verdicts)
+    failed = sum(verdict.verdict in BLOCKING for verdict in verdicts)
+    skipped = sum(verdict.verdict == "inconclusive" for verdict in verdicts)
     counts = {"tests": str(len(verdicts)), "failures": str(failed), "skipped": str(skipped), "errors": "0"}
     suite = ElementTree.Element("testsuite", {"name": "lrbench check", **counts})
-    for one in verdicts:
+    for verdict in verdicts:
         case = ElementTree.SubElement(
-            suite, "testcase", {"classname": f"{one.tier}.{one.figure}", "name": _xml_text(one.name)}
+            suite, "testcase", {"classname": f"{verdict.tier}.{verdict.figure}", "name": _xml_text(verdict.name)}
         )
-        if one.verdict in BLOCKING:
-            ElementTree.SubElement(case, "failure", {"message": _xml_text(f"{one.verdict}: {one.reason}")})
-        elif one.verdict == "inconclusive":
-            ElementTree.SubElement(case, "skipped", {"message": _xml_text(one.reason)})
+        if verdict.verdict in BLOCKING:
+            ElementTree.SubElement(case, "failure", {"message": _xml_text(f"{verdict.verdict}: {verdict.reason}")})
+        elif verdict.verdict == "inconclusive":
+            ElementTree.SubElement(case, "skipped", {"message": _xml_text(verdict.reason)})
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
 
@@ -79,10 +79,10 @@ def _xml_text(text: str) -> str:
 def to_github(verdicts: Sequence[Verdict]) -> str:
     """Workflow commands of GitHub Actions: an annotation for each verdict that is not fine."""
     lines = [
-        f"::{LEVELS[one.verdict]} title={_escape(f'{one.verdict}: {one.name}', (':', ','))}::"
-        f"{_escape(f'{one.figure}: {one.reason or one.verdict}')}"
-        for one in verdicts
-        if one.verdict in LEVELS
+        f"::{LEVELS[verdict.verdict]} title={_escape(f'{verdict.verdict}: {verdict.name}', (':', ','))}::"
+        f"{_escape(f'{verdict.figure}: {verdict.reason or verdict.verdict}')}"
+        for verdict in verdicts
+        if verdict.verdict in LEVELS
     ]
     return "\n".join([*lines, f"lrbench check: {count_words(verdicts)}"])
 

@@ -54,8 +54,8 @@ def read_history(folders: Sequence[Path], figure: str) -> pd.DataFrame:
     rows = []
     for run, folder in enumerate(folders):
         side = load_folder(folder)
-        known = {"run": run, "folder": str(folder), **_code(side)}
-        rows += [{**known, "name": name, "value": value} for name, value in FIGURES[figure](side)]
+        labels = {"run": run, "folder": str(folder), **_code(side)}
+        rows += [{**labels, "name": name, "value": value} for name, value in FIGURES[figure](side)]
     names = ["run", "folder", "commit", "repository_commit", "code", "name", "value"]
     frame = pd.DataFrame(rows, columns=names)
     if frame.empty:
@@ -93,8 +93,8 @@ def steps(values: NDArray[np.float64]) -> NDArray[np.bool_]:
         return changes(values)
     marks = np.zeros(len(values), dtype=bool)
     if len(values) >= 4:
-        found = Pelt(model="l2", min_size=2, jump=1).fit(values / noise).predict(pen=5 * np.log(len(values)))
-        marks[found[:-1]] = True
+        breakpoints = Pelt(model="l2", min_size=2, jump=1).fit(values / noise).predict(pen=5 * np.log(len(values)))
+        marks[breakpoints[:-1]] = True
     return marks
 
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from lrbench.errors import InputError
-from lrbench.gate.alternate import Lap, Laps, Pace, Version, list_workloads, time_versions
+from lrbench.gate.alternate import Occasion, Round, TimingOptions, Version, list_workloads, time_versions
 from lrbench.gate.check import check_folders
 from lrbench.gate.regress import AGAIN, BASE, HEAD, against_base, against_references, judge_pairs, missing_workloads
 from lrbench.gate.tolerances import Tolerances
@@ -21,7 +21,7 @@ from lrbench.progress import Progress
 
 
 def judge_sweep(spec: Path, baseline: Path, tolerances: Tolerances, *, out: Path) -> tuple[Verdict, ...]:
-    """Sweep a spec anew into `out` (what an earlier call left there is removed), accuracy only, and check it.
+    """Sweep a spec into `out`, which is emptied first, accuracy only, and check it.
 
     Raises: InputError when the sweep cannot run or a side cannot be read; a failed trial is a row that is judged.
     """
@@ -32,14 +32,14 @@ def judge_sweep(spec: Path, baseline: Path, tolerances: Tolerances, *, out: Path
             [sys.executable, "-m", "lrbench.cli", *words], stdout=2, check=False
         )  # stdout is for verdicts
     if done.returncode not in (0, 1):
-        raise InputError(f"the sweep of {spec} ended with exit code {done.returncode}")
+        raise InputError(f"the sweep of {spec} failed with exit code {done.returncode}")
     return check_folders(baseline, out, tolerances)
 
 
 def judge_workloads(
-    file: Path, revision: str, tolerances: Tolerances, *, pace: Pace, out: Path, progress: Progress
+    file: Path, revision: str, tolerances: Tolerances, *, options: TimingOptions, out: Path, progress: Progress
 ) -> tuple[Verdict, ...]:
-    """Time the workloads of this checkout and of a revision in turn, and judge; raw laps go to `out`/laps.csv.
+    """Time the workloads of this checkout and of a revision in turn, and judge; raw times go to `out`/rounds.csv.
 
     Without a usable revision each workload that has a bound is judged against its reference.
 
@@ -52,23 +52,23 @@ def judge_workloads(
 
     with checked_out(root, revision) as base:
         if isinstance(base, str):
-            lacking = f"no usable revision {revision!r} ({base}): judged against the references in {file.name}"
-            progress("timed", lacking, 0, 1)
+            no_base = f"no usable revision {revision!r} ({base}): judged against the references in {file.name}"
+            progress("timed", no_base, 0, 1)
             pairs, versions = against_references(bounds), head
         else:
-            progress("timed", f"base is {revision}, commit {commit_of(base)}", 0, 1)
+            progress("timed", f"comparing with {revision}, commit {commit_of(base)}", 0, 1)
             pairs, versions = against_base(names), [*head, Version(name=BASE, root=base)]
-        gone = () if isinstance(base, str) else _workloads_of(base, file, root)
+        base_names = () if isinstance(base, str) else _workloads_of(base, file, root)
 
-        def run(chosen: Sequence[str]) -> Laps:
-            return time_versions(versions, file, names=chosen, pace=pace, progress=progress)
+        def run(chosen: Sequence[str]) -> Occasion:
+            return time_versions(versions, file, names=chosen, options=options, progress=progress)
 
-        verdicts, laps = judge_pairs(pairs, run, tolerances.timed)
-    _write_laps(laps, out)
-    if isinstance(base, str):  # below its bound is as good as at it
-        verdicts = [replace(one, verdict="ok") if one.verdict == "better" else one for one in verdicts]
-        verdicts.append(Verdict(name="base", tier="timed", figure="revision", verdict="inconclusive", reason=lacking))
-    return (*verdicts, *missing_workloads(gone, names))
+        verdicts, rounds = judge_pairs(pairs, run, tolerances.timed)
+    _write_rounds(rounds, out)
+    if isinstance(base, str):  # a ratio below its bound is no gain over an earlier version
+        verdicts = [replace(judged, verdict="ok") if judged.verdict == "better" else judged for judged in verdicts]
+        verdicts.append(Verdict(name="base", tier="timed", figure="revision", verdict="inconclusive", reason=no_base))
+    return (*verdicts, *missing_workloads(base_names, names))
 
 
 def _workloads_of(base: Path, file: Path, root: Path) -> tuple[str, ...]:
@@ -82,12 +82,12 @@ def _workloads_of(base: Path, file: Path, root: Path) -> tuple[str, ...]:
         return ()
 
 
-def _write_laps(laps: tuple[Lap, ...], out: Path) -> None:
-    """A row for each lap and version: seconds of a call."""
+def _write_rounds(rounds: tuple[Round, ...], out: Path) -> None:
+    """A row for each round and version: seconds of a call."""
     rows = [
-        {**{k: v for k, v in asdict(lap).items() if k != "seconds"}, "version": version, "latency_s": seconds}
-        for lap in laps
-        for version, seconds in lap.seconds.items()
+        {**{k: v for k, v in asdict(timed).items() if k != "seconds"}, "version": version, "latency_s": seconds}
+        for timed in rounds
+        for version, seconds in timed.seconds.items()
     ]
     out.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_csv(out / "laps.csv", index=False)
+    pd.DataFrame(rows).to_csv(out / "rounds.csv", index=False)

@@ -1,4 +1,4 @@
-"""This version of the code against another one, timed in turn in one job; or against its own dense reference."""
+"""This version of the code against another one, timed in turn in one job, or against its own reference."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,19 +6,19 @@ from math import log
 
 import numpy as np
 
-from lrbench.gate.alternate import Lap, Laps
+from lrbench.gate.alternate import Occasion, Round
 from lrbench.gate.timed import Comparison, judge_ratios
 from lrbench.gate.tolerances import TimeTolerance
 from lrbench.gate.verdicts import Verdict
 from lrbench.statistics.paired import Logs, Ratio, estimate, is_fit, layout_medians, log_ratios
 
 HEAD, AGAIN, BASE = "head", "head again", "base"
-"""The versions of a session: the code at hand, the same once more (the A/A control), what it is judged against."""
+"""The versions that are timed: this code, the same once more (the A/A control), what it is judged against."""
 
 CONTROL_WITHIN = 0.05
-"""Half width of the A/A control's interval beyond which a workload's timing is unfit."""
+"""Half width of the A/A control's interval above which a workload's timing is unfit."""
 
-Run = Callable[[Sequence[str]], Laps]
+Run = Callable[[Sequence[str]], Occasion]
 """Times the workloads of these names once more, in fresh processes."""
 
 Side = tuple[str, str]
@@ -27,34 +27,34 @@ Side = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """What is compared: one side should take `expected` times as long as the other, which `unit` names in words."""
+    """What is compared: a side should take `expected` times as long as its reference; `unit` names that in words."""
 
     name: str
-    one: Side
-    other: Side
+    side: Side
+    reference: Side
     expected: float = 1.0
     unit: str = "the baseline's time"
 
     @property
     def workloads(self) -> tuple[str, ...]:
-        """Those that it needs."""
-        return tuple(dict.fromkeys((self.one[0], self.other[0])))
+        """Those that both sides need."""
+        return tuple(dict.fromkeys((self.side[0], self.reference[0])))
 
 
 def against_base(names: Iterable[str]) -> tuple[Pair, ...]:
     """Each workload of the head against the same of the base."""
-    return tuple(Pair(name=name, one=(name, HEAD), other=(name, BASE)) for name in names)
+    return tuple(Pair(name=name, side=(name, HEAD), reference=(name, BASE)) for name in names)
 
 
 def against_references(bounds: Mapping[str, tuple[str, float]]) -> tuple[Pair, ...]:
     """Each workload that has a bound against its reference, both of the head."""
     return tuple(
-        Pair(name=name, one=(name, HEAD), other=(reference, HEAD), expected=limit, unit="its bound")
+        Pair(name=name, side=(name, HEAD), reference=(reference, HEAD), expected=limit, unit="its bound")
         for name, (reference, limit) in bounds.items()
     )
 
 
-def judge_pairs(pairs: Sequence[Pair], run: Run, tolerance: TimeTolerance) -> tuple[list[Verdict], tuple[Lap, ...]]:
+def judge_pairs(pairs: Sequence[Pair], run: Run, tolerance: TimeTolerance) -> tuple[list[Verdict], tuple[Round, ...]]:
     """Time and judge; what looks worse or was unfit is timed once more, in fresh processes.
 
     Args:
@@ -62,80 +62,85 @@ def judge_pairs(pairs: Sequence[Pair], run: Run, tolerance: TimeTolerance) -> tu
         run: times workloads.
         tolerance: the slack, and how sure a verdict must be.
 
-    Returns: a verdict for each pair, and all laps.
+    Returns: a verdict for each pair, and all rounds.
     """
-    sessions = [run(_workloads(pairs))]
-    first = {pair.name: _compare(pair, sessions, tolerance) for pair in pairs}
-    doubtful = [pair for pair in pairs if (one := first[pair.name]) and (not one.fit or _is_slower(one, tolerance))]
+    occasions = [run(_workloads(pairs))]
+    first = [_compare(pair, occasions, tolerance) for pair in pairs]
+    doubtful = [
+        pair
+        for pair, comparison in zip(pairs, first, strict=True)
+        if comparison and (not comparison.fit or _is_slower(comparison, tolerance))
+    ]
     if doubtful:
-        sessions.append(run(_workloads(doubtful)))
-    found = [_compare(pair, sessions, tolerance) for pair in pairs]
-    judged = list(judge_ratios([one for one in found if one is not None], tolerance))
-    judged += [_failed(pair, sessions) for pair, one in zip(pairs, found, strict=True) if one is None]
-    processes = 1 + max((lap.process for lap in sessions[0].laps), default=-1)
-    later = (replace(lap, process=lap.process + processes) for session in sessions[1:] for lap in session.laps)
-    return judged, (*sessions[0].laps, *later)
+        occasions.append(run(_workloads(doubtful)))
+    compared = [_compare(pair, occasions, tolerance) for pair in pairs]
+    judged = list(judge_ratios([comparison for comparison in compared if comparison is not None], tolerance))
+    judged += [_failed(pair, occasions) for pair, comparison in zip(pairs, compared, strict=True) if comparison is None]
+    processes = 1 + max((timed.process for timed in occasions[0].rounds), default=-1)
+    later = (replace(timed, process=timed.process + processes) for again in occasions[1:] for timed in again.rounds)
+    return judged, (*occasions[0].rounds, *later)
 
 
 def _workloads(pairs: Iterable[Pair]) -> list[str]:
     return list(dict.fromkeys(name for pair in pairs for name in pair.workloads))
 
 
-def _is_slower(found: Comparison, tolerance: TimeTolerance) -> bool:
-    return found.whole.chance_above(1 + tolerance.slack) < 1 - tolerance.confidence
+def _is_slower(comparison: Comparison, tolerance: TimeTolerance) -> bool:
+    return comparison.whole.chance_above(1 + tolerance.slack) < 1 - tolerance.confidence
 
 
-def _compare(pair: Pair, sessions: Sequence[Laps], tolerance: TimeTolerance) -> Comparison | None:
-    """The ratio of a pair over the sessions whose A/A controls hold; None if it failed.
+def _compare(pair: Pair, occasions: Sequence[Occasion], tolerance: TimeTolerance) -> Comparison | None:
+    """The ratio of a pair over the occasions whose A/A controls hold; None if it failed.
 
-    Over all of them, with the doubt that their controls leave, where none holds, or one alone holds and is slower.
+    Where none holds, or only one and that is slower: over all of them, with the doubt that their controls leave.
     """
-    if any(workload in pair.workloads for session in sessions for workload, _ in session.errors):
+    if any(workload in pair.workloads for occasion in occasions for workload, _ in occasion.errors):
         return None
-    ran = [session for session in sessions if any(lap.workload == pair.one[0] for lap in session.laps)]
-    controls = {id(one): [_control(one, name) for name in pair.workloads] for one in ran}
-    held = [one for one in ran if all(is_fit(control, within=CONTROL_WITHIN) for control in controls[id(one)])]
+    ran = [occasion for occasion in occasions if any(r.workload == pair.side[0] for r in occasion.rounds)]
+    controls = [[_control(occasion, name) for name in pair.workloads] for occasion in ran]
+    fits = [all(is_fit(control, within=CONTROL_WITHIN) for control in group) for group in controls]
+    held = [occasion for occasion, fit in zip(ran, fits, strict=True) if fit]
     if held and (len(held) == len(ran) or not _is_slower(_joined(pair, held, doubt=0.0), tolerance)):
         return _joined(pair, held, doubt=0.0)
-    strays = (abs(log(bound)) for some in controls.values() for one in some for bound in (one.low, one.high) if bound)
-    return _joined(pair, ran, doubt=max(strays))
+    bounds = (bound for group in controls for control in group for bound in (control.low, control.high))
+    return _joined(pair, ran, doubt=max(abs(log(bound)) for bound in bounds if bound))
 
 
-def _joined(pair: Pair, sessions: Sequence[Laps], *, doubt: float) -> Comparison:
-    logs = [_logs(session.laps, pair.one, pair.other) - log(pair.expected) for session in sessions]
+def _joined(pair: Pair, occasions: Sequence[Occasion], *, doubt: float) -> Comparison:
+    logs = [_logs(occasion.rounds, pair.side, pair.reference) - log(pair.expected) for occasion in occasions]
     return Comparison(
         name=pair.name,
         whole=estimate([np.concatenate(logs)]),
-        sessions=tuple(estimate([one]) for one in logs),
+        sessions=tuple(estimate([ratios]) for ratios in logs),
         fit=doubt == 0.0,
         unit=pair.unit,
         doubt=doubt,
     )
 
 
-def _control(session: Laps, workload: str) -> Ratio:
+def _control(occasion: Occasion, workload: str) -> Ratio:
     """A workload of the head over the same once more."""
-    return estimate([_logs(session.laps, (workload, AGAIN), (workload, HEAD))]).ratio()
+    return estimate([_logs(occasion.rounds, (workload, AGAIN), (workload, HEAD))]).ratio()
 
 
-def _logs(laps: Iterable[Lap], one: Side, other: Side) -> Logs:
-    """log(one / other), one median a process.
+def _logs(rounds: Iterable[Round], side: Side, reference: Side) -> Logs:
+    """log(side / reference), one median a process.
 
     A process is one observation: where it happens to lie in memory moves it for as long as it lives, which rounds do
     not average out.
     """
-    seconds = {(lap.process, lap.round, lap.workload): lap.seconds for lap in laps}
-    shared = sorted((p, turn) for p, turn, name in seconds if name == one[0] and (p, turn, other[0]) in seconds)
-    sides = [[seconds[p, turn, name][version] for p, turn in shared] for name, version in (one, other)]
+    seconds = {(timed.process, timed.round, timed.workload): timed.seconds for timed in rounds}
+    shared = sorted((p, r) for p, r, name in seconds if name == side[0] and (p, r, reference[0]) in seconds)
+    sides = [[seconds[p, r, name][version] for p, r in shared] for name, version in (side, reference)]
     return layout_medians(log_ratios(*sides), [process for process, _ in shared])
 
 
-def _failed(pair: Pair, sessions: Sequence[Laps]) -> Verdict:
-    """What is said of a workload that did not run: it is new when the base alone cannot run it, else worse."""
+def _failed(pair: Pair, occasions: Sequence[Occasion]) -> Verdict:
+    """The verdict on a workload that did not run: new when only the base cannot run it, else worse."""
     reasons = {
         version: reason
-        for session in sessions
-        for (workload, version), reason in session.errors.items()
+        for occasion in occasions
+        for (workload, version), reason in occasion.errors.items()
         if workload in pair.workloads
     }
     return Verdict(

@@ -20,7 +20,7 @@ AXES = [name for name in SETTING if name != "environment"]
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """What one side knows of an architecture in a setting: log(architecture / dense), of all sessions and of each."""
+    """One side's timing of an architecture in a setting: log(architecture / dense), of all sessions and of each."""
 
     whole: Estimate
     sessions: tuple[Estimate, ...]
@@ -31,8 +31,8 @@ class Timing:
 class Comparison:
     """Two sides of one name: log(current / baseline) by all sessions, and by each session of the current side.
 
-    `unit` says in words what a ratio of 1 stands for. `doubt` is how far, as a log ratio, an unfit A/A control strays
-    from 1: a ratio must lie that much further beyond the slack to be worse.
+    `unit` says in words what a ratio of 1 stands for. `doubt` is how far, as a log ratio, an unfit A/A control lies
+    from 1: a ratio must exceed the slack by that much more to be worse.
     """
 
     name: str
@@ -63,8 +63,8 @@ def judge_timings(base: Folder, current: Folder, tolerance: TimeTolerance) -> It
         elif name not in old:
             yield _unpaired(name, "new", f"not timed in {base.path}")
         elif not (here := [key for key in new[name] if key in old[name]]):
-            machines = f"environment {', '.join(old[name])} there, {', '.join(new[name])} here"
-            yield _unpaired(name, "incomparable", f"timed on another machine or other versions: {machines}")
+            machines = f"environment {', '.join(new[name])}, baseline {', '.join(old[name])}"
+            yield _unpaired(name, "incomparable", f"timed on another machine or with other versions: {machines}")
         else:
             pairs += [_compare(name, old[name][key], new[name][key]) for key in here]
     yield from judge_ratios(pairs, tolerance)
@@ -81,34 +81,34 @@ def judge_ratios(pairs: list[Comparison], tolerance: TimeTolerance) -> Iterator[
     worse = holm([pair.whole.chance_above(bound) for pair, bound in zip(pairs, limits, strict=True)])
     better = holm([_inverse(pair.whole).chance_above(limit) for pair in pairs])
     for pair, bound, slower, faster in zip(pairs, limits, worse, better, strict=True):
-        found = pair.whole.ratio(tolerance.confidence)
-        confirmed = sum(one.chance_above(bound) < sure for one in pair.sessions)
+        interval = pair.whole.ratio(tolerance.confidence)
+        confirmed = sum(session.chance_above(bound) < sure for session in pair.sessions)
         word: Word = "ok"
-        reason = f"{with_interval(found.ratio, found.low, found.high)} of {pair.unit}"
+        reason = f"{with_interval(interval.ratio, interval.low, interval.high)} of {pair.unit}"
         if slower < sure and confirmed >= 2:
             word = "worse"
         elif not pair.fit:
-            word, reason = "inconclusive", f"{reason}; unfit: a model did not take the time of its own copy"
+            word, reason = "inconclusive", f"{reason}; unfit: a model and its own copy took different times"
         elif slower < sure:
-            word, reason = "inconclusive", f"{reason}; {confirmed} of {len(pair.sessions)} sessions say so, two must"
+            word, reason = "inconclusive", f"{reason}; {confirmed} of {len(pair.sessions)} sessions confirm it, not two"
         elif faster < sure:
             word = "better"
-        elif found.ratio > limit or found.half_width > tolerance.slack:
-            word, reason = "inconclusive", f"{reason}; more rounds would tell"
+        elif interval.ratio > limit or interval.half_width > tolerance.slack:
+            word, reason = "inconclusive", f"{reason}; more rounds are needed to decide"
         yield Verdict(
             name=pair.name,
             tier="timed",
             figure="latency_ratio",
             verdict=word,
             baseline=1.0,
-            current=found.ratio,
+            current=interval.ratio,
             bound=bound if isfinite(bound) else limit,
             reason=reason,
         )
 
 
-def _inverse(one: Estimate) -> Estimate:
-    return replace(one, log=-one.log)
+def _inverse(ratio: Estimate) -> Estimate:
+    return replace(ratio, log=-ratio.log)
 
 
 def _compare(name: str, old: Timing, new: Timing) -> Comparison:
@@ -116,7 +116,7 @@ def _compare(name: str, old: Timing, new: Timing) -> Comparison:
     return Comparison(
         name=name,
         whole=replace(whole, error=0.0) if new == old else whole,  # one recording does not differ from itself
-        sessions=tuple(difference(one, old.whole) for one in new.sessions),
+        sessions=tuple(difference(session, old.whole) for session in new.sessions),
         fit=old.fit and new.fit,
         doubt=0.0 if old.fit and new.fit else inf,
     )
@@ -129,27 +129,27 @@ def _unpaired(name: str, word: Word, reason: str) -> Verdict:
 def _timings(side: Folder) -> Timings:
     """The timings of each architecture in each setting and environment; the dense control is in `fit`."""
     names = _architecture_names(side.architectures)
-    found: Timings = {}
+    timings: Timings = {}
     for counted in counted_models(side.latency, ["environment", *AXES, "architecture"]):
         if counted.rows["control"].any():
             continue
-        known, pooled = counted.known, counted.pooled
-        made = str(known["architecture"])
-        name = f"{names.get(made, made)}, {describe(known.items())}"
-        found.setdefault(name, {})[str(known["environment"])] = Timing(
-            whole=pooled.estimate, sessions=tuple(estimate([one]) for one in pooled.logs), fit=pooled.fit
+        keys, pooled = counted.known, counted.pooled
+        architecture = str(keys["architecture"])
+        name = f"{names.get(architecture, architecture)}, {describe(keys.items())}"
+        timings.setdefault(name, {})[str(keys["environment"])] = Timing(
+            whole=pooled.estimate, sessions=tuple(estimate([logs]) for logs in pooled.logs), fit=pooled.fit
         )
-    return found
+    return timings
 
 
 def timing_ratios(side: Folder) -> list[tuple[str, float]]:
     """Each name with its latency ratio; of several environments the last."""
-    return [(name, list(found.values())[-1].whole.ratio().ratio) for name, found in _timings(side).items()]
+    return [(name, list(timings.values())[-1].whole.ratio().ratio) for name, timings in _timings(side).items()]
 
 
-def _architecture_names(made: pd.DataFrame) -> dict[str, str]:
-    """By key, the way to an architecture that stands first in the table."""
-    cells = made.drop_duplicates("architecture").astype(str)
+def _architecture_names(architectures: pd.DataFrame) -> dict[str, str]:
+    """By key, the name of the trial that comes first in the table with that architecture."""
+    cells = architectures.drop_duplicates("architecture").astype(str)
     words = (cells["model"], cells["image_size"] + "px", name_methods(cells), cells["layer_set"], cells["rank_rule"])
     names = number_repeats(" ".join(row) for row in zip(*words, strict=True))
     return dict(zip(cells["architecture"], names, strict=True))

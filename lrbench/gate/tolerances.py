@@ -12,27 +12,29 @@ FILE = "tolerances.toml"
 
 
 class WeightTolerance(Choice):
-    """`[toleranced]`: figures that stand on trained weights, which no two processors train alike."""
+    """`[toleranced]`: figures that depend on trained weights, which differ from processor to processor."""
 
     weight_error: float = Field(0.01, ge=0, description="share by which a trial's weight errors may rise")
     chosen_costs: float = Field(
         0.02, ge=0, description="share by which params and MACs may rise where trained weights decide the ranks"
     )
-    full_rank_loss: float = Field(1e-3, ge=0, description="nats by which factors of full rank may change the loss")
+    full_rank_loss: float = Field(1e-3, ge=0, description="nats by which full-rank factors may change the loss")
 
 
 class AccuracyTolerance(Choice):
     """`[accuracy]`: a drop is worse when it exceeds both the tolerance and the noise of images and seeds."""
 
-    drop: float = Field(0.01, ge=0, le=1, description="of accuracy, 0..1, that is allowed")
-    confidence: float = Field(0.99, gt=0.5, lt=1, description="that a drop is no noise, over all names together")
+    drop: float = Field(0.01, ge=0, le=1, description="drop in accuracy that is allowed, 0..1")
+    confidence: float = Field(
+        0.99, gt=0.5, lt=1, description="confidence that a drop is not noise, over all names together"
+    )
 
 
 class TimeTolerance(Choice):
     """`[timed]`: a ratio is worse when its lower bound exceeds the slack and a second session says so too."""
 
     slack: float = Field(0.05, ge=0, description="share by which a latency may rise")
-    confidence: float = Field(0.99, gt=0.5, lt=1, description="of the bound, over all names together")
+    confidence: float = Field(0.99, gt=0.5, lt=1, description="confidence of the lower bound, over all names together")
 
 
 class Tolerances(Choice):

@@ -8,7 +8,7 @@ Word = Literal["ok", "better", "worse", "inconclusive", "missing", "new", "incom
 Tier = Literal["exact", "toleranced", "accuracy", "timed"]
 
 BLOCKING = frozenset({"worse", "missing", "incomparable"})
-"""Words that make a check fail. `inconclusive` is printed and blocks only when it is asked to."""
+"""Words that make a check fail. `inconclusive` is printed, and blocks only with `--strict`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +20,9 @@ class Verdict:
         tier: how strictly it is judged.
         figure: the column or quantity, `macs`.
         verdict: the word.
-        baseline: what it was, None when there is nothing.
-        current: what it is, None when there is nothing.
-        bound: beyond which it would be worse, None when any change is.
+        baseline: its value before, None when there is none.
+        current: its value now, None when there is none.
+        bound: the value above which it would be worse, None when any change is.
         reason: in words, with numbers.
     """
 
@@ -39,4 +39,4 @@ class Verdict:
 def exit_code(verdicts: Iterable[Verdict], *, strict: bool) -> int:
     """0 when nothing blocks, else 1; `strict` lets `inconclusive` block too."""
     blocking = BLOCKING | ({"inconclusive"} if strict else set())
-    return int(any(one.verdict in blocking for one in verdicts))
+    return int(any(verdict.verdict in blocking for verdict in verdicts))

@@ -1,4 +1,4 @@
-"""Where the versions of the code come from: a revision in a worktree of its own."""
+"""Where the versions of the code come from: a git revision in a worktree of its own."""
 
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 @contextmanager
 def checked_out(repository: Path, revision: str) -> Iterator[Path | str]:
-    """A directory that holds a revision, removed afterwards; a text that says why when it cannot be had."""
+    """A directory that holds a revision, removed afterwards; or a text that says why it is not available."""
     with TemporaryDirectory(prefix="lrbench-base-") as folder:
         root = Path(folder) / "base"
         reason = _refused(repository, "worktree", "add", "--detach", str(root), f"{revision}^{{commit}}")

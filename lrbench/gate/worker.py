@@ -1,4 +1,4 @@
-"""A process that runs the workloads of one version of the code when it is told to; it imports nothing of lrbench.
+"""A process that runs the workloads of one version of the code on request; it imports nothing of lrbench.
 
     python -P worker.py WORKLOADS.py
 
@@ -28,15 +28,15 @@ Built = dict[str, Callable[[], object]]
 
 
 def seconds_of(call: Callable[[], object], calls: int) -> float:
-    """The seconds of one of so many calls: by the clock, or the median of what the callable says."""
-    told = []
+    """Seconds of a call, over `calls` calls: by the clock, or the median of what the callable returns."""
+    reported = []
     started = perf_counter()
     for _ in range(calls):
         result = call()
         if isinstance(result, float):
-            told.append(result)
+            reported.append(result)
     passed = (perf_counter() - started) / calls
-    return median(told) if told else passed
+    return median(reported) if reported else passed
 
 
 def answer(request: dict[str, Any], module: dict[str, Any], built: Built) -> dict[str, Any]:
@@ -70,11 +70,11 @@ def serve(path: str) -> None:
             if not module:
                 module = runpy.run_path(path)
                 settle()
-            found = answer(json.loads(line), module, built)
+            response = answer(json.loads(line), module, built)
         except Exception as error:  # whatever the workload raised is the answer
             place = traceback.extract_tb(error.__traceback__)[-1]
-            found = {"error": f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"}
-        reply.write(json.dumps(found) + "\n")
+            response = {"error": f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"}
+        reply.write(json.dumps(response) + "\n")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ HEADINGS = {
     "dense_macs": "dense MACs",
     "reason": "why dense",
 }
-"""Columns of a table of cuts, and what stands above them when it is shown."""
+"""Columns of a table of cuts, with their headings when it is shown."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,9 +88,9 @@ def choose(
     Args:
         model: left alone; rules such as `energy=0.9` look at its weights.
         input_shape: of one input, (C, H, W).
-        rule: `rank=8`, `macs=0.5`, `energy=0.9 multiple=16`, ... A budget of the whole model is spent by
-            `lrbench.sweep`, which measures what it needs to know of the layers.
-        schemes: each layer has the first of them that takes it.
+        rule: `rank=8`, `macs=0.5`, `energy=0.9 multiple=16`, ... A budget of the whole model is for
+            `lrbench.sweep`, which measures the layers first.
+        schemes: each layer gets the first of them that is possible for it.
         include: glob patterns over names of layers, any of which must match.
         exclude: glob patterns, none of which may match.
 
@@ -102,13 +102,13 @@ def choose(
     parsed = parse_rule(rule)
     if isinstance(parsed, BudgetRule):
         raise ValueError(
-            f"{rule!r} is a budget of the whole model: lrbench.sweep spends it, choose takes rules a layer"
+            f"{rule!r} is a budget of the whole model, for lrbench.sweep; choose takes a rule for each layer"
         )
     layers = find_layers(model, input_shape)
     chosen = select(layers, include=include, exclude=exclude, kinds=("conv", "linear"))
     if not chosen:
         raise ValueError(
-            f"no layer matches include={list(include)}; there are: {', '.join(one.name for one in layers)}"
+            f"no layer matches include={list(include)}; layers: {', '.join(layer.name for layer in layers)}"
         )
     cuts = tuple(_cut(model, layer, schemes, parsed) for layer in chosen)
     return Cuts(cuts, pd.DataFrame(_rows(chosen, cuts), columns=list(HEADINGS)))
@@ -119,8 +119,8 @@ def _cut(model: nn.Module, layer: Layer, schemes: Sequence[str], rule: RankRule)
     able = [scheme for scheme, reason in reasons.items() if reason is None]
     if not able:
         return Cut(layer=layer.name, scheme="dense", reason="; ".join(dict.fromkeys(map(str, reasons.values()))))
-    known = decompose_layer(model, layer.name, able[0]) if rule.needs_weights else None
-    return choose_rank(layer, scheme=able[0], rule=rule, decomposition=known)
+    decomposition = decompose_layer(model, layer.name, able[0]) if rule.needs_weights else None
+    return choose_rank(layer, scheme=able[0], rule=rule, decomposition=decomposition)
 
 
 def _rows(layers: Sequence[Layer], cuts: Sequence[Cut]) -> Iterator[tuple[object, ...]]:

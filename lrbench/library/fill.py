@@ -1,4 +1,4 @@
-"""Fill a results folder with what is missing of a run: what `lrbench sweep` and `lrbench.sweep` do."""
+"""Run what is missing in a results folder: what `lrbench sweep` and `lrbench.sweep` share."""
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
@@ -38,11 +38,11 @@ def fill(
 
     Args:
         run: the sweep.
-        folder: of results; made when it is not there.
+        folder: of results; created when it does not exist.
         stages: those of `STAGES` to run; with latency alone what is planned is timed and nothing is trained.
         retry_failed: whether failed trials are missing too.
         workers: how trials are run.
-        console: told what is done.
+        console: for progress and notes.
 
     Returns: whether anything was missing.
 
@@ -68,8 +68,8 @@ def fill(
             _say(console, (f"not timed: {reason}" for reason in waiting))
         epochs = {"baseline": spec.baseline.epochs, "finetune": spec.finetune.epochs}
         with Screen(console, todo, epochs=epochs) as screen:
-            told = replace(run, progress=screen.progress)
-            records = run_sweep(told, todo, tuple(store.records), stages=stages, workers=workers)
+            shown = replace(run, progress=screen.progress)
+            records = run_sweep(shown, todo, tuple(store.records), stages=stages, workers=workers)
             store.keep(records, screen.finish)
         return len(store.records) > before
 
@@ -96,6 +96,6 @@ def _note_spec(spec: SweepSpec, store: Store) -> Iterator[str]:
     if not path.is_file() or path.read_bytes() != resolved:
         write_file(path, resolved)
     if changes:
-        yield f"the spec is not the one that {store.folder} was last swept by:"
+        yield f"the spec differs from the one that {store.folder} was last swept with:"
         yield from (f"  {change}" for change in changes)
-        yield "trials of both stay, told apart by their keys; --fresh moves the old ones aside, --out keeps them apart"
+        yield "trials of both are kept under their own keys; --fresh moves the old ones, --out takes another folder"

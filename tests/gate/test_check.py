@@ -45,7 +45,7 @@ def timed(ratio: float, *, processes: int = 3, noise: float = 0.003, **changes: 
     for process in range(processes):
         wall = [(1.0, *(np.array([1.0, ratio]) * np.exp(random.normal(0, noise, 2)))) for _ in range(40)]
         one = samples.session({"a0": ratio}, series="s", process=process, **changes)
-        made.append(replace(one, rounds=samples.rounds_of([tuple(map(float, lap)) for lap in wall])))
+        made.append(replace(one, rounds=samples.rounds_of([tuple(map(float, row)) for row in wall])))
     return made
 
 
@@ -251,7 +251,7 @@ def no_json(folder: Path) -> None:
         (cut_rows, 1, "missing"),
         (newer_schema, 2, "schema must be 1, got 2: a newer lrbench wrote this"),
         (empty, 2, "it has no trials.csv"),
-        (no_json, 2, "cannot be read as a record of pytest-benchmark"),
+        (no_json, 2, "cannot be read as the JSON of pytest-benchmark"),
     ],
 )
 def test_damaged_folders(damage, code: int, message: str, tmp_path: Path, lrbench) -> None:

@@ -1,9 +1,9 @@
-"""Which rank rules stand on trained weights, held against the ranks that they give."""
+"""Which rank rules depend on trained weights, compared with the ranks that they give."""
 
 import pytest
 
 from lrbench.config import names
-from lrbench.gate.exact import stands_on_weights
+from lrbench.gate.exact import depends_on_weights
 from lrbench.lowrank.budget import ALLOCATIONS, COSTS
 from lrbench.lowrank.ranks import Candidate, parse_rule
 
@@ -26,17 +26,17 @@ STEEP, FLAT = layer(100.0, 90.0, 80.0, 70.0, 60.0, *[0.1] * 5), layer(*[100.0] *
 
 @pytest.mark.parametrize("more", ["", " multiple=4", " max=full"])
 @pytest.mark.parametrize("rule", names.RULES)
-def test_a_rule_stands_on_weights_when_other_weights_get_other_ranks(rule: str, more: str) -> None:
+def test_a_rule_depends_on_weights_when_other_weights_get_other_ranks(rule: str, more: str) -> None:
     asked = parse_rule(rule + more)
-    assert stands_on_weights(rule + more) == (asked.rank(STEEP) != asked.rank(FLAT))
+    assert depends_on_weights(rule + more) == (asked.rank(STEEP) != asked.rank(FLAT))
 
 
 @pytest.mark.parametrize("cost", COSTS)
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
-def test_every_budget_stands_on_weights(allocation: str, cost: str) -> None:
-    assert stands_on_weights(f"{allocation} {cost}=0.5")
+def test_every_budget_depends_on_weights(allocation: str, cost: str) -> None:
+    assert depends_on_weights(f"{allocation} {cost}=0.5")
 
 
 @pytest.mark.parametrize("text", ["none", "nan", "", "alchemy gold=0.5", "energy", "knapsack macs"])
-def test_what_no_rule_reads_is_held_to_be_exact(text: str) -> None:
-    assert not stands_on_weights(text)
+def test_an_unknown_rule_is_judged_exactly(text: str) -> None:
+    assert not depends_on_weights(text)

@@ -73,11 +73,11 @@ def words(result: Result) -> dict[str, str]:
     return {one["name"]: one["verdict"] for one in json.loads(result.stdout)["verdicts"]}
 
 
-def test_unchanged_code_is_ok_and_its_laps_are_kept(repository: Path, regress) -> None:
+def test_unchanged_code_is_ok_and_its_rounds_are_kept(repository: Path, regress) -> None:
     result = regress()
     assert (result.exit_code, words(result)) == (0, {"dense": "ok", "cut": "ok"})
-    laps = pd.read_csv(repository / "build/gate/laps.csv")
-    assert laps.groupby(["workload", "version", "process"]).size().tolist() == [8] * 18
+    rounds = pd.read_csv(repository / "build/gate/rounds.csv")
+    assert rounds.groupby(["workload", "version", "process"]).size().tolist() == [8] * 18
     assert not list(repository.glob("**/base")), "the worktree is gone"
 
 
@@ -85,8 +85,8 @@ def test_fifteen_percent_slower_is_worse_once_a_second_session_confirms_it(repos
     (repository / "speed.py").write_text(SPEED.format(seconds=1.15))
     result = regress()
     assert (result.exit_code, words(result)) == (1, {"dense": "worse", "cut": "worse"})
-    laps = pd.read_csv(repository / "build/gate/laps.csv")
-    assert laps["process"].max() == 5, "three more processes"
+    rounds = pd.read_csv(repository / "build/gate/rounds.csv")
+    assert rounds["process"].max() == 5, "three more processes"
 
 
 @pytest.mark.parametrize(("seconds", "word"), [(1.03, "ok"), (0.8, "better")])
@@ -135,10 +135,10 @@ def test_without_a_revision_the_references_judge(bound: float, code: int, reposi
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1 / 0", "cannot be used as workloads: ZeroDivisionError"),
+        ("1 / 0", "workloads.py cannot be used: ZeroDivisionError"),
         ("WORKLOADS = {}\nBOUNDS = {'a': ('b', 1.0)}", "BOUNDS names 'a', which is not in WORKLOADS"),
-        ("", "cannot be used as workloads: KeyError: 'WORKLOADS'"),
-        (None, "the timed half needs bench/workloads.py, which is not there"),
+        ("", "workloads.py cannot be used: KeyError: 'WORKLOADS'"),
+        (None, "the timed half needs bench/workloads.py"),
     ],
 )
 def test_unusable_workloads_exit_2(text: str | None, message: str, repository: Path, regress) -> None:
