@@ -170,7 +170,9 @@ class LatencyChoice(Choice):
     precision: float = Field(
         0.02, gt=0, description="a session ends when every 99 % interval has at most this half width, as a share"
     )
-    rounds: int = Field(400, ge=10, description="most rounds, in each of which every architecture runs once")
+    rounds: int = Field(
+        400, ge=10, description="maximum number of rounds, in each of which every architecture runs once"
+    )
     limit_s: float = Field(60.0, gt=0, description="seconds after which a session ends, once it has 10 rounds")
     processes: int = Field(
         3, ge=1, description="fresh processes that repeat a session; 1: the session runs in the command's own process"
@@ -184,7 +186,9 @@ class LatencyChoice(Choice):
         ge=0,
         description="seconds of one stretch of warm-up, repeated until a stretch is no faster than the one before",
     )
-    group: int = Field(8, ge=1, description="most architectures in one session, beside the dense model and its copy")
+    group: int = Field(
+        8, ge=1, description="maximum number of architectures in one session, beside the dense model and its copy"
+    )
 
 
 class LayerTableChoice(Choice):
@@ -193,14 +197,14 @@ class LayerTableChoice(Choice):
     step: int = Field(
         16, ge=1, description="ranks are multiples of it, up to the first that reaches break-even in MACs"
     )
-    points: int = Field(8, ge=3, description="most ranks per layer and scheme, evenly spread")
+    points: int = Field(8, ge=3, description="maximum number of ranks per layer and scheme, evenly spread")
 
 
 class SensitivityChoice(Choice):
     """`[sensitivity]`: the ranks at which each layer is truncated alone; budget rules choose among them."""
 
     step: int = Field(8, ge=1, description="ranks are multiples of it, up to the first that reaches break-even in MACs")
-    points: int = Field(12, ge=2, description="most ranks per layer and method, denser towards low ranks")
+    points: int = Field(12, ge=2, description="maximum number of ranks per layer and method, denser towards low ranks")
     accuracy_points: int = Field(
         0,
         ge=0,
