@@ -72,7 +72,7 @@ def test_output_truncation_and_re_estimation_are_columns_of_their_own(workplace:
     )
     result = lrbench("sweep", "tiny.toml", *words, "--set", "latency.devices=[]")
     assert result.exit_code == 0, result.output
-    assert "scheme writeback has no sequential truncation: left out" in result.output
+    assert "scheme writeback does not support sequential truncation" in result.output
     trials = pd.read_csv(workplace / "results/tiny/trials.csv")
     methods = trials.groupby(["scheme", "truncation"]).size().to_dict()
     assert methods == {
@@ -170,7 +170,7 @@ def test_a_plan_shows_every_trial_and_writes_nothing(workplace: Path, lrbench) -
     assert result.exit_code == 0, result.output
     assert "7 trials of tiny.toml" in result.output
     assert "layer set convs: 0 3" in result.output
-    assert "stay dense in channel convs rank=5 seed 0: 0: rank 5 reaches" not in result.output
+    assert "stay dense" not in result.output
     assert [path for path in sorted(workplace.rglob("*.*")) if "__pycache__" not in str(path)] == before
 
 
@@ -296,7 +296,7 @@ def test_ranks_that_need_training_cannot_be_timed_first(workplace: Path, lrbench
     words = ("--set", "sweep.ranks=['energy=0.5','rank=2']", "--set", "sweep.schemes=['channel']")
     result = lrbench("sweep", "tiny.toml", *words, "--only", "latency")
     assert result.exit_code == 0
-    assert "energy=0.5 seed 0: its ranks are known once the dense model is trained" in result.output
+    assert "energy=0.5 seed 0: its ranks depend on the trained dense model" in result.output
 
 
 def test_a_folder_is_timed_again_with_other_axes(workplace: Path, lrbench, undrawn: None) -> None:

@@ -1,4 +1,4 @@
-"""The axes of a setting: what each is called, which words it takes, how it reads. Each is declared once, in `Setting`.
+"""The axes of a setting: their names, the words they take, their labels. Each axis is declared once, in `Setting`.
 
 To add a word, add one entry to its table here and one to the table of functions behind it (a test compares the two).
 To add an axis, add a field to `Setting`, and to `LatencyChoice` the key that its axis names.
@@ -12,43 +12,41 @@ from typing import Any
 Words = Mapping[str, str]
 """What may be chosen, each word with its meaning."""
 
-DEVICES: Words = MappingProxyType({"cpu": "the processor", "cuda": "a GPU by CUDA", "mps": "a GPU of Apple's"})
+DEVICES: Words = MappingProxyType({"cpu": "the processor", "cuda": "an NVIDIA GPU", "mps": "an Apple GPU"})
 
-MEMORY_FORMATS: Words = MappingProxyType(
-    {"contiguous": "channels are outermost", "channels_last": "channels are innermost"}
-)
+MEMORY_FORMATS: Words = MappingProxyType({"contiguous": "channels outermost", "channels_last": "channels innermost"})
 
 DTYPES: Words = MappingProxyType(
     {
-        "float32": "of weights and input",
-        "bfloat16": "of weights and input",
+        "float32": "weights and input",
+        "bfloat16": "weights and input",
         "amp": "float32 weights, autocast to bfloat16",
     }
 )
 
 RUNTIMES: Words = MappingProxyType(
-    {"eager": "as it stands", "compile": "by torch.compile", "cuda-graph": "as one captured CUDA graph"}
+    {"eager": "operator by operator", "compile": "with torch.compile", "cuda-graph": "as one captured CUDA graph"}
 )
 
 BATCH_NORMS: Words = MappingProxyType(
-    {"kept": "layers of their own", "folded": "into the convolutions before them, as for deployment"}
+    {"kept": "as separate layers", "folded": "into the preceding convolutions, as for deployment"}
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """What is known of one axis.
+    """The declaration of one axis.
 
     Attributes:
-        key: of `[latency]`; a spec lists there the words that are timed.
-        meaning: what it says of a timing.
-        option: by which a command takes one word of it.
-        words: looks up what it takes; None where it takes whole numbers from 1.
-        values: what stands for each word in a `Setting` and on disk, where that is not the word itself.
-        label: how a word reads beside those of other axes.
-        slug: how it reads in the name of a file.
-        formerly: what its column was called once, under which old logs and tables are read; "" when it has its name.
-        former_key: what its key was called.
+        key: its key in `[latency]`, where a spec lists the words to time.
+        meaning: what it says about a timing.
+        option: the command-line option that takes one of its words.
+        words: looks up the allowed words; None where the axis takes whole numbers from 1.
+        values: the value of each word in a `Setting` and on disk, where that is not the word itself.
+        label: format of a word in a label, beside those of other axes.
+        slug: format of a word in a file name.
+        formerly: the earlier name of its column, by which old logs and tables are read; "" when it never changed.
+        former_key: the earlier name of its key.
     """
 
     key: str
@@ -63,28 +61,28 @@ class Axis:
 
     @property
     def noun(self) -> str:
-        """What one is called in errors: `memory format`."""
+        """Its name in error messages: `memory format`."""
         return self.option.removeprefix("--").replace("-", " ")
 
     def value(self, word: Any) -> Any:
-        """What stands for a word in a `Setting`."""
+        """The value of a word in a `Setting`."""
         return self.values.get(word, word) if self.values else word
 
     def word(self, value: Any) -> Any:
-        """The word that a value of a `Setting`, or of a table, stands for."""
-        return next((word for word, kept in self.values.items() if kept == value), value)
+        """The word for a value of a `Setting` or of a table."""
+        return next((word for word, stored in self.values.items() if stored == value), value)
 
 
-_DEVICE = Axis(key="devices", meaning="what computes", option="--device", words=lambda: DEVICES)
-_BATCH = Axis(key="batch_sizes", meaning="images a call", option="--batch", label="batch {}", slug="b{}")
+_DEVICE = Axis(key="devices", meaning="device that runs the model", option="--device", words=lambda: DEVICES)
+_BATCH = Axis(key="batch_sizes", meaning="images per call", option="--batch", label="batch {}", slug="b{}")
 _THREADS = Axis(key="threads", meaning="CPU threads of torch", option="--threads", label="threads {}", slug="t{}")
 _MEMORY_FORMAT = Axis(
     key="memory_formats",
-    meaning="order of weights and input in memory",
+    meaning="memory layout of weights and input",
     option="--memory-format",
     words=lambda: MEMORY_FORMATS,
 )
-_DTYPE = Axis(key="dtypes", meaning="in which numbers it computes", option="--dtype", words=lambda: DTYPES)
+_DTYPE = Axis(key="dtypes", meaning="number format of the computation", option="--dtype", words=lambda: DTYPES)
 _RUNTIME = Axis(
     key="runtimes",
     meaning="how the model is run",
@@ -105,7 +103,7 @@ _BATCH_NORM = Axis(
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Where a latency is taken, axis by axis. An axis with a default is left out of words while it has it."""
+    """Where a latency is taken, axis by axis. Labels leave out an axis that is at its default."""
 
     device: str = field(metadata={"axis": _DEVICE})
     batch_size: int = field(metadata={"axis": _BATCH})
@@ -117,28 +115,28 @@ class Setting:
 
     @property
     def label(self) -> str:
-        """In words, usual values left out: `cpu, batch 1, threads 1, channels_last`."""
+        """A label without default values: `cpu, batch 1, threads 1, channels_last`."""
         return in_words(vars(self))
 
 
-AXES: Mapping[str, Axis] = MappingProxyType({one.name: one.metadata["axis"] for one in fields(Setting)})
-"""Every axis, by the name of its column."""
+AXES: Mapping[str, Axis] = MappingProxyType({declared.name: declared.metadata["axis"] for declared in fields(Setting)})
+"""Every axis by the name of its column."""
 
-USUAL: Mapping[str, Any] = MappingProxyType({one.name: one.default for one in fields(Setting)})
+USUAL: Mapping[str, Any] = MappingProxyType({declared.name: declared.default for declared in fields(Setting)})
 """The usual value of each axis, `MISSING` where it has none."""
 
 
-def _told(setting: Mapping[Any, Any]) -> list[tuple[Axis, Any]]:
-    """The axes that are not as usual, with their words."""
-    odd = {name: axis for name, axis in AXES.items() if USUAL[name] is MISSING or setting[name] != USUAL[name]}
-    return [(axis, axis.word(setting[name])) for name, axis in odd.items()]
+def _unusual(setting: Mapping[Any, Any]) -> list[tuple[Axis, Any]]:
+    """The axes that are not at their usual values, with their words."""
+    unusual = {name: axis for name, axis in AXES.items() if USUAL[name] is MISSING or setting[name] != USUAL[name]}
+    return [(axis, axis.word(setting[name])) for name, axis in unusual.items()]
 
 
 def in_words(setting: Mapping[Any, Any]) -> str:
     """The axes of a setting, or of a row of a table, in words: `cpu, batch 1, threads 1, channels_last`."""
-    return ", ".join(axis.label.format(word) for axis, word in _told(setting))
+    return ", ".join(axis.label.format(word) for axis, word in _unusual(setting))
 
 
 def in_file_name(setting: Mapping[Any, Any]) -> str:
-    """The same as a part of a file's name: `cpu_b1_t1_channels_last`."""
-    return "_".join(axis.slug.format(word) for axis, word in _told(setting))
+    """The same for a file name: `cpu_b1_t1_channels_last`."""
+    return "_".join(axis.slug.format(word) for axis, word in _unusual(setting))

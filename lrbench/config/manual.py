@@ -1,4 +1,4 @@
-"""What help says of the keys of a spec: written when it is asked for, from the sections and the tables of words."""
+"""The help text about the keys of a spec, written on demand from the sections and the tables of words."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from lrbench.config.words import marks_of
 
 
 def describe_spec() -> str:
-    """Every key of a spec with its default, meaning and words."""
+    """Every key of a spec with its default, meaning and allowed words."""
     return describe_keys("Keys of a spec", SECTIONS)
 
 
@@ -23,7 +23,7 @@ def describe_keys(title: str, sections: Mapping[str, type[Choice]]) -> str:
 
 
 def _meaning(field: FieldInfo) -> str:
-    """What a key is, and the words that it takes where it takes only some."""
+    """The description of a key, and its allowed words where these are in a table."""
     return " ".join([field.description or "", *(f"({mark.explain()})" for mark in marks_of(field))])
 
 

@@ -1,43 +1,43 @@
-"""What may be named in a spec or as an option: a table for each kind of thing, with what each name means.
+"""The names that a spec or an option may use: a table for each kind, with the meaning of each name.
 
-The functions behind the names lie where torch may be imported; a test compares each table here with theirs.
+The functions behind the names are in modules that may import torch; a test compares each table here with theirs.
 """
 
 from types import MappingProxyType
 
 from lrbench.config.axes import Words
 
-AUTO_DEVICE: Words = MappingProxyType({"auto": "cpu, and cuda if present"})
-"""What may stand in the place of a device of timings."""
+AUTO_DEVICE: Words = MappingProxyType({"auto": "cpu, and cuda if available"})
+"""What a spec may say instead of a device to time on."""
 
 MIXED = "mixed"
-"""In the place of a scheme: each layer has the one of the grid's other schemes that a budget rule likes best."""
+"""Instead of a scheme: a budget rule chooses for each layer among the other schemes of the grid."""
 
 SOURCES: Words = MappingProxyType(
     {
-        "digits": "1,797 grey images of 8 x 8, part of scikit-learn",
+        "digits": "1,797 grey images of 8 x 8 pixels, included in scikit-learn",
         "imagenette": "ten classes of ImageNet, downloaded",
         "cifar10": "downloaded",
-        "folder": "images of your own: train/CLASS/ and val/CLASS/ in `root`",
+        "folder": "your own images: train/CLASS/ and val/CLASS/ in `root`",
     }
 )
-"""Data sets; functions: `lrbench.learn.sources`."""
+"""Data sets; their functions are in `lrbench.learn.sources`."""
 
 AUGMENTATIONS: Words = MappingProxyType(
     {
-        "none": "as it is",
+        "none": "no change",
         "flip": "mirrored at random",
         "crop": "shifted by up to an eighth",
         "crop-flip": "both",
-        "resized-crop-flip": "35-100 % of the area, enlarged and mirrored at random",
+        "resized-crop-flip": "35-100 % of the area, resized and mirrored at random",
     }
 )
-"""Random changes of training images; functions: `lrbench.learn.batches`."""
+"""Random changes of training images; their functions are in `lrbench.learn.batches`."""
 
 OPTIMIZERS: Words = MappingProxyType(
     {"sgd": "with momentum", "adamw": "Adam with decoupled decay (Loshchilov & Hutter 2019, arXiv 1711.05101)"}
 )
-"""Update rules; functions: `lrbench.learn.optimizers`."""
+"""Update rules; their functions are in `lrbench.learn.optimizers`."""
 
 SCHEDULES: Words = MappingProxyType(
     {
@@ -46,35 +46,35 @@ SCHEDULES: Words = MappingProxyType(
         "one-cycle": "rises to `lr` over 30 % of the steps, then falls (Smith 2017, arXiv 1708.07120)",
     }
 )
-"""Learning rates over the steps; functions: `lrbench.learn.optimizers`."""
+"""Learning rates over the steps; their functions are in `lrbench.learn.optimizers`."""
 
 TUNED_BATCH_NORMS: Words = MappingProxyType(
     {
-        "train": "its statistics follow the training images as augmented",
-        "frozen": "they stay as they are",
-        "re-estimated": "after training, on the calibration images once more",
+        "train": "statistics are updated on the augmented training images",
+        "frozen": "statistics stay as they are",
+        "re-estimated": "as `train`, then re-estimated on the calibration images",
     }
 )
 """What finetuning does to batch norm."""
 
 SCHEMES: Words = MappingProxyType(
     {
-        "channel": "all of the kernel to R channels, then 1 x 1",
-        "spatial": "a column of the kernel, then a row",
-        "weight": "1 x 1 to R channels, then all of the kernel",
+        "channel": "the whole kernel to R channels, then 1 x 1",
+        "spatial": "a column kernel, then a row kernel",
+        "weight": "1 x 1 to R channels, then the whole kernel",
         "tucker2": "1 x 1, a core of R x R channels, 1 x 1",
         "linear": "two linear layers",
-        "writeback": "truncated and multiplied out: costs stay",
-        MIXED: "for each layer the one of the others that a budget rule likes best",
+        "writeback": "truncated and multiplied out; the cost does not change",
+        MIXED: "a budget rule chooses among the other schemes for each layer",
     }
 )
-"""Ways to factorize; functions: `lrbench.lowrank.schemes`."""
+"""Ways to factorize; their functions are in `lrbench.lowrank.schemes`."""
 
 TRUNCATIONS: Words = MappingProxyType(
     {
-        "plain": "least error of weights",
-        "output": "of each layer's outputs on calibration images",
-        "sequential": "the same, layer after layer, each repairing what the ones before it lost",
+        "plain": "least error of the weights",
+        "output": "least error of each layer's outputs on calibration images",
+        "sequential": "as `output`, layer after layer, each correcting for the loss of those before it",
     }
 )
 """What a cut keeps."""
@@ -86,21 +86,21 @@ RULES: Words = MappingProxyType(
         "energy=0.9": "share of the squared singular values",
         "params=0.5": "share of the layer's parameters",
         "macs=0.5": "share of the layer's MACs",
-        "evbmf": "what stands above noise",
+        "evbmf": "singular values above the estimated noise",
     }
 )
-"""Rank rules by an example of each; records: `lrbench.lowrank.ranks`."""
+"""Rank rules by an example of each; their records are in `lrbench.lowrank.ranks`."""
 
 ALLOCATIONS: Words = MappingProxyType(
     {
         "knapsack": "least predicted damage",
-        "uniform": "one share of its MACs for every layer",
-        "global-energy": "one share of energy for every layer",
-        "greedy": "one accuracy, each layer truncated alone",
-        "minmax": "least largest spectral error",
+        "uniform": "the same share of MACs for every layer",
+        "global-energy": "the same share of energy for every layer",
+        "greedy": "the same accuracy for every layer truncated alone",
+        "minmax": "smallest maximum of the spectral errors",
     }
 )
-"""Ways to spend a budget of the whole model; functions: `lrbench.lowrank.budget`."""
+"""Ways to spend a budget of the whole model; their functions are in `lrbench.lowrank.budget`."""
 
 KINDS: Words = MappingProxyType({"conv": "convolutions", "linear": "linear layers"})
 """Kinds of layers."""
@@ -108,7 +108,7 @@ KINDS: Words = MappingProxyType({"conv": "convolutions", "linear": "linear layer
 EXECUTORS: Words = MappingProxyType(
     {"here": "in this process", "pool": "in child processes", "ray": "on a cluster (docs/cluster.md)"}
 )
-"""Where trials run; functions: `lrbench.execute.executors`."""
+"""Where trials run; their functions are in `lrbench.execute.executors`."""
 
 
 def in_a_row(words: Words) -> str:
@@ -117,8 +117,8 @@ def in_a_row(words: Words) -> str:
 
 
 def rules_in_a_row() -> str:
-    """How a rank rule is written, and what each does."""
+    """How each rank rule is written, and what it does."""
     return (
-        f"{in_a_row(RULES)}; each may end in `multiple=16` (rounds up) and `max=full` (also where nothing is saved); "
-        f"budgets of the whole model: `knapsack macs=0.5`, and `params=` or `latency=`, by {in_a_row(ALLOCATIONS)}"
+        f"{in_a_row(RULES)}; each may end in `multiple=16` (rounds up) and `max=full` (even if nothing is saved); "
+        f"budgets of the whole model: `knapsack macs=0.5`, `params=` or `latency=`, spent by {in_a_row(ALLOCATIONS)}"
     )

@@ -1,4 +1,4 @@
-"""Read what a user wrote in TOML into a frozen choice; every mistake is one clear error."""
+"""Read a user's TOML into a frozen choice; every mistake becomes one clear error."""
 
 import json
 import tomllib
@@ -16,42 +16,42 @@ C = TypeVar("C", bound=Choice)
 
 
 def read_toml(path: Path, *, what: str) -> dict[str, Any]:
-    """The document in a TOML file; `what` it is stands in errors.
+    """The document in a TOML file; errors call it `what`.
 
-    Raises: InputError when the file cannot be read or is no TOML.
+    Raises: InputError when the file cannot be read or is not valid TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{what} {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{what} {path} is no TOML: {error}") from error
+        raise InputError(f"{what} {path} is not valid TOML: {error}") from error
 
 
-def validate(kind: type[C], document: Mapping[str, Any], *, where: str) -> C:
-    """A document as a choice; `where` it came from stands in errors.
+def validate(choice: type[C], document: Mapping[str, Any], *, where: str) -> C:
+    """A document as a choice; errors name `where` it came from.
 
-    Raises: InputError naming each wrong key and what is allowed.
+    Raises: InputError with each wrong key and what is allowed.
     """
     try:
-        return kind.model_validate_json(json.dumps(document, default=str))
+        return choice.model_validate_json(json.dumps(document, default=str))
     except ValidationError as error:
-        mistakes = "; ".join(_explain(detail, kind) for detail in _roots(error.errors()))
+        mistakes = "; ".join(_explain(detail, choice) for detail in _roots(error.errors()))
         raise InputError(f"{where}: {mistakes}") from error
 
 
 def _roots(errors: Sequence[ErrorDetails]) -> Iterable[ErrorDetails]:
-    """Without the complaints about a whole that only follow from one about its parts."""
+    """The errors without those about a whole that follow from an error in one of its parts."""
     places = [error["loc"] for error in errors]
     return (e for e in errors if not any(p != e["loc"] and p[: len(e["loc"])] == e["loc"] for p in places))
 
 
-def _explain(error: ErrorDetails, kind: type[Choice]) -> str:
-    """One mistake: which key, what is allowed, what came."""
+def _explain(error: ErrorDetails, choice: type[Choice]) -> str:
+    """One mistake: the key, what is allowed, what was given."""
     path = [str(part) for part in error["loc"]]
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
-        return f"unknown key {key}: {nearest(path[-1], _keys(kind, path[:-1]))}"
+        return f"unknown key {key}: {nearest(path[-1], _keys(choice, path[:-1]))}"
     message = error["msg"].removeprefix("Value error, ")
     got = error["input"]
     if error["type"] == "value_error" or isinstance(got, Mapping):
@@ -59,9 +59,9 @@ def _explain(error: ErrorDetails, kind: type[Choice]) -> str:
     return f"{key}: {message}, got {json.dumps(got, default=str)}"
 
 
-def _keys(kind: Any, path: Sequence[str]) -> Iterable[str]:
-    """The keys of a section, which may be one of many of its kind (`layer_sets.NAME`)."""
+def _keys(choice: Any, path: Sequence[str]) -> Iterable[str]:
+    """The keys of a section, which may be one of many (`layer_sets.NAME`)."""
     for part in path:
-        of_many = get_args(kind)
-        kind = of_many[-1] if of_many else kind.model_fields[part].annotation
-    return list(kind.model_fields)
+        of_many = get_args(choice)
+        choice = of_many[-1] if of_many else choice.model_fields[part].annotation
+    return list(choice.model_fields)

@@ -13,7 +13,7 @@ Schedule = Annotated[str, OneOf("schedule", lambda: names.SCHEDULES)]
 
 
 class Choice(BaseModel):
-    """A frozen section: unknown keys, wrong types and infinite numbers are refused."""
+    """A frozen section that refuses unknown keys, wrong types and infinite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -22,14 +22,14 @@ class ModelChoice(Choice):
     """`[model]`: the CNN to compress."""
 
     name: str = Field("resnet18", description="a torchvision classification builder, or `package.module:callable`")
-    weights: str = Field("none", description="`none`, a torchvision weights name, or a .safetensors/.pt/.pth file")
+    weights: str = Field("none", description="`none`, a torchvision weights name, or a .safetensors, .pt or .pth file")
 
 
 class DataChoice(Choice):
-    """`[data]`: the images it is trained and judged on."""
+    """`[data]`: the images that the model is trained and evaluated on."""
 
     name: Annotated[str, OneOf("data set", lambda: names.SOURCES, own="package.module:callable")] = Field(
-        "digits", description="which images"
+        "digits", description="the images"
     )
     root: str = Field("data", description="directory of the images; downloads go there")
     image_size: int = Field(32, ge=8, le=1024, description="height and width in pixels, resized and centre-cropped")
@@ -44,7 +44,8 @@ class DataChoice(Choice):
         0.1,
         ge=0,
         le=0.5,
-        description="share of the training images set aside for choices; never trained or reported on",
+        description="share of the training images set aside for choosing among trials; never used for training or "
+        "for reported accuracies",
     )
 
 
@@ -52,10 +53,10 @@ class Recipe(Choice):
     """How a model is trained."""
 
     epochs: int = Field(10, ge=0, description="passes over the training images; 0 trains nothing")
-    batch_size: int = Field(32, ge=2, description="images a step")
+    batch_size: int = Field(32, ge=2, description="images per step")
     optimizer: Annotated[str, OneOf("optimizer", lambda: names.OPTIMIZERS)] = Field("sgd", description="update rule")
-    lr: float = Field(0.05, gt=0, description="learning rate, the largest of the schedule")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd; beta1 of adamw")
+    lr: float = Field(0.05, gt=0, description="highest learning rate of the schedule")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd, beta1 of adamw")
     weight_decay: float = Field(5e-4, ge=0, description="L2 penalty (sgd) or decoupled decay (adamw)")
     schedule: Schedule = Field("one-cycle", description="learning rate over the steps")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
@@ -63,55 +64,60 @@ class Recipe(Choice):
     channels_last: bool = Field(True, description="train in channels_last memory format")
     amp: bool | Literal["bfloat16"] = Field(
         True,
-        description="mixed precision: `true`: float16 on CUDA, none elsewhere; `bfloat16`: on any device, fast where "
-        "the processor computes in it; evaluation is always float32",
+        description="mixed precision: `true`: float16 on CUDA, none elsewhere; `bfloat16`: on any device, fast if "
+        "the processor supports it; evaluation is always in float32",
     )
 
 
 class Baseline(Recipe):
-    """`[baseline]`: how the dense model is trained before anything is truncated."""
+    """`[baseline]`: how the dense model is trained before truncation."""
 
-    seed: int | None = Field(None, ge=0, description="one baseline for all trials; unset: one for each trial seed")
+    seed: int | None = Field(
+        None, ge=0, description="seed of one baseline for all trials; unset: a baseline for each trial seed"
+    )
 
 
 class Finetune(Recipe):
-    """`[finetune]`: the budget that every trial gets after truncation, the dense control included.
+    """`[finetune]`: the training that every trial gets after truncation, the dense control included.
 
-    Keys that came later are left out of a dump at their defaults, so that keys of trials and kept weights stay.
+    A dump leaves out later keys at their defaults, so that the keys of trials and of kept weights do not change.
     """
 
     epochs: int = Field(2, ge=0, description="passes over the training images; 0 trains nothing")
-    lr: float = Field(0.01, gt=0, description="learning rate, the largest of the schedule")
+    lr: float = Field(0.01, gt=0, description="highest learning rate of the schedule")
     schedule: Schedule = Field("cosine", description="learning rate over the steps")
     distill: float = Field(
         0.0,
         ge=0,
         le=1,
         exclude_if=lambda value: value == 0.0,
-        description="share of the loss that goes by the dense model's predictions, not by labels (Hinton et al. 2015)",
+        description="share of the loss taken from the dense model's predictions instead of labels (Hinton et al. 2015)",
     )
     temperature: float = Field(
-        4.0, gt=0, exclude_if=lambda value: value == 4.0, description="by which distillation softens predictions"
+        4.0,
+        gt=0,
+        exclude_if=lambda value: value == 4.0,
+        description="temperature by which distillation softens predictions",
     )
-    batch_norm: Annotated[str, OneOf("way with batch norm", lambda: names.TUNED_BATCH_NORMS)] = Field(
-        "train", exclude_if=lambda value: value == "train", description="what becomes of its statistics"
+    batch_norm: Annotated[str, OneOf("batch norm treatment", lambda: names.TUNED_BATCH_NORMS)] = Field(
+        "train", exclude_if=lambda value: value == "train", description="what happens to the statistics of batch norm"
     )
 
     @property
     def recipe(self) -> str:
-        """What sets it apart beside epochs, in words: what batch norm does, and how much is distilled."""
+        """What differs beside epochs, in words: the treatment of batch norm, and the share that is distilled."""
         return f"{self.batch_norm} distill={self.distill:g}" if self.distill else self.batch_norm
 
 
 class CalibrationChoice(Choice):
-    """`[calibration]`: images that output truncation and batch norm look at, of the search split if there is one."""
+    """`[calibration]`: images for output truncation and batch norm, from the search split if there is one."""
 
-    images: int = Field(256, ge=0, description="how many; 0: batch norm is not re-estimated after truncation")
-    batch_size: int = Field(64, ge=2, description="images a pass")
+    images: int = Field(256, ge=0, description="number of images; 0: batch norm is not re-estimated after truncation")
+    batch_size: int = Field(64, ge=2, description="images per batch")
 
 
 class SweepChoice(Choice):
-    """`[sweep]`: the grid. Every combination is a trial; the dense control is added for each seed."""
+    """`[sweep]`: the grid. Every combination is a trial; each seed also gets a dense control."""
 
     schemes: tuple[Annotated[str, OneOf("scheme", lambda: names.SCHEMES)], ...] = Field(
         ("channel", "spatial"), min_length=1, description="how layers are factorized"
@@ -123,21 +129,23 @@ class SweepChoice(Choice):
     ranks: tuple[Annotated[str, Written(names.rules_in_a_row)], ...] = Field(
         ("fraction=0.25",), min_length=1, description="rank rules"
     )
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="one replication each")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="one replicate for each")
 
 
 class LayerSetChoice(Choice):
     """`[layer_sets.NAME]`: a named selection of layers by their qualified names."""
 
-    include: tuple[str, ...] = Field(("*",), min_length=1, description="glob patterns, any of which must match")
+    include: tuple[str, ...] = Field(
+        ("*",), min_length=1, description="glob patterns, at least one of which must match"
+    )
     exclude: tuple[str, ...] = Field((), description="glob patterns, none of which may match")
-    kinds: tuple[Annotated[str, OneOf("kind", lambda: names.KINDS)], ...] = Field(
+    kinds: tuple[Annotated[str, OneOf("kind of layer", lambda: names.KINDS)], ...] = Field(
         ("conv",), min_length=1, description="kinds of layers"
     )
 
 
 class LatencyChoice(Choice):
-    """`[latency]`: the axes and the length of the timing sessions."""
+    """`[latency]`: the settings and the length of the timing sessions."""
 
     devices: tuple[Annotated[str, OneOf("device", lambda: {**names.AUTO_DEVICE, **axes.DEVICES})], ...] = Field(
         ("auto",), description=f"{axes.AXES['device'].meaning}; empty: nothing is timed"
@@ -160,57 +168,61 @@ class LatencyChoice(Choice):
         ("kept",), min_length=1, description=axes.AXES["folded"].meaning
     )
     precision: float = Field(
-        0.02, gt=0, description="half width, as a share, of every 99 % interval at which a session ends"
+        0.02, gt=0, description="a session ends when every 99 % interval has at most this half width, as a share"
     )
-    rounds: int = Field(400, ge=10, description="times that each architecture runs beside the dense model at most")
-    limit_s: float = Field(60.0, gt=0, description="seconds after which a session of at least 10 rounds ends")
+    rounds: int = Field(
+        400, ge=10, description="maximum number of rounds, in each of which every architecture runs once"
+    )
+    limit_s: float = Field(60.0, gt=0, description="seconds after which a session ends, once it has 10 rounds")
     processes: int = Field(
-        3, ge=1, description="fresh processes that repeat a session; 1: in the process of the command itself"
+        3, ge=1, description="fresh processes that repeat a session; 1: the session runs in the command's own process"
     )
     control_within: float = Field(
-        0.05, gt=0, description="half width, as a share, of the A/A control's interval beyond which timings are unfit"
+        0.05, gt=0, description="largest half width, as a share, of the A/A control's interval of a fit timing"
     )
-    block_s: float = Field(0.001, gt=0, description="least seconds of one timed block of calls")
+    block_s: float = Field(0.001, gt=0, description="shortest duration of one timed block of calls, in seconds")
     warmup_s: float = Field(
         0.15,
         ge=0,
-        description="seconds of a stretch of warm-up; more follow until one is no faster than the last",
+        description="seconds of one stretch of warm-up, repeated until a stretch is no faster than the one before",
     )
-    group: int = Field(8, ge=1, description="architectures held together at most, with dense and its copy")
+    group: int = Field(
+        8, ge=1, description="maximum number of architectures in one session, beside the dense model and its copy"
+    )
 
 
 class LayerTableChoice(Choice):
     """`[layer_table]`: the ranks at which `lrbench layers` times each layer."""
 
-    step: int = Field(16, ge=1, description="ranks are its multiples, up to the first that reaches break-even in MACs")
-    points: int = Field(8, ge=3, description="ranks of a layer and scheme at most, evenly spread")
+    step: int = Field(
+        16, ge=1, description="ranks are multiples of it, up to the first that reaches break-even in MACs"
+    )
+    points: int = Field(8, ge=3, description="maximum number of ranks per layer and scheme, evenly spread")
 
 
 class SensitivityChoice(Choice):
     """`[sensitivity]`: the ranks at which each layer is truncated alone; budget rules choose among them."""
 
-    step: int = Field(8, ge=1, description="ranks are its multiples, up to the first that reaches break-even in MACs")
-    points: int = Field(12, ge=2, description="ranks of a layer and method at most, denser towards low ranks")
+    step: int = Field(8, ge=1, description="ranks are multiples of it, up to the first that reaches break-even in MACs")
+    points: int = Field(12, ge=2, description="maximum number of ranks per layer and method, denser towards low ranks")
     accuracy_points: int = Field(
         0,
         ge=0,
-        description="of these, at how many accuracy on the search split is measured too (rule `greedy` needs it)",
+        description="number of these ranks at which accuracy on the search split is measured too (`greedy` needs it)",
     )
 
 
 class RunChoice(Choice):
-    """`[run]`: how a sweep goes about its work; decides no result, so it is no part of a trial's key."""
+    """`[run]`: how a sweep is carried out. No result depends on it, so it is not part of a trial's key."""
 
     checkpoint_minutes: float = Field(
-        10.0, ge=0, description="minutes of training after which the end of an epoch is kept, to continue from"
+        10.0, ge=0, description="minutes of training between checkpoints, which are written at the end of an epoch"
     )
-    retries: int = Field(
-        2, ge=0, description="times that a trial is tried again whose worker or node on a cluster was lost"
-    )
+    retries: int = Field(2, ge=0, description="times that a trial is repeated when its worker or node was lost")
     weights_uri: str = Field(
         "",
-        description="where nodes of a cluster put the weights of finished trials, a URI that fsspec can write; unset: "
-        "they come back to the cache of the command",
+        description="URI, writable by fsspec, where the nodes of a cluster put the weights of finished trials; unset: "
+        "the weights return to the cache of the command",
     )
 
 

@@ -1,4 +1,4 @@
-"""Marks of keys whose words stand in a table; the table is looked up when a text is checked or help is asked for."""
+"""Marks of keys whose words are in a table; the table is looked up when a text is checked or help is printed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from lrbench.errors import nearest
 class OneOf:
     """A text that must be a word of a table: `Annotated[str, OneOf("optimizer", lambda: OPTIMIZERS)]`.
 
-    `own` says what else may stand there, any text with a colon; empty: nothing.
+    `own` describes what else is allowed, any text with a colon; empty: nothing.
     """
 
     noun: str
@@ -25,7 +25,10 @@ class OneOf:
     own: str = ""
 
     def check(self, word: str) -> str:
-        """The word. Raises: ValueError when the table has none such; it says the nearest, and all that are allowed."""
+        """The word itself.
+
+        Raises: ValueError with the nearest word and all that are allowed, when the table does not have it.
+        """
         words = self.words()
         if word in words or (self.own and ":" in word):
             return word
@@ -37,19 +40,19 @@ class OneOf:
         return in_a_row(self.words()) + (f"; or `{self.own}`" if self.own else "")
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """How pydantic checks a text that is marked so."""
+        """How pydantic checks a text with this mark."""
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
 
 @dataclass(frozen=True)
 class Written:
-    """A text whose form `explain` tells, and somebody else checks."""
+    """A text whose form `explain` describes; it is checked elsewhere."""
 
     explain: Callable[[], str]
 
 
 def marks_of(field: FieldInfo) -> Iterator[OneOf | Written]:
-    """The marks of a key, or of the members of one that holds many."""
+    """The marks of a key, or of its members when it holds several values."""
     for mark in (*field.metadata, *_inside(field.annotation)):
         if isinstance(mark, OneOf | Written):
             yield mark

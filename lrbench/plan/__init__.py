@@ -1,7 +1,7 @@
-"""What a spec means: its trials, the cuts of each, budgets, and what all that needs; trains and times nothing.
+"""What a spec means: its trials, their cuts, budgets, and the disk and memory they need; trains and times nothing.
 
 `spec` reads a sweep, `run` prepares it, `trials` lists its trials and builds the untrained dense model, `cuts` and
-`budgets` choose ranks, by `evidence`, `preview` says what is known of a trial before it runs, `ladders` at which
-ranks single layers are looked at, `needs` what disk and memory it takes. What a budget looks at is an entry of
-`SCORES` in `budgets`.
+`budgets` choose ranks by `evidence`, `preview` shows what is known of a trial before it runs, `layer_ranks` lists the
+ranks at which single layers are probed and timed, `needs` estimates disk and memory. To add a score for budgets, add
+an entry to `SCORES` in `budgets`.
 """

@@ -1,4 +1,4 @@
-"""From what is known of single layers to the ranks of a whole model within a budget."""
+"""Choose the ranks of a whole model within a budget, from probes and timings of its single layers."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from lrbench.results.records import Accuracy, Cost, Prediction, Probe, Sensitivi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """One way to factorize a layer and what is known of it."""
+class Candidate:
+    """One way to factorize a layer, with its probe, its accuracy drop and its predicted damage."""
 
     layer: Layer
     probe: Probe
@@ -26,22 +26,22 @@ class Known:
     damage: float
 
 
-def _drop(known: Known) -> float:
-    if known.drop is None:
-        raise InputError("greedy looks at accuracies; set sensitivity.accuracy_points to 2 or more")
-    return max(0.0, known.drop)
+def _drop(candidate: Candidate) -> float:
+    if candidate.drop is None:
+        raise InputError("rule greedy needs accuracies of single layers: set sensitivity.accuracy_points to 2 or more")
+    return max(0.0, candidate.drop)
 
 
-SCORES: Mapping[str, Callable[[Known], float]] = MappingProxyType(
+SCORES: Mapping[str, Callable[[Candidate], float]] = MappingProxyType(
     {
-        "damage": lambda known: known.damage,
-        "macs_saved": lambda known: 1 - known.probe.macs / known.layer.shape.macs,
-        "energy_lost": lambda known: 1 - known.probe.energy,
+        "damage": lambda candidate: candidate.damage,
+        "macs_saved": lambda candidate: 1 - candidate.probe.macs / candidate.layer.shape.macs,
+        "energy_lost": lambda candidate: 1 - candidate.probe.energy,
         "drop": _drop,
-        "spectral_error": lambda known: known.probe.spectral_error,
+        "spectral_error": lambda candidate: candidate.probe.spectral_error,
     }
 )
-"""What an allocation may look at, 0 for the dense layer."""
+"""The scores that an allocation may use; each is 0 for the dense layer."""
 
 
 def spend(
@@ -52,16 +52,16 @@ def spend(
     dense: Cost,
     evidence: Evidence,
 ) -> tuple[tuple[Cut, ...], Prediction]:
-    """Which ranks a budget rule gives some layers, and what it expects of the model.
+    """The ranks that a budget rule gives some layers, and what it predicts for the model.
 
     Args:
         rule: what is spent, and how.
         layers: those that may be factorized.
         methods: (scheme, truncation) pairs that a layer may have.
         dense: cost of the whole dense model.
-        evidence: what is known of this dense model.
+        evidence: probes and timings of this dense model.
 
-    Raises: InputError when something needed is not known; ValueError when the budget cannot be met.
+    Raises: InputError when needed evidence is missing; ValueError when the budget cannot be met.
     """
     _check_known(rule, evidence)
     laws = damage_laws(layers, evidence.sensitivities)
@@ -73,55 +73,59 @@ def spend(
     except OverBudgetError as error:
         least = 1 + error.args[0]
         raise ValueError(
-            f"{rule}: with these layers, methods and ranks at least {least:.4f} of the dense model's {rule.cost} remain"
+            f"{rule}: these layers, methods and ranks leave at least {least:.4f} of the dense model's {rule.cost}"
         ) from error
-    changes = [(one, some[0]) for one, some in zip(chosen, table, strict=True)]
-    added = [one.added_s for one in chosen if one.added_s is not None]
+    changes = [(option, options[0]) for option, options in zip(chosen, table, strict=True)]
+    added = [option.added_s for option in chosen if option.added_s is not None]
     timed = evidence.dense_s and len(added) == len(chosen)
-    return tuple(one.cut for one in chosen), Prediction(
-        params=dense.params + sum(one.params - before.params for one, before in changes),
-        macs=dense.macs + sum(one.macs - before.macs for one, before in changes),
-        damage=sum(one.damage for one in chosen),
+    return tuple(option.cut for option in chosen), Prediction(
+        params=dense.params + sum(option.params - before.params for option, before in changes),
+        macs=dense.macs + sum(option.macs - before.macs for option, before in changes),
+        damage=sum(option.damage for option in chosen),
         latency_ratio=1 + sum(added) / evidence.dense_s if timed and evidence.dense_s else None,
     )
 
 
 def _check_known(rule: BudgetRule, evidence: Evidence) -> None:
-    """Raises: InputError when a rule needs what is not known."""
+    """Raises: InputError when evidence that the rule needs is missing."""
     if not evidence.sensitivities:
         raise InputError(
-            f"{rule}: the results folder does not say what its layers lose; `lrbench sensitivity SPEC` finds out"
+            f"{rule}: the results folder has no sensitivities of this model's layers: run `lrbench sensitivity SPEC`"
         )
     check_timed(rule, evidence)
 
 
 def check_timed(rule: BudgetRule, evidence: Evidence) -> None:
-    """Raises: InputError when a budget of latency has no timing to go by."""
+    """Raises: InputError when a latency budget has no timings of layers on this machine."""
     if rule.cost == "latency" and not (evidence.dense_s and evidence.added_s):
         raise InputError(
-            f"{rule}: the results folder has no timing of layers on this machine ({evidence.setting}); `lrbench layers "
-            "SPEC` with the same --out makes them"
+            f"{rule}: the results folder has no timings of layers on this machine ({evidence.setting}): run `lrbench "
+            "layers SPEC` with the same --out"
         )
 
 
 Law = Callable[[float], float]
-"""Output error -> damage."""
+"""Output error -> predicted damage."""
 
 
 def damage_laws(layers: Iterable[Layer], sensitivities: Iterable[Sensitivity]) -> dict[str, Law]:
-    """For each layer, what an error of its outputs does to the model's predictions.
+    """For each layer, the damage that an error of its outputs does to the model's predictions.
 
-    Where every layer was judged on the search split, damage is the divergence of predictions, as a power of the output
-    error fitted to what was measured, by least squares of logarithms; else it is the output error itself.
+    Where every layer was evaluated on the search split, damage is the divergence of predictions, as a power of the
+    output error, fitted to the measured values by least squares of logarithms; else it is the output error itself.
     """
-    found: dict[str, list[tuple[float, float]]] = {layer.name: [] for layer in layers}
-    for one in sensitivities:
-        for probe in one.probes:
-            if one.layer in found and probe.divergence is not None and min(probe.divergence, probe.output_error) > 0:
-                found[one.layer].append((probe.output_error, probe.divergence))
-    if not all(found.values()):
-        return dict.fromkeys(found, _itself)
-    return {name: _power_law(sorted(points)) for name, points in found.items()}  # the same in whatever order they came
+    measured: dict[str, list[tuple[float, float]]] = {layer.name: [] for layer in layers}
+    for sensitivity in sensitivities:
+        for probe in sensitivity.probes:
+            if (
+                sensitivity.layer in measured
+                and probe.divergence is not None
+                and min(probe.divergence, probe.output_error) > 0
+            ):
+                measured[sensitivity.layer].append((probe.output_error, probe.divergence))
+    if not all(measured.values()):
+        return dict.fromkeys(measured, _itself)
+    return {name: _power_law(sorted(points)) for name, points in measured.items()}  # in any order
 
 
 def _itself(error: float) -> float:
@@ -149,33 +153,33 @@ def _options(
     law: Law,
     evidence: Evidence,
 ) -> list[Option]:
-    """The ways to keep a layer, dense first."""
+    """The options for a layer, dense first."""
     shape, score = layer.shape, SCORES[ALLOCATIONS[rule.allocation].score]
-    kept = Cut(layer=layer.name, scheme="dense", reason=f"{rule} saves elsewhere")
-    whole = Option(cut=kept, params=shape.weights + shape.biases, macs=shape.macs)
-    options = [whole]
+    stays_dense = Cut(layer=layer.name, scheme="dense", reason=f"{rule} saves elsewhere")
+    dense_option = Option(cut=stays_dense, params=shape.weights + shape.biases, macs=shape.macs)
+    options = [dense_option]
     for scheme, truncation in methods:
         asked = (layer.name, scheme, "output" if truncation == "sequential" else truncation)
         curve = evidence.added_s.get((layer.name, scheme))
         for probe, drop in _probes(evidence.sensitivities, asked):
             added_s = seconds_at(curve, probe.rank)
             changes = {
-                "macs": (probe.macs - whole.macs) / dense.macs,
-                "params": (probe.params - whole.params) / dense.params,
+                "macs": (probe.macs - dense_option.macs) / dense.macs,
+                "params": (probe.params - dense_option.params) / dense.params,
                 "latency": added_s / evidence.dense_s if added_s is not None and evidence.dense_s else None,
             }
             cost = changes[rule.cost]
             if cost is None or cost >= 0:
                 continue
-            known = Known(layer=layer, probe=probe, drop=drop, damage=law(probe.output_error))
+            candidate = Candidate(layer=layer, probe=probe, drop=drop, damage=law(probe.output_error))
             options.append(
                 Option(
                     cut=make_cut(layer, probe.rank, scheme=scheme, truncation=truncation),
                     params=probe.params,
                     macs=probe.macs,
                     cost=cost,
-                    score=score(known),
-                    damage=known.damage,
+                    score=score(candidate),
+                    damage=candidate.damage,
                     added_s=added_s,
                 )
             )
@@ -183,14 +187,20 @@ def _options(
 
 
 def _probes(sensitivities: Iterable[Sensitivity], asked: tuple[str, str, str]) -> Iterable[tuple[Probe, float | None]]:
-    """The probes of a layer and method, one a rank, each with the accuracy it loses.
+    """The probes of a layer and method, one per rank, each with its accuracy drop.
 
-    Between the ranks where accuracy was measured the loss is interpolated; None when it was measured nowhere.
+    The drop is interpolated between the ranks where accuracy was measured; None when it was measured nowhere.
     """
-    mine = [one for one in sensitivities if (one.layer, one.scheme, one.truncation) == asked]
-    found = sorted((probe for one in mine for probe in one.probes), key=lambda probe: probe.search is not None)
-    probes = {probe.rank: probe for probe in found}  # of two, the one whose accuracy is known
-    dense = next((one.search for one in reversed(mine) if one.search), None)
+    matching = [
+        sensitivity
+        for sensitivity in sensitivities
+        if (sensitivity.layer, sensitivity.scheme, sensitivity.truncation) == asked
+    ]
+    ordered = sorted(
+        (probe for sensitivity in matching for probe in sensitivity.probes), key=lambda probe: probe.search is not None
+    )
+    probes = {probe.rank: probe for probe in ordered}  # of two, the one whose accuracy is known
+    dense = next((sensitivity.search for sensitivity in reversed(matching) if sensitivity.search), None)
     judged = {rank: _lost(dense, probe.search) for rank, probe in sorted(probes.items()) if dense and probe.search}
     for rank, probe in sorted(probes.items()):
         yield probe, float(np.interp(rank, list(judged), list(judged.values()))) if judged else None

@@ -1,4 +1,4 @@
-"""What happens to each layer of a model in a trial: by a rule for each layer, or by a budget for all of them."""
+"""The cuts of a trial: by a rank rule for each layer, or by a budget for all layers together."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,21 +24,21 @@ CONTROL = "dense control"
 
 
 def rule_of(trial: Trial) -> RankRule | BudgetRule | None:
-    """By what a trial's ranks are chosen; None for the dense control, which has none."""
+    """The rule that chooses a trial's ranks; None for the dense control."""
     return None if trial.scheme == "dense" else parse_rule(trial.rank_rule)
 
 
 def choose_cuts(
     trial: Trial, spec: SweepSpec, layers: Sequence[Layer], *, model: nn.Module, decompose: Decompose
 ) -> tuple[Cut, ...]:
-    """What a rank rule makes of each layer of a model, with the reason where it stays dense.
+    """The cut of each layer of a model by a rank rule, with the reason where it stays dense.
 
     Args:
-        trial: the dense control, or one whose rule gives each layer its rank.
+        trial: the dense control, or a trial whose rule gives each layer its rank.
         spec: the sweep.
         layers: of the model.
-        model: the dense one, trained where the rule needs weights.
-        decompose: asked only by a rule that needs weights.
+        model: the dense model, trained where the rule needs weights.
+        decompose: called only for a rule that needs weights.
     """
     rule = rule_of(trial)
     if rule is None:
@@ -47,8 +47,10 @@ def choose_cuts(
     fixed = _fixed(trial, spec, layers, model=model)
 
     def cut(layer: Layer) -> Cut:
-        known = decompose(layer.name, trial.scheme, trial.truncation) if rule.needs_weights else None
-        return choose_rank(layer, scheme=trial.scheme, rule=rule, decomposition=known, truncation=trial.truncation)
+        decomposition = decompose(layer.name, trial.scheme, trial.truncation) if rule.needs_weights else None
+        return choose_rank(
+            layer, scheme=trial.scheme, rule=rule, decomposition=decomposition, truncation=trial.truncation
+        )
 
     return tuple(fixed[layer.name] or cut(layer) for layer in layers)
 
@@ -56,9 +58,9 @@ def choose_cuts(
 def spend_budget(
     trial: Trial, spec: SweepSpec, *, dense: Untrained, evidence: Evidence
 ) -> tuple[tuple[Cut, ...], Prediction]:
-    """What a budget rule makes of each layer of the dense model, and what it expects of the whole.
+    """The cut of each layer of the dense model by a budget rule, and what the rule predicts for the whole model.
 
-    Raises: InputError when what the rule needs is not known; ValueError when its budget cannot be met.
+    Raises: InputError when evidence that the rule needs is missing; ValueError when its budget cannot be met.
     """
     rule = rule_of(trial)
     assert isinstance(rule, BudgetRule)
@@ -71,7 +73,7 @@ def spend_budget(
 
 
 def _fixed(trial: Trial, spec: SweepSpec, layers: Sequence[Layer], *, model: nn.Module) -> dict[str, Cut | None]:
-    """By layer, its cut where no rule is asked about it: it stays dense, and why."""
+    """By layer, the cut of a layer that the rule does not decide on: it stays dense, with the reason; else None."""
     chosen = {layer.name for layer in layers_of(spec, trial.layer_set, tuple(layers))}
     methods = spec.methods(trial.scheme, trial.truncation)
 

@@ -1,4 +1,4 @@
-"""What a log knows of single layers, by which budgets go: what they lose, and what they take."""
+"""What a log holds about single layers, on which budgets are based: their losses, and their latencies."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -18,15 +18,15 @@ Curves = Mapping[tuple[str, str], Mapping[int, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What budget rules go by, as the log of a results folder holds it.
+    """What budget rules are based on, from the log of a results folder.
 
     Attributes:
         sensitivities: of layers, by any method, of any baseline.
-        added_s: of layers in the whole model (below 0: saves).
+        added_s: seconds that a layer adds in the whole model (below 0: saves).
         dense_s: seconds of a call of the whole dense model, None when it was not timed.
-        setting: in which these seconds count, in words.
-        scale: by how much `added_s` exceed what layers save when timed alone; see `scale_of_layers`.
-        models: of how many whole models that is known.
+        setting: where these seconds were taken, in words.
+        scale: factor from what layers timed alone save to `added_s`; see `scale_of_layers`.
+        models: number of whole models by which the scale was fitted.
     """
 
     sensitivities: tuple[Sensitivity, ...] = ()
@@ -37,37 +37,44 @@ class Evidence:
     models: int = 0
 
     def words(self) -> str:
-        """Where foreseen latencies come from."""
+        """Where predicted latencies come from."""
         if not self.models:
-            return f"latencies: sums of layers timed alone ({self.setting}); no whole model corrects them"
+            return f"latencies: sums of layers timed alone ({self.setting}), not corrected by whole models"
         return (
-            f"latencies: sums of layers timed alone ({self.setting}), what they save times {self.scale:.2f}, by "
-            f"{self.models} whole models timed here"
+            f"latencies: sums of layers timed alone ({self.setting}), their savings multiplied by {self.scale:.2f} to "
+            f"agree with {self.models} whole models timed here"
         )
 
     def of(self, baseline: str) -> "Evidence":
-        """What is known of one dense model."""
-        return replace(self, sensitivities=tuple(one for one in self.sensitivities if one.baseline == baseline))
+        """The evidence about one dense model."""
+        return replace(
+            self,
+            sensitivities=tuple(sensitivity for sensitivity in self.sensitivities if sensitivity.baseline == baseline),
+        )
 
 
 NOTHING = Evidence(added_s={})
 
 
-def gather_evidence(spec: SweepSpec, held: Iterable[Record], *, environment: str) -> Evidence:
-    """What a log knows: sensitivities, and timings on one machine in the first setting of a spec.
+def gather_evidence(spec: SweepSpec, records: Iterable[Record], *, environment: str) -> Evidence:
+    """Collect from a log the sensitivities, and the timings on one machine in the first setting of a spec.
 
-    Which timings count is told in `results.timings`.
+    `results.timings` decides which timings count.
     """
-    records = tuple(held)
+    held = tuple(records)
     setting = next(iter(settings(spec.latency)), None)
     place = (environment, spec.model.name, spec.data.image_size, setting)
-    whole = [one for one in records if isinstance(one, Session) and place_of(one) == place]
-    alone = layer_curves(one for one in records if isinstance(one, LayerSession) and place_of(one) == place)
-    scale, models = scale_of_layers(whole, alone)
+    sessions = [record for record in held if isinstance(record, Session) and place_of(record) == place]
+    layer_seconds = layer_curves(
+        record for record in held if isinstance(record, LayerSession) and place_of(record) == place
+    )
+    scale, models = scale_of_layers(sessions, layer_seconds)
     return Evidence(
-        sensitivities=tuple(one for one in records if isinstance(one, Sensitivity)),
-        added_s={key: {rank: scale * seconds for rank, seconds in curve.items()} for key, curve in alone.items()},
-        dense_s=dense_seconds(whole),
+        sensitivities=tuple(record for record in held if isinstance(record, Sensitivity)),
+        added_s={
+            key: {rank: scale * seconds for rank, seconds in curve.items()} for key, curve in layer_seconds.items()
+        },
+        dense_s=dense_seconds(sessions),
         setting=setting.label if setting else "no device",
         scale=scale,
         models=models,
@@ -75,29 +82,29 @@ def gather_evidence(spec: SweepSpec, held: Iterable[Record], *, environment: str
 
 
 def scale_of_layers(sessions: Iterable[Session], added_s: Curves) -> tuple[float, int]:
-    """How much more whole models save than their layers do when each is timed alone, and how many models say so.
+    """The factor from what layers timed alone save to what whole models save, and the number of models behind it.
 
-    The scale is that of all models in fit timings whose layers are in the table (see `scale_of`); 1 where there are
-    none, or where they save nothing.
+    It is fitted to all models in fit timings whose layers are in the table (see `scale_of`); 1 where there are none,
+    or where they save nothing.
 
     Args:
         sessions: of one model in one setting.
-        added_s: of layers alone.
+        added_s: seconds that layers add when timed alone.
     """
     timed = list(sessions)
-    cuts = {one.key: one.layers for session in timed for one in session.architectures}
+    cuts = {architecture.key: architecture.layers for session in timed for architecture in session.architectures}
     predicted, measured = [], []
-    for (_, key), known in pool(observe_models(timed)).items():
+    for (_, key), pooled in pool(observe_models(timed)).items():
         parts = [
             seconds_at(added_s.get((cut.layer, cut.scheme)), cut.rank) for cut in cuts[key] if cut.rank is not None
         ]
-        if known.fit and parts and None not in parts:
-            predicted.append(1 + sum(filter(None, parts)) / known.dense_s)
-            measured.append(known.estimate.ratio().ratio)
+        if pooled.fit and parts and None not in parts:
+            predicted.append(1 + sum(filter(None, parts)) / pooled.dense_s)
+            measured.append(pooled.estimate.ratio().ratio)
     scale = scale_of(np.array(predicted), np.array(measured))
     return (scale, len(measured)) if scale else (1.0, 0)
 
 
 def seconds_at(curve: Mapping[int, float] | None, rank: int) -> float | None:
-    """Seconds at a rank, interpolated between those that were timed; None when none was."""
+    """Seconds at a rank, interpolated between the timed ranks; None when no rank was timed."""
     return float(np.interp(rank, list(curve), list(curve.values()))) if curve else None

@@ -1,4 +1,4 @@
-"""What a sweep will need of disk and memory: estimated from below, and held against the machine before any training."""
+"""The disk and memory that a sweep needs at least, compared with what the machine has before any training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +17,11 @@ from lrbench.plan.spec import SweepSpec
 from lrbench.results.records import Trial
 
 RECORD_BYTES = 100_000
-"""What the log and the tables take for one trial, about."""
+"""Approximate size of one trial in the log and the tables."""
 
 
 def check_disk(run: Run, todo: Sequence[Trial], *, folder: Path, jobs: int) -> None:
-    """Look whether what the trials to run will leave on disk fits there.
+    """Check that the files that the trials will write fit on disk.
 
     Args:
         run: the sweep.
@@ -29,7 +29,7 @@ def check_disk(run: Run, todo: Sequence[Trial], *, folder: Path, jobs: int) -> N
         folder: of results.
         jobs: trials that run at a time.
 
-    Raises: InputError when a directory cannot be written, or has too little room, in numbers.
+    Raises: InputError when a directory cannot be written, or has too little space, with both sizes.
     """
     if not todo:
         return
@@ -43,9 +43,9 @@ def check_disk(run: Run, todo: Sequence[Trial], *, folder: Path, jobs: int) -> N
 
 
 def check_memory(spec: SweepSpec, model: nn.Module, *, images: int, jobs: int) -> None:
-    """Look whether so many trainings at a time, each on so many images, fit into memory.
+    """Check that `jobs` trainings at a time, each on so many images, fit into memory.
 
-    Raises: InputError when they do not, in numbers.
+    Raises: InputError when they do not, with both sizes.
     """
     for recipe in (spec.baseline, spec.finetune):
         device, batch = pick_device(recipe.device), min(recipe.batch_size, images)
@@ -55,14 +55,14 @@ def check_memory(spec: SweepSpec, model: nn.Module, *, images: int, jobs: int) -
 
 
 def weights_to_keep(spec: SweepSpec, todo: Sequence[Trial], *, cache: Path) -> int:
-    """How many models the sweep will train and keep."""
+    """The number of models that the sweep will train and keep."""
     keys = {trial.key for trial in todo} if spec.finetune.epochs else set()
     keys |= {trial.baseline for trial in todo} if spec.baseline.epochs else set()
     return sum(not weights_path(cache / "weights", key).exists() for key in keys)
 
 
 def training_bytes(model: nn.Module, recipe: Recipe, *, image_size: int, batch: int) -> int:
-    """What one training holds at least: the dense model and a copy, gradients, optimizer, a batch's activations."""
+    """Least memory of one training: the dense model and a copy, gradients, optimizer, the activations of a batch."""
     slots = 2 if recipe.optimizer == "adamw" else 1
     if recipe.epochs == 0:
         return 2 * bytes_of(model)
@@ -70,7 +70,7 @@ def training_bytes(model: nn.Module, recipe: Recipe, *, image_size: int, batch: 
 
 
 def activation_bytes(model: nn.Module, shape: tuple[int, int, int]) -> int:
-    """What the modules of a model give out for one image, each piece of memory counted once."""
+    """Memory of the outputs of a model's modules for one image, each storage counted once."""
     seen: dict[int, Tensor] = {}
 
     def watch(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:

@@ -1,4 +1,4 @@
-"""What is known of a trial before it runs, as records and as words."""
+"""What is known of a trial before it runs, as records and as text."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from lrbench.results.records import Cost, Planned, Prediction, Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What is known of a trial before it runs: its cuts, params and MACs, or in `waits` why they are not known yet."""
+    """What is known of a trial before it runs: its cuts, params and MACs; or in `waits`, why they are not known yet."""
 
     trial: Trial
     cuts: tuple[Cut, ...] | None = None
@@ -30,11 +30,11 @@ class Preview:
 
 
 def _untrained(*_: str) -> Decomposition:
-    raise AssertionError("a rule that needs weights was asked before training")
+    raise AssertionError("a rule that needs weights was applied before training")
 
 
 def preview(trial: Trial, spec: SweepSpec, dense: Untrained, *, evidence: Evidence = NOTHING) -> Preview:
-    """Resolve a trial's layers and ranks, and its cost by the closed formulas."""
+    """The layers and ranks of a trial, and its cost by the closed formulas."""
     rule, prediction = rule_of(trial), None
     if isinstance(rule, BudgetRule):
         try:
@@ -42,7 +42,7 @@ def preview(trial: Trial, spec: SweepSpec, dense: Untrained, *, evidence: Eviden
         except ValueError as error:  # a budget that cannot be spent, or not yet
             return Preview(trial=trial, waits=str(error))
     elif rule and rule.needs_weights:
-        return Preview(trial=trial, waits="its ranks are known once the dense model is trained (--only accuracy)")
+        return Preview(trial=trial, waits="its ranks depend on the trained dense model (train it with --only accuracy)")
     else:
         cuts = choose_cuts(trial, spec, dense.layers, model=dense.model, decompose=_untrained)
     params, macs = predicted_cost(dense, cuts)
@@ -52,64 +52,64 @@ def preview(trial: Trial, spec: SweepSpec, dense: Untrained, *, evidence: Eviden
 def plan_architectures(
     run: Run, trials: Iterable[Trial], *, evidence: Evidence
 ) -> tuple[tuple[Planned, ...], tuple[str, ...]]:
-    """The architectures of trials, by what is known of layers, and why those of others are not known yet."""
+    """The architectures of trials as far as they are known, and for the other trials the reason why they are not."""
     previews = [preview(trial, run.spec, run.dense, evidence=evidence) for trial in trials]
-    planned = tuple(
+    plans = tuple(
         Planned(
-            trial=known.trial,
-            architecture=cut_architecture(run.dense.architecture, known.cuts),
-            params=known.params,
-            macs=known.macs,
+            trial=planned.trial,
+            architecture=cut_architecture(run.dense.architecture, planned.cuts),
+            params=planned.params,
+            macs=planned.macs,
             dense_params=run.dense.cost.params,
             dense_macs=run.dense.cost.macs,
         )
-        for known in previews
-        if known.cuts is not None and known.params is not None and known.macs is not None
+        for planned in previews
+        if planned.cuts is not None and planned.params is not None and planned.macs is not None
     )
-    return planned, tuple(f"{known.trial.label}: {known.waits}" for known in previews if known.cuts is None)
+    return plans, tuple(f"{planned.trial.label}: {planned.waits}" for planned in previews if planned.cuts is None)
 
 
-def preview_row(known: Preview, dense: Cost) -> tuple[str, ...]:
-    """A planned trial in words; ranks in the order of the set's layers, `7x4` for four layers of rank 7."""
-    if known.cuts is None or known.params is None or known.macs is None:
-        return (known.trial.label, known.waits, "", "", "", "")
-    ranks = [str(cut.rank or "-") for cut in _asked(known)]
-    runs = [(rank, len(list(same))) for rank, same in groupby(ranks)]
+def preview_row(planned: Preview, dense: Cost) -> tuple[str, ...]:
+    """A planned trial as a row of text; ranks in the order of the layers, `7x4` for four layers of rank 7."""
+    if planned.cuts is None or planned.params is None or planned.macs is None:
+        return (planned.trial.label, planned.waits, "", "", "", "")
+    ranks = [str(cut.rank or "-") for cut in _asked(planned)]
+    runs = [(rank, len(list(group))) for rank, group in groupby(ranks)]
     return (
-        known.trial.label,
+        planned.trial.label,
         " ".join(f"{rank}x{count}" if count > 1 else rank for rank, count in runs),
-        f"{known.params:,}",
-        f"{known.params / dense.params:.3f}",
-        f"{known.macs:,}",
-        f"{known.macs / dense.macs:.3f}",
+        f"{planned.params:,}",
+        f"{planned.params / dense.params:.3f}",
+        f"{planned.macs:,}",
+        f"{planned.macs / dense.macs:.3f}",
     )
 
 
-def _asked(known: Preview) -> list[Cut]:
-    """The cuts of the layers that a trial's rule was asked about."""
-    return [cut for cut in known.cuts or () if cut.scheme != "dense" or known.trial.rank_rule in (cut.reason or "")]
+def _asked(planned: Preview) -> list[Cut]:
+    """The cuts of the layers that a trial's rule decides on."""
+    return [cut for cut in planned.cuts or () if cut.scheme != "dense" or planned.trial.rank_rule in (cut.reason or "")]
 
 
 def reasons(previews: Iterable[Preview]) -> Iterator[str]:
-    """Why layers of a set stay dense, a line for each trial and reason."""
-    for known in previews:
+    """Why layers of a layer set stay dense, a line for each trial and reason."""
+    for planned in previews:
         names: dict[str, list[str]] = {}
-        for cut in known.cuts or ():
+        for cut in planned.cuts or ():
             if cut.scheme != "dense" and cut.reason:
                 names.setdefault(cut.reason, []).append(cut.layer)
         for reason, layers in names.items():
-            yield f"stay dense in {known.trial.label}: {' '.join(layers)}: {reason}"
+            yield f"{planned.trial.label}: these layers stay dense: {' '.join(layers)} ({reason})"
 
 
-def why_rows(known: Preview, dense: Untrained, evidence: Evidence) -> Iterator[tuple[str, ...]]:
-    """What a budget rule chose for each layer that it was asked about, and by what."""
-    sensitivities = evidence.of(known.trial.baseline).sensitivities
+def why_rows(planned: Preview, dense: Untrained, evidence: Evidence) -> Iterator[tuple[str, ...]]:
+    """What a budget rule chose for each layer that it decides on, and the numbers behind it."""
+    sensitivities = evidence.of(planned.trial.baseline).sensitivities
     errors = {
-        (one.layer, one.scheme, one.truncation, probe.rank): probe.output_error
-        for one in sensitivities
-        for probe in one.probes
+        (sensitivity.layer, sensitivity.scheme, sensitivity.truncation, probe.rank): probe.output_error
+        for sensitivity in sensitivities
+        for probe in sensitivity.probes
     }
-    asked, layers = _asked(known), {layer.name: layer for layer in dense.layers}
+    asked, layers = _asked(planned), {layer.name: layer for layer in dense.layers}
     laws = damage_laws([layers[cut.layer] for cut in asked], sensitivities)
     for cut in asked:
         if cut.rank is None:

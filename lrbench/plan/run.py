@@ -1,4 +1,4 @@
-"""What goes through a sweep from end to end: the spec, and all that was found out of it before anything starts."""
+"""What goes through a sweep from end to end: the spec, and all that is prepared from it before anything runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,13 @@ class Run:
     """One run of a sweep on this machine.
 
     Attributes:
-        spec: what was asked for.
-        trials: all that it plans, of each seed the dense control first.
+        spec: the sweep's spec.
+        trials: all trials of the spec; for each seed the dense control comes first.
         dense: the untrained dense model of the first trial's baseline.
         environment: this machine.
         commit: of lrbench.
         cache: directory for decoded images and trained weights.
-        progress: told how far it is.
+        progress: called with the progress of the work.
     """
 
     spec: SweepSpec
@@ -39,9 +39,9 @@ class Run:
 
 
 def prepare(spec: SweepSpec, *, cache: Path = Path("cache"), progress: Progress = silent) -> Run:
-    """Plan a spec's trials and build its dense model; refuses what cannot run here before anything starts.
+    """Plan a spec's trials and build its dense model; what cannot run here is refused before anything starts.
 
-    Raises: InputError for a device that is absent, data or a model that cannot be used.
+    Raises: InputError for a device that is not available, or data or a model that cannot be used.
     """
     settings(spec.latency)
     for recipe in (spec.baseline, spec.finetune):

@@ -32,13 +32,13 @@ from lrbench.lowrank.schemes import SCHEMES
 
 
 class Grid(SweepChoice):
-    """`[sweep]` with rank rules checked, each in its canonical spelling, and what is named twice taken once."""
+    """`[sweep]` with checked rank rules in their canonical spelling, and without duplicates."""
 
     @field_validator("schemes")
     @classmethod
     def _schemes_to_mix(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if not set(names) - {MIXED, "writeback"} and MIXED in names:
-            raise ValueError(f"{MIXED} needs schemes to mix beside it")
+            raise ValueError(f"{MIXED} needs other schemes to choose among")
         return tuple(dict.fromkeys(names))
 
     @field_validator("ranks")
@@ -87,13 +87,13 @@ class SweepSpec(Choice):
         if MIXED in self.sweep.schemes and not rules:
             raise ValueError(f"sweep.schemes: {MIXED} needs a budget rule among sweep.ranks: knapsack macs=0.5")
         if self.sensitivity.accuracy_points == 0 and any(rule.allocation == "greedy" for rule in rules):
-            raise ValueError("sensitivity.accuracy_points: greedy looks at accuracies and needs at least 2, got 0")
+            raise ValueError("sensitivity.accuracy_points: rule greedy needs at least 2, got 0")
         if any(rule.cost == "latency" for rule in rules) and not self.latency.devices:
-            raise ValueError("latency.devices: a budget of latency needs one")
+            raise ValueError("latency.devices: a latency budget needs at least one device, got none")
         return self
 
     def grid_methods(self) -> tuple[tuple[str, str], ...]:
-        """Each scheme of the grid with each truncation that it has; only schemes that read outputs have all of them."""
+        """Each scheme of the grid with each truncation that it supports."""
         return tuple(
             (scheme, truncation)
             for scheme in self.sweep.schemes
@@ -102,26 +102,26 @@ class SweepSpec(Choice):
         )
 
     def methods(self, scheme: str, truncation: str) -> tuple[tuple[str, str], ...]:
-        """The methods that a layer may have in a trial: one, or where schemes are mixed, all that save something."""
+        """The methods that a layer may have in a trial: one, or with mixed schemes all that save something."""
         if scheme != MIXED:
             return ((scheme, truncation),)
         mixed = (name for name in self.sweep.schemes if name not in (MIXED, "writeback"))
         return tuple((name, truncation if SCHEMES[name].reads_outputs else "plain") for name in mixed)
 
     def left_out(self) -> tuple[str, ...]:
-        """What the grid cannot hold, in words."""
+        """The combinations that the grid leaves out, in words."""
         truncations = [name for name in dict.fromkeys(self.sweep.truncations) if name != "plain"]
         missing = [
-            f"scheme {scheme} has no {truncation} truncation: left out"
+            f"scheme {scheme} does not support {truncation} truncation: left out"
             for scheme in self.sweep.schemes
             for truncation in truncations
             if scheme != MIXED and not SCHEMES[scheme].reads_outputs
         ]
         rules = [rule for rule in self.sweep.ranks if MIXED in self.sweep.schemes and not parse_budget(rule)]
-        return (*missing, *(f"{rule} gives each layer a rank and no scheme: left out for {MIXED}" for rule in rules))
+        return (*missing, *(f"rule {rule} chooses no schemes: left out for {MIXED}" for rule in rules))
 
     def chosen_layer_sets(self) -> tuple[str, ...]:
-        """The layer sets that the grid ranges over."""
+        """The layer sets of the grid."""
         return tuple(dict.fromkeys(self.sweep.layer_sets)) or tuple(self.layer_sets)
 
 
@@ -134,17 +134,17 @@ def load_spec(path: Path, overrides: Overrides = ()) -> SweepSpec:
 
     Args:
         path: a TOML file.
-        overrides: keys that are to have other values.
+        overrides: keys with the values that replace those of the file.
 
-    Raises: InputError naming file, key and what is allowed.
+    Raises: InputError with the file, the key and what is allowed.
     """
     return make_spec(read_toml(path, what="spec"), overrides, where=f"spec {path}")
 
 
 def make_spec(document: Mapping[str, Any], overrides: Overrides = (), *, where: str) -> SweepSpec:
-    """Validate a document with overrides; `where` it came from stands in errors.
+    """Validate a document with overrides; errors name `where` it came from.
 
-    Raises: InputError naming key and what is allowed.
+    Raises: InputError with the key and what is allowed.
     """
     changed = deepcopy(dict(document))
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parse_override, overrides)
@@ -156,7 +156,7 @@ def make_spec(document: Mapping[str, Any], overrides: Overrides = (), *, where: 
 def _parse_override(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not all(name.strip().split(".")):
-        raise InputError(f"--set takes section.key=value, got {text!r}")
+        raise InputError(f"--set must be section.key=value, got {text!r}")
     return name.strip(), _parse_value(value.strip())
 
 
@@ -167,7 +167,7 @@ def _set(document: dict[str, Any], name: str, value: Any) -> None:
     for key in sections:
         section = section.setdefault(key, {})
         if not isinstance(section, dict):
-            raise InputError(f"--set {name}={value}: {key} is no section")
+            raise InputError(f"--set {name}={value}: {key} is not a section")
     section[last] = value
 
 
@@ -179,7 +179,7 @@ def _parse_value(text: str) -> Any:
 
 
 def flat_keys(spec: SweepSpec) -> tuple[tuple[str, str], ...]:
-    """Every key of a spec that has a say in results, with its value as JSON."""
+    """Every key of a spec that may affect results, with its value as JSON."""
 
     def walk(values: Mapping[str, Any], place: str) -> Iterable[tuple[str, str]]:
         for name, value in values.items():
@@ -192,7 +192,7 @@ def flat_keys(spec: SweepSpec) -> tuple[tuple[str, str], ...]:
 
 
 def differences(old: Iterable[tuple[str, str]], new: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """What changed from one spec to another, a line a key: `finetune.epochs: 2 -> 1`."""
+    """The differences between two specs, a line per key: `finetune.epochs: 2 -> 1`."""
     before, after = dict(old), dict(new)
     return tuple(
         f"{key}: {before.get(key, 'unset')} -> {after.get(key, 'unset')}"

@@ -1,4 +1,4 @@
-"""From a spec to its trials, and to the untrained dense model with costs from closed formulas. Trains nothing."""
+"""The trials of a spec, and its untrained dense model with costs from closed formulas. Trains nothing."""
 
 import hashlib
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ from lrbench.results.sessions import Architecture
 
 @dataclass(frozen=True, kw_only=True)
 class Untrained:
-    """The dense model of a seed with random or given weights: what can be known without training.
+    """The dense model of a seed with random or given weights: what is known without training.
 
     Attributes:
         model: in eval mode, on the CPU.
-        seed: by which its weights were drawn.
-        note: what was done to its head, in words; "" when nothing.
+        seed: of its random weights.
+        note: how its head was changed, in words; "" when it was not.
         architecture: the dense one.
         layers: convolutions and linear layers, in the order of the model's modules.
         cost: of the whole model.
@@ -44,7 +44,7 @@ class Untrained:
 
 
 def build_untrained(spec: SweepSpec, *, classes: int, seed: int) -> Untrained:
-    """Build the dense model, its weights drawn with a seed.
+    """Build the dense model, its random weights drawn with a seed.
 
     Raises: InputError for a wrong model or weights, or when a layer set of the grid matches no layer.
     """
@@ -56,10 +56,10 @@ def build_untrained(spec: SweepSpec, *, classes: int, seed: int) -> Untrained:
         if not layers_of(spec, name, layers):
             kinds = spec.layer_sets[name].kinds
             names = [layer.name for layer in layers if layer.kind in kinds]
-            some = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+            examples = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
             raise InputError(
                 f"layer_sets.{name} matches no {' or '.join(kinds)} layer of {spec.model.name}; "
-                f"its layers: {some or 'none of that kind'}"
+                f"layers of the model: {examples or 'none of that kind'}"
             )
     return Untrained(
         model=model,
@@ -84,7 +84,7 @@ def layers_of(spec: SweepSpec, layer_set: str, layers: tuple[Layer, ...]) -> tup
 
 
 def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
-    """What decides the dense model's weights: model, data (wherever it lies), recipe, seed."""
+    """Digest of what decides the dense model's weights: model, data (without its path), recipe, seed."""
     weights = spec.model.weights
     if weights.endswith(FILES) and Path(weights).is_file():
         weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
@@ -104,7 +104,7 @@ def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
 
     Args:
         spec: the sweep.
-        identity: what identifies the images.
+        identity: a text that identifies the images.
     """
     trials = []
     for seed in dict.fromkeys(spec.sweep.seeds):

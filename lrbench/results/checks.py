@@ -1,4 +1,4 @@
-"""What cells of a table may hold, so that a table edited by hand or made by a stranger is refused where it is wrong."""
+"""What cells of a table may hold: a table edited by hand or by another program is refused at its first wrong cell."""
 
 import math
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from lrbench.errors import InputError
 from lrbench.results.columns.column import LARGEST, Column, Flag, Number, Table, Text
 
 Wrong = Iterator[tuple["pd.Series[bool]", str]]
-"""Which cells of a column are wrong, and what is allowed there; each is asked for once the one before found none."""
+"""Which cells of a column are wrong, and what is allowed there; each check runs once the one before found none."""
 
 
 def checked(frame: pd.DataFrame, table: Table[Any], *, path: Path) -> pd.DataFrame:
-    """The table itself, when every cell is what its column holds.
+    """The table itself, when every cell is valid for its column.
 
     Raises: InputError naming file, line, column and what is allowed.
     """
@@ -65,5 +65,5 @@ def _refuse(frame: pd.DataFrame, wrong: "pd.Series[bool]", column: str, allowed:
         cell = cell.item() if isinstance(cell, np.generic) else cell
         raise InputError(
             f"{path}, line {row + 2}: {column} must be {allowed}, got {cell!r}. The tables are "
-            "views of records.jsonl: the sweep's own command writes them anew"
+            "views of records.jsonl: repeat the sweep command to rewrite them"
         )

@@ -1,4 +1,4 @@
-"""What a session observed of each thing beside the dense one: one plain form of its record and of its table rows."""
+"""What a session observed of each subject beside the dense one: one plain form of its record and of its table rows."""
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ T = TypeVar("T", bound=Hashable)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Observed(Generic[T]):
-    """What one session observed of one thing: an architecture, or a layer in a scheme and rank.
+    """What one session observed of one subject: an architecture, or a layer in a scheme and rank.
 
     Attributes:
-        thing: what was timed, and where.
-        series: the session's timing.
-        attempt: at that timing, from 1.
-        control: whether the thing is the dense one's copy.
+        subject: what was timed, and where.
+        series: the timing that the session belongs to.
+        attempt: number of the attempt at that timing, from 1.
+        control: whether the subject is the copy of the dense model or layer.
         control_within: half width of the control's interval beyond which the timing is unfit.
-        logs: log(thing / dense) of each layout.
-        dense_s: seconds of the dense one: of a model in each round, of a layer in each layout.
+        logs: log(subject / dense) of each layout.
+        dense_s: seconds of the dense model in each round, or of the dense layer in each layout.
     """
 
-    thing: T
+    subject: T
     series: str
     attempt: int
     control: bool
@@ -42,11 +42,11 @@ class Observed(Generic[T]):
 
 
 class Numbered(Protocol):
-    """What belongs to an attempt at a timing."""
+    """An item of a numbered attempt at a timing."""
 
     @property
     def series(self) -> str:
-        """The timing."""
+        """The timing that it belongs to."""
 
     @property
     def attempt(self) -> int:
@@ -54,7 +54,7 @@ class Numbered(Protocol):
 
 
 def series_of(session: Numbered, number: int) -> str:
-    """Of which timing a session is; one without a series, as old logs have them, is a timing of its own."""
+    """The timing that a session belongs to; a session without a series, as in old logs, is a timing of its own."""
     return session.series or f"session {number}"
 
 
@@ -63,36 +63,42 @@ Place = tuple[str, str, int, Setting]
 
 
 def place_of(session: Session | LayerSession) -> Place:
-    """Where a session was timed, and what model."""
+    """Where a session was timed, and which model."""
     subject = session.architectures[DENSE] if isinstance(session, Session) else session
     return session.environment, subject.model, subject.image_size, session.setting
 
 
-ModelThing = tuple[Place, str]
+ModelSubject = tuple[Place, str]
 """An architecture by its key."""
 
-LayerThing = tuple[Place, str, str, int | None]
+LayerSubject = tuple[Place, str, str, int | None]
 """A layer's shape in a scheme and rank."""
 
 
-def observe_models(sessions: Iterable[Session]) -> Iterator[Observed[ModelThing]]:
-    """What records say of each architecture."""
+def observe_models(sessions: Iterable[Session]) -> Iterator[Observed[ModelSubject]]:
+    """The observations of each architecture in some records."""
     for number, session in enumerate(sessions):
-        yield from _observe(session, number, [(place_of(session), one.key) for one in session.architectures])
+        yield from _observe(
+            session, number, [(place_of(session), architecture.key) for architecture in session.architectures]
+        )
 
 
-def observe_layers(sessions: Iterable[LayerSession]) -> Iterator[Observed[LayerThing]]:
-    """What records say of each layer."""
+def observe_layers(sessions: Iterable[LayerSession]) -> Iterator[Observed[LayerSubject]]:
+    """The observations of each layer in some records."""
     for number, session in enumerate(sessions):
         place, shape = place_of(session), session.shape
-        yield from _observe(session, number, [(place, shape, one.scheme, one.rank) for one in session.replacements])
+        yield from _observe(
+            session,
+            number,
+            [(place, shape, replacement.scheme, replacement.rank) for replacement in session.replacements],
+        )
 
 
-def _observe(session: Session | LayerSession, number: int, things: Sequence[T]) -> Iterator[Observed[T]]:
+def _observe(session: Session | LayerSession, number: int, subjects: Sequence[T]) -> Iterator[Observed[T]]:
     dense_s = _dense_s(session)
-    for index in range(CONTROL, len(things)):
+    for index in range(CONTROL, len(subjects)):
         yield Observed(
-            thing=things[index],
+            subject=subjects[index],
             series=series_of(session, number),
             attempt=session.attempt,
             control=index == CONTROL,
@@ -103,10 +109,9 @@ def _observe(session: Session | LayerSession, number: int, things: Sequence[T]) 
 
 
 def layout_logs(timed: Timed, index: int) -> Logs:
-    """log(thing / dense) of each layout: of models the median of its rounds, of layers the log of their median ratio.
+    """log(subject / dense) of each layout: for models the median of its rounds, for layers the log of the median ratio.
 
-    The median ratio is what the layer table holds of a layout; the two differ where a layout has an even number of
-    rounds.
+    The layer table holds the median ratio of a layout; the two differ where a layout has an even number of rounds.
     """
     ratios = _seconds(timed, index) / _seconds(timed, DENSE)
     if isinstance(timed, LayerSession):
@@ -121,46 +126,46 @@ def _dense_s(timed: Timed) -> Floats:
 
 
 def _seconds(timed: Timed, index: int) -> Floats:
-    return np.array([one.wall_s[index] for one in timed.rounds])
+    return np.array([timed_round.wall_s[index] for timed_round in timed.rounds])
 
 
 def _layouts(timed: Timed) -> list[int]:
-    return [layout_of(number, one) for number, one in enumerate(timed.rounds)]
+    return [layout_of(number, timed_round) for number, timed_round in enumerate(timed.rounds)]
 
 
-def observe_rows(rows: pd.DataFrame, things: "pd.Series[int]") -> tuple[list[Observed[int]], Ints]:
-    """From rows of a table of time with `log`, log(thing / dense) of a round or layout.
+def observe_rows(rows: pd.DataFrame, subjects: "pd.Series[int]") -> tuple[list[Observed[int]], Ints]:
+    """The observations in rows of a timing table with the column `log`, log(subject / dense) of a round or layout.
 
     Args:
         rows: of whole sessions.
-        things: of each row, the number of its thing.
+        subjects: number of the subject of each row.
 
-    Returns: what was observed, and of each row the place of its own in that list.
+    Returns: the observations, and for each row the index of its observation.
     """
-    pairs = rows.groupby([things.rename("thing"), rows["session"]], sort=False).ngroup().rename("pair")
-    numbers = pairs.to_numpy()
+    pairs = rows.groupby([subjects.rename("subject"), rows["session"]], sort=False).ngroup().rename("pair")
+    pair_numbers = pairs.to_numpy()
     medians = rows["log"].groupby([pairs, rows["layout"]], sort=False).median()
     first = ~pairs.duplicated()
     facts = rows.loc[first, ["series", "attempt", "control", "control_within"]].itertuples(index=False, name=None)
     observed = [
         Observed(
-            thing=thing,
+            subject=subject,
             series=str(series),
             attempt=int(attempt),
             control=bool(control),
-            control_within=float(within),
+            control_within=float(control_within),
             logs=logs,
             dense_s=dense_s,
         )
-        for thing, (series, attempt, control, within), logs, dense_s in zip(
-            things[first].to_list(),
+        for subject, (series, attempt, control, control_within), logs, dense_s in zip(
+            subjects[first].to_list(),
             facts,
             _parts(medians.to_numpy(float), medians.index.get_level_values("pair").to_numpy()),
-            _parts(rows["dense_latency_s"].to_numpy(float), numbers),
+            _parts(rows["dense_latency_s"].to_numpy(float), pair_numbers),
             strict=True,
         )
     ]
-    return observed, numbers
+    return observed, pair_numbers
 
 
 def _parts(values: Floats, numbers: Ints) -> list[Floats]:

@@ -1,4 +1,4 @@
-"""The part of results/README.md that says what each column means, written from the declarations of the columns."""
+"""The part of results/README.md that explains each column, written from the declarations of the columns."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -11,12 +11,12 @@ BEGIN, END = "<!-- from lrbench/results/columns: begin -->\n", "<!-- from lrbenc
 
 
 def tables_markdown() -> str:
-    """Each table with its columns and what they mean, in Markdown."""
+    """Each table with its columns and their meanings, in Markdown."""
     return "\n".join("\n".join(_section(name, table)) + "\n" for name, table in columns.TABLES.items())
 
 
 def renewed(readme: str) -> str:
-    """A README with what stands between its marks `BEGIN` and `END` written anew; the rest stays.
+    """A README with the text between its marks `BEGIN` and `END` replaced; the rest stays.
 
     Raises: ValueError when it does not have each mark once, in this order.
     """

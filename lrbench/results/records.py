@@ -1,4 +1,4 @@
-"""What was observed: the frozen records that make up a results folder's log. Base units, no tensors, no torch."""
+"""The frozen records that make up the log of a results folder. Base units, no tensors, no torch."""
 
 import json
 from dataclasses import dataclass, replace
@@ -16,16 +16,16 @@ Stage = Literal["baseline", "finetune"]
 """The two trainings of a trial."""
 
 Fault = Literal["failed", "nan", "oom", "timeout", "killed"]
-"""How a trial failed: it raised, a number was not finite, memory ran out, time ran out, its process died."""
+"""How a trial failed: an exception, a number that is not finite, out of memory, out of time, its process died."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One point of a sweep: what was chosen, before anything is observed.
+    """One point of a sweep with a seed: what was chosen, before anything is observed.
 
-    `key` is a digest of everything that decides the outcome, `baseline` that of the dense model it starts from.
-    The dense control has scheme `dense`, layer set and rank rule `none`. `recipe` is what finetuning does beyond the
-    usual: `frozen`, `re-estimated distill=0.5`; `train` when nothing.
+    `key` is a digest of everything that decides the outcome, `baseline` the key of the dense model it starts from.
+    The dense control has scheme `dense`, layer set and rank rule `none`. `recipe` names special treatment in
+    finetuning: `frozen`, `re-estimated distill=0.5`; `train` when there is none.
     """
 
     key: str
@@ -47,7 +47,7 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """A short name for people: `channel early rank=8 seed 0`, `channel output all ...`, `dense seed 0`."""
+        """A short readable name: `channel early rank=8 seed 0`, `channel output all ...`, `dense seed 0`."""
         if self.scheme == "dense":
             return f"dense seed {self.seed}"
         how = self.scheme if self.truncation == "plain" else f"{self.scheme} {self.truncation}"
@@ -59,9 +59,8 @@ class Layer(Cut):
     """A convolution or linear layer of a trial: its cut, and what was observed of it.
 
     `weight_error` is ||W - W_r|| / ||W|| (Frobenius), `energy` the share kept of the squared singular values, or of the
-    outputs' variance in output truncation,
-    `numerical_rank` that of the trained weight's matrix, `denormal_share` how many of its trained weights lie so near 0
-    that a processor may be slow with them. Break-even ranks are real numbers.
+    outputs' variance in output truncation, `numerical_rank` the rank of the trained weight's matrix, `denormal_share`
+    the share of trained weights so near 0 that a processor may be slow with them. Break-even ranks are real numbers.
     """
 
     kind: str
@@ -96,10 +95,10 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """Right answers on a split, and the mean cross-entropy in nats.
+    """Correct answers on a split, and the mean cross-entropy in nats.
 
-    `right` says which images were answered rightly: a bit each, in hexadecimal, padded with 0 to whole bytes. With it
-    two models are compared image by image.
+    `right` tells which images were classified correctly: a bit each, in hexadecimal, padded with 0 to whole bytes. It
+    allows comparing two models image by image.
     """
 
     correct: int
@@ -109,13 +108,13 @@ class Accuracy:
 
     @property
     def accuracy(self) -> float:
-        """The share of right answers, 0..1."""
+        """The share of correct answers, 0..1."""
         return self.correct / self.samples
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Params, MACs (convolutions, linear layers, matrix products), other counted operations, and what has no count."""
+    """Params, MACs (convolutions, linear layers, matrix products), other counted and uncounted operators."""
 
     params: int
     macs: int
@@ -125,10 +124,10 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a budget rule expected of the model it chose.
+    """What a budget rule predicted for the model it chose.
 
-    `damage` is the sum of its layers' predicted damages, `latency_ratio` the sum of their timings over the dense
-    model's, None without a layer table of the machine.
+    `damage` is the sum of the layers' predicted damages, `latency_ratio` the predicted latency over that of the dense
+    model, by timings of layers; None without a layer table of the machine.
     """
 
     params: int
@@ -139,11 +138,11 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """A finished trial. Accuracies are those of the test split; seconds are wall time of each stage.
+    """A finished trial. Accuracies are on the test split; seconds are wall time of each stage.
 
-    `search` is of the finetuned model on the search split, by which trials may be chosen; None when it is empty.
-    `deterministic` says whether torch promises the same bits for the same machine, versions and `threads`: it does on
-    the CPU. `attempt` counts from 1 the times that the trial was tried.
+    `search` is the finetuned model's accuracy on the search split, by which trials may be chosen; None when the split
+    is empty. `deterministic` tells whether torch guarantees the same bits for the same machine, versions and `threads`:
+    it does on the CPU. `attempt` is the number of the attempt, from 1.
     """
 
     kind: Literal["trial"] = "trial"
@@ -174,7 +173,7 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A trial that did not finish, with its reason; `attempt` counts from 1."""
+    """A trial that did not finish, with the reason; `attempt` counts from 1."""
 
     kind: Literal["failure"] = "failure"
     trial: Trial
@@ -191,7 +190,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A trial whose architecture is timed without being trained; costs by the closed formulas."""
+    """A trial whose architecture is timed without training; its costs are by the closed formulas."""
 
     kind: Literal["planned"] = "planned"
     trial: Trial
@@ -226,11 +225,11 @@ class Probe:
     """One layer of a dense baseline truncated alone, at one rank.
 
     Attributes:
-        rank: of the layer; params (bias included) and MACs are its own.
+        rank: of the layer; params (bias included) and MACs are those of the layer.
         energy, weight_error: as in `Layer`.
         spectral_error: ||W - W_r|| / ||W|| in the spectral norm.
-        output_error: mean square of what its outputs lose, over their variance, on calibration images.
-        search: accuracy of the whole model on the search split after batch norm was re-estimated; None: not asked for.
+        output_error: mean square of the change of its outputs, over their variance, on calibration images.
+        search: accuracy of the whole model on the search split after batch norm was re-estimated; None: not measured.
         divergence: mean Kullback-Leibler divergence from the dense (re-estimated) predictions there, in nats.
     """
 
@@ -247,9 +246,9 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True)
 class Sensitivity:
-    """How a layer of a dense baseline bears truncation by one method, rank by rank.
+    """The effect of truncating one layer of a dense baseline by one method, rank by rank.
 
-    `search` is the dense model's accuracy, batch norm re-estimated too.
+    `search` is the dense model's accuracy on the search split, with batch norm re-estimated as well.
     """
 
     kind: Literal["sensitivity"] = "sensitivity"
@@ -298,9 +297,9 @@ def to_line(record: Record) -> str:
 def from_line(line: str) -> Record:
     """Read what `to_line` wrote.
 
-    Names of before are read as those of now: a setting's `runtime` was its `mode` once.
+    Former names are accepted: the `runtime` of a setting was once called `mode`.
 
-    Raises: ValueError when the line is no record, or one of another schema version.
+    Raises: ValueError when the line is not a record, or has another schema version.
     """
     fields = json.loads(line)
     version = fields.pop("schema", None) if isinstance(fields, dict) else None
@@ -321,5 +320,5 @@ def wrong_schema(version: object) -> str:
     if isinstance(version, int) and version > SCHEMA:
         return f"schema must be {SCHEMA}, got {version}: a newer lrbench wrote this; update lrbench to read it"
     if isinstance(version, int):
-        return f"schema must be {SCHEMA}, got {version}: an older lrbench wrote this; run the sweep anew, with --fresh"
+        return f"schema must be {SCHEMA}, got {version}: an older lrbench wrote this; repeat the sweep with --fresh"
     return f"schema must be {SCHEMA}, got {version}"

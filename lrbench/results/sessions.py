@@ -1,4 +1,4 @@
-"""What was observed of time: the frozen records of timing sessions and of the machine they ran on."""
+"""The frozen records of timing sessions and of the machine they ran on."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +7,7 @@ from lrbench.config.axes import Setting
 from lrbench.lowrank.cuts import Cut
 
 DENSE, CONTROL = 0, 1
-"""Where a session has the dense model, and its copy: the A/A control."""
+"""The indices in a session of the dense model and of its copy, the A/A control."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Architecture:
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """What the driver says at the end of a round: clocks in Hz, temperature in degrees C, why it throttles."""
+    """What the driver reports at the end of a round: clocks in Hz, temperature in degrees C, why it throttles."""
 
     sm_clock_hz: float
     memory_clock_hz: float
@@ -33,10 +33,10 @@ class Gpu:
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """One round of a session: every model once, in `order`; seconds a call by model, in the session's own order.
+    """One round of a session: every model once, in `order`; seconds per call by model, in the session's own order.
 
-    `layout` counts how often the models were laid out anew in memory before it, `load` is the machine's run queue over
-    the last minute, `steal_s` what its host withheld during the round.
+    `layout` counts how often the models had been moved in memory before the round, `load` is the length of the
+    machine's run queue over the last minute, `steal_s` the seconds that its host withheld during the round.
     """
 
     order: tuple[int, ...]
@@ -49,26 +49,26 @@ class Round:
 
 
 ROUNDS_A_LAYOUT = 5
-"""Rounds before the models of a session are laid out anew."""
+"""Rounds before the models of a session are moved in memory."""
 
 
 def layout_of(number: int, timed: Round) -> int:
-    """The layout of a round; sessions of before layouts count every few rounds as one."""
+    """The layout of a round; in old sessions without layouts, a few rounds count as one layout."""
     return number // ROUNDS_A_LAYOUT if timed.layout is None else timed.layout
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """What one process observed of some models side by side: the dense one, its copy, the others.
+    """What one process observed of some models side by side: the dense model, its copy, the others.
 
     Attributes:
-        calls: how many calls one timed block of each holds.
-        first_wall_s: each one's very first call.
-        warmup_s: how long each was run before the first round.
-        peak_bytes: what one call of each holds in memory at most, its weights and results included.
+        calls: number of calls in one timed block of each model.
+        first_wall_s: seconds of the very first call of each.
+        warmup_s: seconds that each was run before the first round.
+        peak_bytes: most memory that one call of each holds, its weights and results included.
         rounds: in the order they ran.
         ended: why no more rounds were run.
-        control_within: half width of the control's interval beyond which these timings are unfit.
+        control_within: largest half width of the control's interval of a fit timing.
     """
 
     calls: tuple[int, ...]
@@ -84,7 +84,7 @@ class Timed:
 class Session(Timed):
     """A timing session of whole models in one process; sessions of one `series` differ by process and attempt only.
 
-    On a cluster `node` is the node's id, and `finished` when it ended there.
+    On a cluster `node` is the id of the node, and `finished` the time when the timing ended there.
     """
 
     kind: Literal["latency"] = "latency"
@@ -102,12 +102,12 @@ class Session(Timed):
 
 @dataclass(frozen=True, kw_only=True)
 class Replacement:
-    """What stands in a layer's place: factors of a scheme and rank, or (rank None) the dense layer itself.
+    """What replaces a layer: factors of a scheme and rank, or (rank None) the dense layer itself.
 
     Attributes:
         backend: the operators that ran, by the profiler, in order.
-        macs: of one image.
-        traffic_bytes: of weights, inputs and results of each of its layers in one call: what must move at least.
+        macs: for one image.
+        traffic_bytes: weights, inputs and results of each of its layers in one call: the least that must be moved.
     """
 
     scheme: str
@@ -119,7 +119,7 @@ class Replacement:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSession(Timed):
-    """A timing session of one layer: dense, its copy, its replacements. All `layers` have the shape that `shape` names.
+    """A timing session of a layer: dense, its copy, its replacements. All `layers` have the shape named by `shape`.
 
     `breakeven_macs` are (scheme, rank) pairs by formula; `series` is as in `Session`.
     """
@@ -144,8 +144,8 @@ class LayerSession(Timed):
 class Environment:
     """The machine and the versions: timings are only compared where these agree. `key` is their digest.
 
-    `cgroup_cpus` and `cgroup_memory_bytes` are what the container may use, `variables` those of the process
-    environment that steer kernels and threads.
+    `cgroup_cpus` and `cgroup_memory_bytes` are the limits of the container, `variables` the environment variables that
+    control kernels and threads.
     """
 
     kind: Literal["environment"] = "environment"

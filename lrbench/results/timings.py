@@ -1,8 +1,8 @@
-"""The one rule of which timings count and what they say, for records and for the tables that are views of them.
+"""The one rule of which timings count and how they are pooled, for records and for the tables that are views of them.
 
 A timing is a series of sessions, a process each. It is fit when its A/A control holds over all its processes; an unfit
-one is made once more. Of each timing the last attempt counts; of all timings of one thing those that are fit, or all
-when none is. What they say is pooled over their layouts. Sums of layers are scaled by what whole models save.
+timing is repeated. Of each timing the last attempt counts; of all timings of one subject the fit ones count, or all
+when none is fit. They are pooled over their layouts. Sums of layers are scaled by what whole models save.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ from lrbench.statistics.paired import slope_through_origin as slope
 
 
 class Attempted(Protocol):
-    """What belongs to an attempt at one timing."""
+    """An item of one attempt at a timing."""
 
     @property
     def attempt(self) -> int:
@@ -41,14 +41,14 @@ S = TypeVar("S", Session, LayerSession)
 
 
 def last_attempt(items: Iterable[A]) -> list[A]:
-    """Of what belongs to one timing, what belongs to its last attempt."""
+    """The items of the last attempt, among those of one timing."""
     every = list(items)
     last = max((item.attempt for item in every), default=0)
     return [item for item in every if item.attempt == last]
 
 
 def last_attempts(items: Iterable[N]) -> dict[str, list[N]]:
-    """By timing, what belongs to its last attempt."""
+    """The items of the last attempt of each timing, by timing."""
     series: dict[str, list[N]] = {}
     for number, item in enumerate(items):
         series.setdefault(series_of(item, number), []).append(item)
@@ -66,12 +66,12 @@ def is_fit_timing(sessions: Sequence[Timed]) -> bool:
 
 
 def fit_sessions(sessions: Iterable[S]) -> list[S]:
-    """The last attempts of the timings that are fit."""
+    """The sessions of each fit timing's last attempt."""
     return [session for group in last_attempts(sessions).values() if is_fit_timing(group) for session in group]
 
 
 def complete_sessions(sessions: Iterable[S], *, processes: int) -> list[S]:
-    """The last attempts of the timings that have all their processes, fit or not."""
+    """The sessions of each last attempt that has all its processes, fit or not."""
     return [
         session
         for group in last_attempts(sessions).values()
@@ -81,33 +81,35 @@ def complete_sessions(sessions: Iterable[S], *, processes: int) -> list[S]:
 
 
 def fitness(observed: Iterable[Observed[T]]) -> dict[str, bool]:
-    """By timing, whether its A/A control holds; what has no control is not among them."""
-    found = {}
+    """Whether the A/A control holds, by timing; timings without a control are left out."""
+    fit = {}
     for series, group in last_attempts(observed).items():
-        if controls := [one for one in group if one.control]:
-            found[series] = is_fit(ratio_of([one.logs for one in controls]), within=controls[0].control_within)
-    return found
+        if controls := [item for item in group if item.control]:
+            fit[series] = is_fit(ratio_of([item.logs for item in controls]), within=controls[0].control_within)
+    return fit
 
 
 def counted(observed: Sequence[Observed[T]]) -> list[bool]:
-    """Of each, whether it counts. Controls of unfit timings do, for they tell which timings to trust."""
+    """Whether each observation counts. Controls of unfit timings do, since they show which timings to trust."""
     last = {series: group[0].attempt for series, group in last_attempts(observed).items()}
     fit = fitness(observed)
-    final = [one.attempt == last[one.series] for one in observed]
-    known = {one.thing for one, is_last in zip(observed, final, strict=True) if is_last and fit.get(one.series)}
+    final = [item.attempt == last[item.series] for item in observed]
+    fit_subjects = {
+        item.subject for item, is_final in zip(observed, final, strict=True) if is_final and fit.get(item.series)
+    }
     return [
-        is_last and (one.control or fit.get(one.series, False) or one.thing not in known)
-        for one, is_last in zip(observed, final, strict=True)
+        is_final and (item.control or fit.get(item.series, False) or item.subject not in fit_subjects)
+        for item, is_final in zip(observed, final, strict=True)
     ]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pooled:
-    """What the timings of one thing that count say of it.
+    """All timings of one subject that count, pooled.
 
     Attributes:
-        logs: log(thing / dense) of each layout, by session.
-        dense_s: median seconds of the dense one beside it.
+        logs: log(subject / dense) of each layout, by session.
+        dense_s: median seconds of the dense model or layer beside it.
         fit: whether all these timings are fit.
     """
 
@@ -117,41 +119,41 @@ class Pooled:
 
     @property
     def estimate(self) -> Estimate:
-        """Of log(thing / dense), over all sessions."""
+        """The estimate of log(subject / dense) over all sessions."""
         return estimate(self.logs)
 
 
 def pool(observed: Iterable[Observed[T]]) -> dict[T, Pooled]:
-    """What is known of each thing, in the order in which they are first counted."""
+    """The pooled timings of each subject, in the order in which subjects are first counted."""
     every = list(observed)
-    fit, things = fitness(every), dict[T, list[Observed[T]]]()
-    for one, counts in zip(every, counted(every), strict=True):
+    fit, groups = fitness(every), dict[T, list[Observed[T]]]()
+    for item, counts in zip(every, counted(every), strict=True):
         if counts:
-            things.setdefault(one.thing, []).append(one)
+            groups.setdefault(item.subject, []).append(item)
     return {
-        thing: Pooled(
-            logs=tuple(one.logs for one in group),
+        subject: Pooled(
+            logs=tuple(item.logs for item in group),
             dense_s=_median_s(group),
-            fit=all(fit.get(one.series, False) for one in group),
+            fit=all(fit.get(item.series, False) for item in group),
         )
-        for thing, group in things.items()
+        for subject, group in groups.items()
     }
 
 
 def dense_seconds(sessions: Iterable[Session]) -> float | None:
-    """Median seconds of a call of the dense model: in fit timings, or in all when none is; None without any."""
-    controls = [one for one in observe_models(sessions) if one.control]
-    fit, last = fitness(controls), [one for group in last_attempts(controls).values() for one in group]
-    return _median_s([one for one in last if fit[one.series]] or last) if last else None
+    """Median seconds of a call of the dense model, in fit timings or in all when none is fit; None without timings."""
+    controls = [observed for observed in observe_models(sessions) if observed.control]
+    fit, last = fitness(controls), [control for group in last_attempts(controls).values() for control in group]
+    return _median_s([control for control in last if fit[control.series]] or last) if last else None
 
 
 def _median_s(observed: Iterable[Observed[T]]) -> float:
-    return float(np.median(np.concatenate([one.dense_s for one in observed])))
+    return float(np.median(np.concatenate([item.dense_s for item in observed])))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """The rows of one thing that count, what they say together, and its keys by column."""
+    """The rows of one subject that count, their pooled timing, and the subject's keys by column."""
 
     known: dict[str, Any]
     rows: pd.DataFrame
@@ -159,27 +161,27 @@ class Counted:
 
 
 def counted_models(latency: pd.DataFrame, keys: Sequence[str]) -> Iterator[Counted]:
-    """What counts of each architecture, or whatever the keys tell apart, from rows of `latency.csv`."""
+    """The rows of `latency.csv` that count, for each architecture or other group that the keys distinguish."""
     return _counted(latency.assign(log=log_ratios(latency["latency_s"], latency["dense_latency_s"])), keys)
 
 
 def counted_layers(layer_latency: pd.DataFrame, keys: Sequence[str]) -> Iterator[Counted]:
-    """What counts of each layer, or whatever the keys tell apart, from rows of `layer_latency.csv`."""
+    """The rows of `layer_latency.csv` that count, for each layer or other group that the keys distinguish."""
     return _counted(layer_latency.assign(log=np.log(layer_latency["ratio"].astype(float))), keys)
 
 
 def _counted(rows: pd.DataFrame, keys: Sequence[str]) -> Iterator[Counted]:
-    things = rows.groupby(list(keys), sort=False, dropna=False).ngroup()
-    names = rows.loc[~things.duplicated(), list(keys)].to_dict("records")
-    observed, places = observe_rows(rows, things)
+    subjects = rows.groupby(list(keys), sort=False, dropna=False).ngroup()
+    keys_of = rows.loc[~subjects.duplicated(), list(keys)].to_dict("records")
+    observed, places = observe_rows(rows, subjects)
     kept, pooled = np.array(counted(observed), dtype=bool)[places], pool(observed)
-    for thing, group in rows[kept].groupby(things[kept], sort=False):
-        known = {str(key): value for key, value in names[int(thing)].items()}
-        yield Counted(known=known, rows=group, pooled=pooled[thing])
+    for subject, group in rows[kept].groupby(subjects[kept], sort=False):
+        known = {str(key): value for key, value in keys_of[int(subject)].items()}
+        yield Counted(known=known, rows=group, pooled=pooled[subject])
 
 
 def layer_curves(sessions: Iterable[LayerSession]) -> dict[tuple[str, str], dict[int, float]]:
-    """By layer and scheme the ranks timed and the seconds that each adds to a call; layers of equal shape share them.
+    """The timed ranks of each layer and scheme, and the seconds that each adds to a call; equal shapes share them.
 
     Args:
         sessions: of one place; see `place_of`.
@@ -188,37 +190,37 @@ def layer_curves(sessions: Iterable[LayerSession]) -> dict[tuple[str, str], dict
     for session in timed:
         layers.setdefault(session.shape, {}).update(dict.fromkeys(session.layers))
     shapes: dict[tuple[str, str], dict[int, Pooled]] = {}
-    for (_, shape, scheme, rank), known in pool(observe_layers(timed)).items():
+    for (_, shape, scheme, rank), pooled in pool(observe_layers(timed)).items():
         if rank is not None:
-            shapes.setdefault((shape, scheme), {})[rank] = known
+            shapes.setdefault((shape, scheme), {})[rank] = pooled
     curves = {key: _added(dict(sorted(ranks.items()))) for key, ranks in shapes.items()}
     return {(layer, scheme): curve for (shape, scheme), curve in curves.items() for layer in layers[shape]}
 
 
 def _added(ranks: Mapping[int, Pooled]) -> dict[int, float]:
-    dense_s = [known.dense_s for known in ranks.values()]
-    return {rank: added_s(known.estimate.ratio().ratio, dense_s) for rank, known in ranks.items()}
+    dense_s = [pooled.dense_s for pooled in ranks.values()]
+    return {rank: added_s(pooled.estimate.ratio().ratio, dense_s) for rank, pooled in ranks.items()}
 
 
 def added_s(ratio: float, dense_s: Iterable[float]) -> float:
-    """Seconds that a layer in another shape adds to a call (below 0: saves).
+    """Seconds that a changed layer adds to a call (below 0: saves).
 
     Args:
-        ratio: of its latencies.
-        dense_s: of the dense layer, as it was beside each rank.
+        ratio: of its latency to that of the dense layer.
+        dense_s: seconds of the dense layer, as timed beside each rank.
     """
     return (ratio - 1) * float(np.median(list(dense_s)))
 
 
 def scale_of(predicted: Logs, measured: Logs) -> float | None:
-    """By how much more whole models save than their layers do when each is timed alone; None where they save nothing.
+    """The factor from what layers timed alone save to what whole models save; None where models save nothing.
 
-    A layer alone finds its weights in the cache, and what stands between layers grows faster with them; both are
-    missing from a sum of layers. The scale is fitted through the origin, relative to the models' latencies.
+    A layer alone finds its weights in the cache, and the work between layers gets faster with them; a sum of layers
+    has neither effect. The factor is fitted through the origin, relative to the models' latencies.
 
     Args:
-        predicted: latency ratios by sums of layers, of each model.
-        measured: those of whole models.
+        predicted: latency ratio of each model, as a sum of layers.
+        measured: latency ratio of each whole model.
     """
     scale = slope(predicted - 1, measured - 1, weights=measured**-2)
     return scale if scale > 0 else None

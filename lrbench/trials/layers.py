@@ -7,7 +7,7 @@ from lrbench.execute.local_timing import time_here
 from lrbench.execute.workers import ALONE
 from lrbench.learn.architectures import cut_architecture
 from lrbench.lowrank.compress import make_cut
-from lrbench.plan.ladders import timed_at
+from lrbench.plan.layer_ranks import timed_pairs
 from lrbench.plan.run import Run
 from lrbench.plan.trials import chosen_layers
 from lrbench.results.records import Record
@@ -24,7 +24,7 @@ def plan_layers(run: Run, held: Sequence[Record]) -> tuple[LayerJob, ...]:
     return missing_layers(
         run.spec.latency,
         {
-            layer: timed_at(run.spec, layer, model=run.dense.model)
+            layer: timed_pairs(run.spec, layer, model=run.dense.model)
             for layer in chosen_layers(run.spec, run.dense.layers)
         },
         [one for one in held if isinstance(one, LayerSession)],
@@ -50,7 +50,7 @@ def _anchors(run: Run) -> Iterator[Architecture]:
     """The dense model; for each scheme all layers at a quarter and at three quarters of the ranks they are timed at."""
     dense = run.dense
     yield dense.architecture
-    layers = {layer: timed_at(run.spec, layer, model=dense.model) for layer in chosen_layers(run.spec, dense.layers)}
+    layers = {layer: timed_pairs(run.spec, layer, model=dense.model) for layer in chosen_layers(run.spec, dense.layers)}
     for scheme, share in product(run.spec.sweep.schemes, ANCHORS):
         steps = {layer: [rank for name, rank in pairs if name == scheme] for layer, pairs in layers.items()}
         cuts = [

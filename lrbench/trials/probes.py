@@ -18,7 +18,7 @@ from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.sensitivity import output_errors
 from lrbench.measure.accuracy import accuracy_of, divergence_of, predict
 from lrbench.measure.environment import now
-from lrbench.plan import ladders
+from lrbench.plan import layer_ranks
 from lrbench.plan.trials import Untrained, chosen_layers, layer_cost
 from lrbench.results.records import Failure, Probe, Record, Sensitivity
 from lrbench.trials.dense import Context, Dense, context_of, dense_of, reestimated
@@ -46,11 +46,11 @@ def plan_probes(job: Job, dense: Untrained, held: Iterable[Record]) -> tuple[Pro
     }
     probes = []
     for layer in chosen_layers(spec, dense.layers):
-        for scheme, truncation in ladders.probed_methods(spec):
+        for scheme, truncation in layer_ranks.probed_methods(spec):
             if refusal(dense.model, layer, scheme=scheme, truncation=truncation) is not None:
                 continue
-            ranks = ladders.ladder(layer.shape, scheme, choice)
-            judged = ladders.thinned(ranks, choice.accuracy_points)
+            ranks = layer_ranks.ranks_to_probe(layer.shape, scheme, choice)
+            judged = layer_ranks.thinned(ranks, choice.accuracy_points)
             missing = tuple(
                 rank
                 for rank in ranks

@@ -101,7 +101,10 @@ def test_a_reason_may_hold_any_line_separator(separator: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("version", "message"),
-    [("2", "a newer lrbench wrote this; update lrbench"), ("0", "an older lrbench wrote this; run the sweep anew")],
+    [
+        ("2", "a newer lrbench wrote this; update lrbench"),
+        ("0", "an older lrbench wrote this; repeat the sweep"),
+    ],
 )
 def test_other_schema_versions_are_told_apart(version: str, message: str, tmp_path: Path) -> None:
     folder = samples.folder_of(tmp_path, samples.sweep())

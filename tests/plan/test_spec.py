@@ -124,7 +124,7 @@ def test_overrides_win_and_may_name_what_the_file_does_not(tmp_path: Path) -> No
         ("[data]\nsearch_share = 0.7", "data.search_share: Input should be less than or equal to 0.5, got 0.7"),
         ("[data]\nmean = [0.5]", "data.mean"),
         ("[latency]\nbatch_sizes = [0]", "latency.batch_sizes.0: Input should be greater than or equal to 1, got 0"),
-        ("[model\n", "is no TOML"),
+        ("[model\n", "is not valid TOML"),
     ],
 )
 def test_a_mistake_names_file_key_and_what_is_allowed(text: str, message: str, tmp_path: Path) -> None:

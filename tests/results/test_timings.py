@@ -230,7 +230,7 @@ def test_sessions_without_a_series_are_timings_of_their_own() -> None:
 
 def test_what_no_control_stands_beside_is_not_fit() -> None:
     alone = Observed(
-        thing="a", series="s", attempt=1, control=False, control_within=0.05, logs=np.zeros(3), dense_s=np.ones(3)
+        subject="a", series="s", attempt=1, control=False, control_within=0.05, logs=np.zeros(3), dense_s=np.ones(3)
     )
     assert fitness([alone]) == {}
     assert not pool([alone])["a"].fit

@@ -11,7 +11,7 @@ from lrbench.config.sections import LatencyChoice, LayerTableChoice
 from lrbench.errors import InputError
 from lrbench.lowrank.layers import Shape
 from lrbench.lowrank.schemes import SCHEMES
-from lrbench.plan.ladders import staircase
+from lrbench.plan.layer_ranks import ranks_to_time
 from lrbench.results.sessions import Architecture, Session
 from lrbench.results.timings import fit_sessions
 from lrbench.timing.models import missing_timings, until_fit
@@ -95,11 +95,11 @@ def test_a_fresh_process_is_another_one_and_its_errors_come_back() -> None:
 
 @pytest.mark.parametrize("scheme", [name for name in SCHEMES if name not in ("writeback", "linear")])
 @pytest.mark.parametrize("points", [3, 5, 100])
-def test_the_staircase_steps_to_break_even(scheme: str, points: int) -> None:
+def test_timed_ranks_are_multiples_of_the_step_up_to_break_even(scheme: str, points: int) -> None:
     shape = Shape(
         out_channels=256, in_channels=128, groups=1, kernel=(3, 3), in_size=(8, 8), out_size=(4, 4), bias=False
     )
-    ranks = staircase(shape, scheme, LayerTableChoice(points=points))
+    ranks = ranks_to_time(shape, scheme, LayerTableChoice(points=points))
     limit = SCHEMES[scheme].breakeven_macs(shape)
     assert limit is not None
     assert list(ranks) == sorted(set(ranks))
@@ -108,9 +108,9 @@ def test_the_staircase_steps_to_break_even(scheme: str, points: int) -> None:
     assert all(rank % 16 == 0 for rank in ranks)
 
 
-def test_a_layer_that_rank_does_not_change_has_no_staircase() -> None:
+def test_a_layer_whose_cost_rank_does_not_change_is_timed_at_no_rank() -> None:
     shape = Shape(out_channels=8, in_channels=8, groups=1, kernel=(3, 3), in_size=(4, 4), out_size=(4, 4), bias=False)
-    assert staircase(shape, "writeback", LayerTableChoice()) == ()
+    assert ranks_to_time(shape, "writeback", LayerTableChoice()) == ()
 
 
 def test_own_code_is_only_run_when_it_is_named() -> None:

@@ -1,4 +1,4 @@
-"""Every column, declared once: writing, reading and checking tables, and results/README.md, all follow from here.
+"""Every column, declared once: tables are written, read and checked by these, and explained in results/README.md.
 
 To add a column, add one entry at the end of its table. To add a table, add one entry to `TABLES`.
 """

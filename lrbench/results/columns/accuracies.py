@@ -3,7 +3,7 @@
 from lrbench.results.columns.column import COUNT, NUMBER, SHARE, WHEN_DONE, WHOLE, Column, beside
 from lrbench.results.columns.outcomes import Outcome, measured
 
-_CORRECT = "right answers on the test split at the same stages"
+_CORRECT = "correct answers on the test split at the same stages"
 _LOSS = "loss on the test split at the same stages"
 
 ACCURACIES: tuple[Column[Outcome], ...] = (
@@ -68,7 +68,7 @@ SEARCHED: tuple[Column[Outcome], ...] = (
         "correct_search",
         WHOLE,
         measured(lambda done: done.search and done.search.correct),
-        "right answers of the finetuned model on the search split",
+        "correct answers of the finetuned model on the search split",
         at_most="samples_search",
     ),
     Column(

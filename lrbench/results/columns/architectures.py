@@ -8,7 +8,7 @@ from lrbench.results.records import Measurement, Planned, Record
 
 
 def _architectures(records: Sequence[Record]) -> Iterable[Planned]:
-    """The last plan of each architecture and way to it; a finished trial is one too, with the costs that it has."""
+    """The last plan of each architecture and point of the grid; a finished trial counts too, with measured costs."""
     plans = [_planned(record) for record in records if isinstance(record, Measurement | Planned)]
     return {(plan.architecture.key, *_way(plan)): plan for plan in plans}.values()
 
@@ -33,11 +33,11 @@ def _way(plan: Planned) -> tuple[str, ...]:
 
 
 _FACTORIZED = Text(pattern=r"(\S+:\w+:\d+( |$))*", allowed="LAYER:SCHEME:RANK, separated by single spaces")
-_WAY = "one way to it: a point of the grid"
+_WAY = "a point of the grid that gives this architecture"
 
 ARCHITECTURES = Table[Planned](
-    meaning="a row for each architecture and way to it",
-    note="Also of architectures that were timed and never trained.",
+    meaning="a row for each architecture and point of the grid that gives it",
+    note="It includes architectures that were timed and never trained.",
     rows=_architectures,
     columns=(
         Column(

@@ -1,4 +1,4 @@
-"""What a column is: what its cells may hold, what they mean and how they are read; and a table of such columns."""
+"""What a column is: what its cells may hold, what they mean and how they are read; and what a table of columns is."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -12,16 +12,16 @@ from lrbench.results.records import Record
 LARGEST = 2.0**62
 
 RowT = TypeVar("RowT")
-"""What one row of a table is made of: a record, or a small one of the records that the row is about."""
+"""What one row of a table is made of: a record, or a small record of its own."""
 ReadT = TypeVar("ReadT", contravariant=True)
-"""What a column is read from: its table's rows, or what several tables' rows have in common."""
+"""What a column is read from: the rows of its table, or what the rows of several tables have in common."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
     """Text, even where every cell looks like a number.
 
-    Every cell must match `pattern` as a whole (empty: any text will do); `allowed` says that in words.
+    Every cell must match `pattern` as a whole (empty: any text is allowed); `allowed` says in words what it matches.
     """
 
     pattern: str = ""
@@ -51,7 +51,7 @@ WHOLE, COUNT = Number(whole=True), Number(whole=True, above=0.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Filled:
-    """Rows in which a column may not be empty: `where` finds them in the table, `words` say what is allowed there."""
+    """Rows in which a column may not be empty: `where` selects them in the table, `words` say what is allowed there."""
 
     where: Callable[[pd.DataFrame], "pd.Series[bool]"]
     words: str
@@ -62,21 +62,21 @@ WHEN_DONE = Filled(where=lambda frame: frame["state"] == "done", words="not empt
 
 
 def beside(name: str) -> Filled:
-    """Not empty in a row in which that other column is not empty."""
+    """Not empty in rows where another column is not empty."""
     return Filled(where=lambda frame: frame[name].notna(), words=f"not empty beside {name}")
 
 
 @dataclass(frozen=True)
 class Column(Generic[ReadT]):
-    """One column. What every column has is positional, so that a table of them reads as a table.
+    """One column. The attributes that every column has are positional, so that a list of columns reads as a table.
 
     Attributes:
-        kind: what its cells hold.
-        read: the cell of a row, from what the row is made of; None is an empty cell.
-        meaning: for results/README.md, in Markdown. Neighbours of one meaning share a line there.
-        filled: where cells may not be empty; None: they may be everywhere.
+        kind: what its cells may hold.
+        read: gives the cell of a row, from what the row is made of; None is an empty cell.
+        meaning: for results/README.md, in Markdown. Adjacent columns with the same meaning share a line there.
+        filled: where cells may not be empty; None: they may be empty everywhere.
         at_most: another column that this one may not exceed in any row.
-        formerly: the name that it had in older tables.
+        formerly: its name in older tables.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Column(Generic[ReadT]):
 
 @dataclass(frozen=True, kw_only=True)
 class Table(Generic[RowT]):
-    """One table: what a row stands for, what the rows of a log are made of, and the columns in order.
+    """One table: what a row stands for, how rows are made from the records of a log, and the columns in order.
 
     `note` follows the heading in results/README.md. Every table has the column `schema` before its own.
     """

@@ -15,14 +15,14 @@ _VERSION = "versions"
 
 ENVIRONMENTS = Table[Environment](
     meaning="a row for each machine and set of versions",
-    note="Empty where an older lrbench did not look, `unknown` where the system does not tell.",
+    note="A cell is empty where an older lrbench did not record it, and `unknown` where the system does not report it.",
     rows=_environments,
     columns=(
         Column("environment", TEXT, lambda row: row.key, "key: a digest of the other columns"),
         Column("machine", TEXT, lambda row: row.machine, "architecture of the processor"),
         Column("processor", TEXT, lambda row: row.processor, "name of the processor"),
-        Column("cpu_capability", TEXT, lambda row: row.cpu_capability, "the vector instructions that torch uses"),
-        Column("cpus", WHOLE, lambda row: row.cpus, "logical CPUs that the process may use"),
+        Column("cpu_capability", TEXT, lambda row: row.cpu_capability, "vector instructions that torch uses"),
+        Column("cpus", WHOLE, lambda row: row.cpus, "logical CPUs available to the process"),
         Column("memory_bytes", WHOLE, lambda row: row.memory_bytes, "memory of the machine"),
         Column("gpu", TEXT, lambda row: row.gpu, "name of the GPU"),
         Column("system", TEXT, lambda row: row.system, "operating system"),
@@ -31,17 +31,20 @@ ENVIRONMENTS = Table[Environment](
         Column("torchvision", TEXT, lambda row: row.torchvision, _VERSION),
         Column("fvcore", TEXT, lambda row: row.fvcore, _VERSION),
         Column("cuda", TEXT, lambda row: row.cuda, _VERSION),
-        Column("mkldnn", FLAG, lambda row: row.mkldnn, "whether torch has oneDNN (once MKL-DNN)"),
+        Column("mkldnn", FLAG, lambda row: row.mkldnn, "whether torch has oneDNN (formerly MKL-DNN)"),
         Column("blas", TEXT, lambda row: row.blas, "BLAS library of torch"),
         Column("isa", TEXT, lambda row: row.isa, "vector extensions of the processor"),
-        Column("governor", TEXT, lambda row: row.governor, "governor of the processor's frequency"),
-        Column("cgroup_cpus", TEXT, lambda row: row.cgroup_cpus, "limits of a container"),
-        Column("cgroup_memory_bytes", TEXT, lambda row: row.cgroup_memory_bytes, "limits of a container"),
+        Column("governor", TEXT, lambda row: row.governor, "CPU frequency governor"),
+        Column("cgroup_cpus", TEXT, lambda row: row.cgroup_cpus, "limits of the container"),
+        Column("cgroup_memory_bytes", TEXT, lambda row: row.cgroup_memory_bytes, "limits of the container"),
         Column("onednn", TEXT, lambda row: row.onednn, _VERSION),
         Column("openmp", TEXT, lambda row: row.openmp, _VERSION),
         Column("gpu_driver", TEXT, lambda row: row.gpu_driver, _VERSION),
         Column(
-            "variables", TEXT, lambda row: row.variables, "environment variables that steer kernels, threads or memory"
+            "variables",
+            TEXT,
+            lambda row: row.variables,
+            "environment variables that control kernels, threads or memory",
         ),
     ),
 )

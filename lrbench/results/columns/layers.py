@@ -1,4 +1,4 @@
-"""The columns of layers.csv; of spectra.csv and sensitivity.csv, which tell what truncation does to a layer alone."""
+"""The columns of layers.csv, and of spectra.csv and sensitivity.csv on the truncation of single layers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class LayerRow:
 
 
 class ValueRow(NamedTuple):
-    """A singular value of a layer, numbered from 1. A plain tuple, since a log has 10,000s of them."""
+    """A singular value of a layer, numbered from 1. A plain tuple, since a log may have tens of thousands of them."""
 
     record: Spectra
     layer: str
@@ -61,7 +61,7 @@ def _dense_accuracy(row: ProbeRow) -> float | None:
 
 
 _COST = "of the layer, after and before; bias included in params"
-_SEARCH = "of the whole model on the **search** split, batch norm re-estimated; empty: not asked for"
+_SEARCH = "of the whole model on the **search** split, batch norm re-estimated; empty: not measured"
 
 LAYERS = Table[LayerRow](
     meaning="a row for each layer of a finished trial",
@@ -95,7 +95,7 @@ LAYERS = Table[LayerRow](
             "breakeven_share",
             NUMBER,
             lambda row: _breakeven_share(row.layer),
-            "rank over the smaller of the two: below 1 it saves both params and MACs",
+            "rank over the smaller of the two: below 1 the factors save both params and MACs",
         ),
         Column("params", WHOLE, lambda row: row.layer.params, _COST),
         Column("macs", WHOLE, lambda row: row.layer.macs, _COST),
@@ -105,7 +105,7 @@ LAYERS = Table[LayerRow](
             "weight_error",
             NUMBER,
             lambda row: row.layer.weight_error,
-            "Frobenius norm of the change over that of the weight (sequential truncation, which fits outputs: empty)",
+            "Frobenius norm of the change over that of the weight (empty in sequential truncation, which fits outputs)",
         ),
         Column(
             "energy",
@@ -137,14 +137,20 @@ SPECTRA = Table[ValueRow](
             "trial",
             TEXT,
             lambda row: row.record.trial,
-            "empty: of the dense baseline; set: of a written-back trial after training",
+            "empty: values of the dense baseline; set: values of a written-back trial after training",
         ),
         Column(
             "scheme", TEXT, lambda row: row.record.scheme, "how the layer's weight is read as a matrix", filled=ALWAYS
         ),
         Column("layer", TEXT, lambda row: row.layer, "qualified name of the layer", filled=ALWAYS),
-        Column("index", COUNT, lambda row: row.number, "place among them, from 1", filled=ALWAYS),
-        Column("singular_value", NUMBER, lambda row: row.value, "of that matrix, the largest first", filled=ALWAYS),
+        Column("index", COUNT, lambda row: row.number, "index of the singular value, from 1", filled=ALWAYS),
+        Column(
+            "singular_value",
+            NUMBER,
+            lambda row: row.value,
+            "singular value of that matrix, largest first",
+            filled=ALWAYS,
+        ),
     ),
 )
 
@@ -153,16 +159,31 @@ SENSITIVITY = Table[ProbeRow](
     rows=_probes,
     columns=(
         Column("baseline", TEXT, lambda row: row.record.baseline, "key of the dense model", filled=ALWAYS),
-        Column("layer", TEXT, lambda row: row.record.layer, "what was truncated, and how", filled=ALWAYS),
-        Column("scheme", TEXT, lambda row: row.record.scheme, "what was truncated, and how", filled=ALWAYS),
-        Column("truncation", TEXT, lambda row: row.record.truncation, "what was truncated, and how", filled=ALWAYS),
-        Column("rank", WHOLE, lambda row: row.probe.rank, "what was truncated, and how", filled=ALWAYS),
+        Column(
+            "layer", TEXT, lambda row: row.record.layer, "the layer, method and rank of the truncation", filled=ALWAYS
+        ),
+        Column(
+            "scheme", TEXT, lambda row: row.record.scheme, "the layer, method and rank of the truncation", filled=ALWAYS
+        ),
+        Column(
+            "truncation",
+            TEXT,
+            lambda row: row.record.truncation,
+            "the layer, method and rank of the truncation",
+            filled=ALWAYS,
+        ),
+        Column(
+            "rank", WHOLE, lambda row: row.probe.rank, "the layer, method and rank of the truncation", filled=ALWAYS
+        ),
         Column("params", WHOLE, lambda row: row.probe.params, _COST),
         Column("macs", WHOLE, lambda row: row.probe.macs, _COST, filled=ALWAYS),
         Column("dense_params", COUNT, lambda row: row.record.dense_params, _COST),
         Column("dense_macs", COUNT, lambda row: row.record.dense_macs, _COST, filled=ALWAYS),
         Column(
-            "images", WHOLE, lambda row: row.record.images, "calibration images that the outputs were seen on, at most"
+            "images",
+            WHOLE,
+            lambda row: row.record.images,
+            "maximum number of calibration images on which outputs were compared",
         ),
         Column("energy", NUMBER, lambda row: row.probe.energy, "as in layers.csv"),
         Column("weight_error", NUMBER, lambda row: row.probe.weight_error, "as in layers.csv"),
@@ -176,7 +197,7 @@ SENSITIVITY = Table[ProbeRow](
             "output_error",
             NUMBER,
             lambda row: row.probe.output_error,
-            "mean square of what the layer's outputs lose, over their variance; without shifts that batch norm repairs",
+            "mean square change of the layer's outputs over their variance, without shifts that batch norm removes",
         ),
         Column("accuracy", SHARE, lambda row: row.probe.search and row.probe.search.accuracy, _SEARCH),
         Column("correct", WHOLE, lambda row: row.probe.search and row.probe.search.correct, _SEARCH, at_most="samples"),
@@ -186,15 +207,20 @@ SENSITIVITY = Table[ProbeRow](
             "divergence",
             SIGNED,
             lambda row: row.probe.divergence,
-            "mean Kullback-Leibler divergence from the dense model's predictions there, in nats",
+            "mean Kullback-Leibler divergence from the dense model's predictions on the search split, in nats",
         ),
         Column(
             "dense_accuracy",
             SHARE,
             _dense_accuracy,
-            "of the dense model there; its batch norm is re-estimated as well, for both",
+            "accuracy of the dense model on the search split, its batch norm re-estimated as well",
         ),
-        Column("environment", TEXT, lambda row: row.record.environment, "where: key of a row of environments.csv"),
-        Column("commit", TEXT, lambda row: row.record.commit, "by which code"),
+        Column(
+            "environment",
+            TEXT,
+            lambda row: row.record.environment,
+            "key of the machine and versions, in environments.csv",
+        ),
+        Column("commit", TEXT, lambda row: row.record.commit, "commit of lrbench"),
     ),
 )

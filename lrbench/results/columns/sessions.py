@@ -1,4 +1,4 @@
-"""The columns that the rows of all timing sessions share, those of whole models and those of single layers."""
+"""The columns that all rows of timing sessions share, for whole models and for single layers."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -13,9 +13,9 @@ from lrbench.results.sessions import CONTROL, DENSE, LayerSession, Round, Sessio
 
 
 class RoundRow(NamedTuple):
-    """A model in a round of a session: `number` is that of the session in the log, `turn` that of the round, from 0.
+    """A model in a round of a session: `number` is the session's number in the log, `turn` the round's, from 0.
 
-    A plain tuple, since a log has 100,000 of them.
+    A plain tuple, since a log may have 100,000 of them.
     """
 
     record: Session
@@ -26,7 +26,7 @@ class RoundRow(NamedTuple):
 
 
 class LayoutRow(NamedTuple):
-    """What stands in a layer's place (`model`) in the rounds of one layout; `number` is that of the session."""
+    """A replacement of a layer (`model`) in the rounds of one layout; `number` is the session's number in the log."""
 
     record: LayerSession
     number: int
@@ -54,12 +54,12 @@ SETTING: tuple[Column[SessionRow], ...] = tuple(
     )
     for axis in fields(Setting)
 )
-"""A column for each axis of a setting, of the kind that the type of its field asks for."""
+"""A column for each axis of a setting, its kind given by the type of the field."""
 
-_PEAK = "the model's tensors and what torch allocates in one call, at most"
+_PEAK = "peak memory of one call: the model's tensors and what torch allocates"
 
 ENVIRONMENT: Column[SessionRow] = Column(
-    "environment", TEXT, lambda row: row.record.environment, "where: key of a row of environments.csv"
+    "environment", TEXT, lambda row: row.record.environment, "key of the machine and versions, in environments.csv"
 )
 SESSION: Column[SessionRow] = Column(
     "session", WHOLE, lambda row: row.number, "number of the session in the log", filled=ALWAYS
@@ -68,27 +68,32 @@ IS_CONTROL: Column[SessionRow] = Column(
     "control",
     FLAG,
     lambda row: row.model == CONTROL,
-    "true: this is the dense model's or layer's copy (the A/A control)",
+    "true: the row is about the copy of the dense model or layer (the A/A control)",
     filled=ALWAYS,
 )
-COMMIT: Column[SessionRow] = Column("commit", TEXT, lambda row: row.record.commit, "by which code")
+COMMIT: Column[SessionRow] = Column("commit", TEXT, lambda row: row.record.commit, "commit of lrbench")
 ENDED: Column[SessionRow] = Column(
-    "ended", TEXT, lambda row: row.record.ended, "why the session ended: its precision, or a limit"
+    "ended", TEXT, lambda row: row.record.ended, "why the session ended: precision reached, or a limit"
 )
 OCCASION: tuple[Column[SessionRow], ...] = (
     Column(
         "series",
         TEXT,
         lambda row: series_of(row.record, row.number),
-        "what the sessions of one timing share",
+        "key that the sessions of one timing share",
     ),
-    Column("process", WHOLE, lambda row: row.record.process, "which process of the timing"),
-    Column("attempt", COUNT, lambda row: row.record.attempt, "from 1; 2: repeated because the A/A control was unfit"),
+    Column("process", WHOLE, lambda row: row.record.process, "number of the process in the timing, from 0"),
+    Column(
+        "attempt",
+        COUNT,
+        lambda row: row.record.attempt,
+        "number of the attempt, from 1; 2: repeated because the A/A control was unfit",
+    ),
     Column(
         "control_within",
         NUMBER,
         lambda row: row.record.control_within,
-        "half width of the A/A interval beyond which the timing is unfit",
+        "largest half width of the A/A control's interval of a fit timing",
     ),
 )
 PEAKS: tuple[Column[SessionRow], ...] = (

@@ -1,4 +1,4 @@
-"""The columns of the tables of time: latency.csv of whole models, layer_latency.csv of single layers."""
+"""The columns of the timing tables: latency.csv of whole models, layer_latency.csv of single layers."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -44,12 +44,12 @@ def _breakeven(row: LayoutRow) -> float | None:
     return dict(row.record.breakeven_macs).get(row.record.replacements[row.model].scheme)
 
 
-_LAYOUT = "how often the session had laid its models out anew in memory: rounds of one layout are one observation"
-_LATENCY = "wall seconds of a call on one batch: of the architecture, of the dense model in the same round"
+_LAYOUT = "how often the session had moved its models in memory: the rounds of one layout are one observation"
+_LATENCY = "wall seconds of a call on one batch: of the architecture, and of the dense model in the same round"
 _CPU = "CPU seconds of the process in the same calls"
-_PLACE = "places in the round's shuffled order, from 0"
-_MACS = "MACs of one image: of the factors, of the dense layer"
-_TRAFFIC = "weights, inputs and results of one call, each counted once; MACs a byte is the arithmetic intensity"
+_PLACE = "position in the shuffled order of the round, from 0"
+_MACS = "MACs of one image: of the factors, and of the dense layer"
+_TRAFFIC = "bytes of weights, inputs and results of one call, each counted once; MACs per byte: arithmetic intensity"
 
 LATENCY = Table[RoundRow](
     meaning="a row for each round and architecture of a timing session",
@@ -86,33 +86,41 @@ LATENCY = Table[RoundRow](
         Column("started", TEXT, lambda row: row.record.started, "when the session began (UTC)"),
         *OCCASION,
         Column(
-            "first_wall_s", NUMBER, lambda row: row.record.first_wall_s[row.model], "seconds of the very first call"
+            "first_wall_s",
+            NUMBER,
+            lambda row: row.record.first_wall_s[row.model],
+            "wall seconds of the very first call",
         ),
         Column(
             "warmup_s",
             NUMBER,
             lambda row: row.record.warmup_s[row.model] if row.record.warmup_s else None,
-            "seconds of the warm-up before the first round",
+            "seconds of warm-up before the first round",
         ),
         *PEAKS,
-        Column("load", NUMBER, lambda row: row.timed.load, "length of the run queue over the last minute"),
+        Column("load", NUMBER, lambda row: row.timed.load, "length of the machine's run queue over the last minute"),
         Column("steal_s", NUMBER, lambda row: row.timed.steal_s, "seconds that the host withheld during the round"),
         Column(
-            "sm_clock_hz", NUMBER, lambda row: row.timed.gpu and row.timed.gpu.sm_clock_hz, "of the GPU, by its driver"
+            "sm_clock_hz",
+            NUMBER,
+            lambda row: row.timed.gpu and row.timed.gpu.sm_clock_hz,
+            "of the GPU, from its driver",
         ),
         Column(
             "memory_clock_hz",
             NUMBER,
             lambda row: row.timed.gpu and row.timed.gpu.memory_clock_hz,
-            "of the GPU, by its driver",
+            "of the GPU, from its driver",
         ),
         Column(
             "temperature_c",
             NUMBER,
             lambda row: row.timed.gpu and row.timed.gpu.temperature_c,
-            "of the GPU, by its driver",
+            "of the GPU, from its driver",
         ),
-        Column("throttling", TEXT, lambda row: row.timed.gpu and row.timed.gpu.throttling, "of the GPU, by its driver"),
+        Column(
+            "throttling", TEXT, lambda row: row.timed.gpu and row.timed.gpu.throttling, "of the GPU, from its driver"
+        ),
         ENDED,
     ),
 )
@@ -122,13 +130,17 @@ LAYER_LATENCY = Table[LayoutRow](
     rows=_layouts,
     columns=(
         Column(
-            "shape", TEXT, lambda row: row.record.shape, "what two layers must share to take equal time", filled=ALWAYS
+            "shape",
+            TEXT,
+            lambda row: row.record.shape,
+            "shape of the layer: layers that share it take equal time",
+            filled=ALWAYS,
         ),
         Column(
             "layers",
             TEXT,
             lambda row: " ".join(row.record.layers),
-            "the names of the layers that share it",
+            "names of the layers of this shape",
             filled=ALWAYS,
         ),
         Column("scheme", TEXT, lambda row: row.record.replacements[row.model].scheme, "scheme of the factors"),
@@ -136,22 +148,23 @@ LAYER_LATENCY = Table[LayoutRow](
             "rank",
             WHOLE,
             lambda row: row.record.replacements[row.model].rank,
-            "rank of the factors; empty: the copy of the dense layer",
+            "rank of the factors; empty for the copy of the dense layer",
         ),
         ENVIRONMENT,
         SESSION,
         Column("layout", WHOLE, lambda row: row.layout, _LAYOUT, filled=ALWAYS),
         Column(
-            "rounds", WHOLE, lambda row: len(row.rounds), "rounds of the layout; single ones are in `records.jsonl`"
+            "rounds",
+            WHOLE,
+            lambda row: len(row.rounds),
+            "number of rounds in the layout; each round is in `records.jsonl`",
         ),
-        Column(
-            "ratio", POSITIVE, _ratio, "median over the rounds of factors / dense, both of one round", filled=ALWAYS
-        ),
+        Column("ratio", POSITIVE, _ratio, "median over the rounds of the latency ratio factors / dense", filled=ALWAYS),
         Column(
             "dense_latency_s",
             POSITIVE,
             lambda row: median(timed.wall_s[DENSE] for timed in row.rounds),
-            "median over the rounds of the dense layer's wall seconds of a call",
+            "median over the rounds of the wall seconds of a call of the dense layer",
             filled=ALWAYS,
         ),
         IS_CONTROL,
@@ -167,13 +180,13 @@ LAYER_LATENCY = Table[LayoutRow](
             "backend",
             TEXT,
             lambda row: row.record.replacements[row.model].backend,
-            "the operators that ran, by torch's profiler, in order",
+            "operators that ran, in order, from torch's profiler",
         ),
         Column(
             "dense_backend",
             TEXT,
             lambda row: row.record.replacements[DENSE].backend,
-            "the operators that ran, by torch's profiler, in order",
+            "operators that ran, in order, from torch's profiler",
         ),
         Column("traffic_bytes", WHOLE, lambda row: row.record.replacements[row.model].traffic_bytes, _TRAFFIC),
         Column("dense_traffic_bytes", WHOLE, lambda row: row.record.replacements[DENSE].traffic_bytes, _TRAFFIC),

@@ -1,4 +1,4 @@
-"""The columns of epochs.csv and answers.csv: how a trial learned, and which images it answers rightly."""
+"""The columns of epochs.csv and answers.csv: how a trial was trained, and which images it classifies correctly."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class EpochRow:
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerRow:
-    """Which images the trial with this key answered rightly at a stage."""
+    """Which images the trial with this key classified correctly at a stage."""
 
     trial: str
     stage: str
@@ -40,7 +40,7 @@ def _answers(records: Sequence[Record]) -> Iterator[AnswerRow]:
 
 
 _BYTES = Text(pattern="([0-9a-f]{2})+", allowed="whole bytes in hexadecimal")
-_SEEN = "running means over the training images as they were seen"
+_SEEN = "running mean over the training images during the epoch"
 
 EPOCHS = Table[EpochRow](
     meaning="a row for each epoch",
@@ -48,17 +48,17 @@ EPOCHS = Table[EpochRow](
     columns=(
         Column("trial", TEXT, lambda row: row.trial, "key of the trial"),
         Column("stage", TEXT, lambda row: row.epoch.stage, "`baseline` or `finetune`"),
-        Column("epoch", COUNT, lambda row: row.epoch.epoch, "number of the epoch, from 1"),
+        Column("epoch", COUNT, lambda row: row.epoch.epoch, "number of the epoch in its stage, from 1"),
         Column("loss", NUMBER, lambda row: row.epoch.loss, _SEEN),
         Column("accuracy", SHARE, lambda row: row.epoch.accuracy, _SEEN),
-        Column("learning_rate", NUMBER, lambda row: row.epoch.learning_rate, "learning rate at the epoch's start"),
+        Column("learning_rate", NUMBER, lambda row: row.epoch.learning_rate, "learning rate at the start of the epoch"),
         Column("seconds", NUMBER, lambda row: row.epoch.seconds, "wall seconds of the epoch"),
     ),
 )
 
 ANSWERS = Table[AnswerRow](
     meaning="a row for each stage of a trial",
-    note="Trials of before answers were kept have no row.",
+    note="Trials from before answers were recorded have no rows.",
     rows=_answers,
     columns=(
         Column("trial", TEXT, lambda row: row.trial, "key of the trial", filled=ALWAYS),
@@ -73,7 +73,7 @@ ANSWERS = Table[AnswerRow](
             "right",
             _BYTES,
             lambda row: row.right,
-            "which images were answered rightly: a bit each, in order, in hexadecimal, padded with 0 to whole bytes",
+            "which images were classified correctly: a bit each, in order, hexadecimal, padded with 0 to whole bytes",
             filled=ALWAYS,
         ),
     ),

@@ -20,8 +20,8 @@ from lrbench.results.records import Measurement
 _STATE = Text(pattern="done|failed", allowed="done or failed")
 
 _GRID = "the point of the grid; the dense control has `dense`, `plain`, `none`, `none`"
-_SECONDS = "seconds of each stage in this run"
-_PREDICTED = "what a budget rule expected of its choice; empty for other rules"
+_SECONDS = "wall seconds of each stage in this run"
+_PREDICTED = "what a budget rule predicted for its choice; empty for other rules"
 
 TRIALS = Table[Outcome](
     meaning="a row for each trial",
@@ -41,10 +41,10 @@ TRIALS = Table[Outcome](
             "`done` or `failed`",
             filled=ALWAYS,
         ),
-        Column("reason", TEXT, failed(lambda row: f"{row.stage}: {row.reason}"), "the stage that failed and why"),
-        Column("model", TEXT, lambda row: row.trial.model, "what was compressed", filled=ALWAYS),
-        Column("weights", TEXT, lambda row: row.trial.weights, "what was compressed"),
-        Column("data", TEXT, lambda row: row.trial.data, "on which images", filled=ALWAYS),
+        Column("reason", TEXT, failed(lambda row: f"{row.stage}: {row.reason}"), "the stage that failed, and why"),
+        Column("model", TEXT, lambda row: row.trial.model, "model that was compressed, and its weights", filled=ALWAYS),
+        Column("weights", TEXT, lambda row: row.trial.weights, "model that was compressed, and its weights"),
+        Column("data", TEXT, lambda row: row.trial.data, "data set", filled=ALWAYS),
         Column(
             "image_size",
             WHOLE,
@@ -73,7 +73,7 @@ TRIALS = Table[Outcome](
             "calibration_images",
             WHOLE,
             lambda row: row.trial.calibration_images,
-            "images that output truncation and batch norm may see at most (0: none)",
+            "maximum number of calibration images for output truncation and batch norm (0: none)",
         ),
         Column(
             "architecture",
@@ -94,13 +94,13 @@ TRIALS = Table[Outcome](
             "other_ops",
             WHOLE,
             measured(lambda done: done.cost.other_ops),
-            "what fvcore counts beside MACs (batch norm, pooling)",
+            "operations that fvcore counts beside MACs (batch norm, pooling)",
         ),
         Column(
             "uncounted_ops",
             TEXT,
             measured(lambda done: " ".join(done.cost.uncounted)),
-            "operators that fvcore has no count for",
+            "operators that fvcore cannot count",
         ),
         Column(
             "dense_params", COUNT, measured(lambda done: done.dense_cost.params), "of the dense model", filled=WHEN_DONE
@@ -122,23 +122,25 @@ TRIALS = Table[Outcome](
             "peak_memory_bytes",
             WHOLE,
             measured(lambda done: done.peak_memory_bytes),
-            "largest resident memory of the process so far (or CUDA allocation, when larger)",
+            "peak resident memory of the process so far (or CUDA allocation, when larger)",
         ),
-        Column("environment", TEXT, lambda row: row.environment, "where: key of a row of environments.csv"),
-        Column("commit", TEXT, lambda row: row.commit, "by which code (`-dirty`: with uncommitted changes)"),
-        Column("started", TEXT, lambda row: row.started, "when (UTC)"),
+        Column(
+            "environment", TEXT, lambda row: row.environment, "key of the machine and versions, in environments.csv"
+        ),
+        Column("commit", TEXT, lambda row: row.commit, "commit of lrbench (`-dirty`: with uncommitted changes)"),
+        Column("started", TEXT, lambda row: row.started, "when the trial began (UTC)"),
         Column(
             "failure",
             TEXT,
             failed(lambda row: row.failure),
-            "how it failed: `failed` (it raised), `nan`, `oom`, `timeout`, `killed`",
+            "how it failed: `failed` (an exception), `nan`, `oom`, `timeout`, `killed`",
         ),
-        Column("attempt", COUNT, lambda row: row.attempt, "how often it was tried"),
+        Column("attempt", COUNT, lambda row: row.attempt, "number of the attempt, from 1"),
         Column(
             "deterministic",
             FLAG,
             measured(lambda done: done.deterministic),
-            "whether torch promises the same bits for the same environment and this many threads: on the CPU it does",
+            "whether torch guarantees the same bits for the same environment and number of threads: on the CPU it does",
         ),
         Column("threads", WHOLE, measured(lambda done: done.threads), "CPU threads of torch"),
         *SEARCHED,
@@ -155,7 +157,7 @@ TRIALS = Table[Outcome](
             "recipe",
             TEXT,
             lambda row: row.trial.recipe,
-            "what finetuning does beyond the usual: batch norm (`train`, `frozen`, `re-estimated`), `distill=` share",
+            "batch norm in finetuning (`train`, `frozen`, `re-estimated`), and the share of distillation (`distill=`)",
             filled=ALWAYS,
         ),
     ),
