@@ -124,7 +124,7 @@ def recommend(  # noqa: PLR0913 - the options of a command
                 say(f"- {note}")
             if advice.command:
                 say(f"to export it: {advice.command}")
-    if advice.found.point is None:
+    if advice.choice.point is None:
         raise typer.Exit(1)
 
 

@@ -32,13 +32,13 @@ class Recommendation:
     @property
     def trial(self) -> str | None:
         """Key of the recommended trial, None when nothing keeps to all limits."""
-        point = self.advice.found.point
+        point = self.advice.choice.point
         return None if point is None else str(point["trial"])
 
     @property
     def point(self) -> dict[str, Any] | None:
         """The recommended point: its name, costs, accuracies and their intervals; None when there is none."""
-        point = self.advice.found.point
+        point = self.advice.choice.point
         return None if point is None else {str(name): value for name, value in point.items()}
 
     def __repr__(self) -> str:

@@ -31,7 +31,7 @@ class Advice:
     """A recommendation with all that is told beside it.
 
     Attributes:
-        found: the recommendation.
+        choice: the recommendation.
         confidence: least probability with which each limit must hold.
         rivals: among which trials was chosen.
         split: by which was chosen, `search` or `test`.
@@ -43,7 +43,7 @@ class Advice:
         command: what exports it; empty when that cannot be done.
     """
 
-    found: Recommendation
+    choice: Recommendation
     confidence: float
     rivals: str
     split: str
@@ -77,27 +77,27 @@ def advise(
     ratios, other_settings = choose_setting(mine, where)
     split = split_of(trials)
     points = pool_points(trials, results.answers, ratios, split=split)
-    found = recommend(points, limits, confidence=confidence, minimise=minimise)
+    choice = recommend(points, limits, confidence=confidence, minimise=minimise)
     setting = None if ratios.empty else ratios.iloc[0][WHERE].to_dict()
-    trial = None if found.point is None else found.point["trial"]
+    trial = None if choice.point is None else choice.point["trial"]
     layers = results.layers
     notes = [
-        *_surest(found),
+        *_surest(choice),
         *_rivalry(other_rivals),
         *_choice(trials, split),
-        *_timing(points, found, "latency" in limits),
+        *_timing(points, choice, "latency" in limits),
         *_where(setting, other_settings, results.environments),
-        *_seeds(found, points),
+        *_seeds(choice, points),
     ]
     return Advice(
-        found=found,
+        choice=choice,
         confidence=confidence,
         rivals=name_rivals(first.to_dict()),
         split=split,
         setting=setting,
         dense=next(iter(points[points["dense"].astype(bool)].to_dict("records")), None),
         layers=tuple(layers.loc[layers["trial"] == trial, list(LAYER)].to_dict("records")),
-        warnings=tuple(_untrue(found)),
+        warnings=tuple(_untrue(choice)),
         notes=tuple(notes),
         command=""
         if trial is None or not first["finetune_epochs"]
@@ -110,10 +110,10 @@ def _export(folder: Path, trial: str, model: str) -> str:
     return shlex.join(["lrbench", "export", str(folder), trial, "--to", f"export/{trial}", *own])
 
 
-def _surest(found: Recommendation) -> Iterator[str]:
-    if found.surest:
+def _surest(choice: Recommendation) -> Iterator[str]:
+    if choice.surest:
         yield (
-            f"The surest is {found.surest.point}: it keeps to each limit with {found.surest.probability:.1%} or more "
+            f"The surest is {choice.surest.point}: it keeps to each limit with {choice.surest.probability:.1%} or more "
             "(--confidence asks for less; more seeds, images of the search split or rounds tell more)."
         )
 
@@ -140,24 +140,24 @@ def _choice(trials: pd.DataFrame, split: str) -> Iterator[str]:
         yield "Nothing was finetuned, so that no weights were kept to export."
 
 
-def _untrue(found: Recommendation) -> Iterator[str]:
+def _untrue(choice: Recommendation) -> Iterator[str]:
     """What held on the split that was chosen by, and does not on the test split."""
     tests = {"max-drop": "test_drop", "accuracy": "test_accuracy"}
-    for held in found.held:
-        if found.point is None or held.name not in tests:
+    for held in choice.held:
+        if choice.point is None or held.name not in tests:
             continue
-        value = found.point[tests[held.name]]
+        value = choice.point[tests[held.name]]
         if not CONSTRAINTS[held.name].holds(pd.Series([value]), held.limit).all():
             yield f"On the test split --{held.name} {100 * held.limit:g} does not hold: it is {100 * value:.2f} there."
 
 
-def _timing(points: pd.DataFrame, found: Recommendation, limited: bool) -> Iterator[str]:
+def _timing(points: pd.DataFrame, choice: Recommendation, limited: bool) -> Iterator[str]:
     cut = points[~points["dense"].astype(bool)]
     untimed = int(cut["ratio"].isna().sum())
-    if untimed and (limited or found.cost == "latency"):
+    if untimed and (limited or choice.cost == "latency"):
         yield f"{untimed} of {len(cut)} points were not timed in this setting, and left out where latency counts."
-    shown = {"recommended": found.point, "next cheaper": found.cheaper, "next dearer": found.dearer}
-    if found.point is None and limited:
+    shown = {"recommended": choice.point, "next cheaper": choice.cheaper, "next dearer": choice.dearer}
+    if choice.point is None and limited:
         shown = {str(point["name"]): point for point in cut.to_dict("records")}
     unfit = [name for name, point in shown.items() if point and not pd.isna(point["fit"]) and not point["fit"]]
     if unfit:
@@ -182,8 +182,8 @@ def _where(setting: Row | None, others: Sequence[str], environments: pd.DataFram
         yield f"Also timed: {'; '.join(others)} (--environment, {options} choose)."
 
 
-def _seeds(found: Recommendation, points: pd.DataFrame) -> Iterator[str]:
-    point = found.point
+def _seeds(choice: Recommendation, points: pd.DataFrame) -> Iterator[str]:
+    point = choice.point
     if point is None:
         return
     controls = points.loc[points["dense"].astype(bool), "trials"].iloc[:1]

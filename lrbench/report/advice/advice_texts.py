@@ -22,16 +22,16 @@ PERCENT = {"max-drop": " points", "accuracy": " %"}
 
 def headline(advice: Advice) -> str:
     """The recommendation in a sentence."""
-    found, point = advice.found, advice.found.point
-    chosen = "most accurate" if found.objective == "accuracy" else f"least {found.objective.replace('macs', 'MACs')}"
+    choice, point = advice.choice, advice.choice.point
+    chosen = "most accurate" if choice.objective == "accuracy" else f"least {choice.objective.replace('macs', 'MACs')}"
     if point is None:
         return (
-            f"infeasible: none of {found.candidates} points ({advice.rivals}) keeps to all that is wanted with a "
+            f"infeasible: none of {choice.candidates} points ({advice.rivals}) keeps to all that is wanted with a "
             f"probability of {100 * advice.confidence:g}% each"
         )
     seeds = f"the best of {len(point['trials'])} seeds" if len(point["trials"]) > 1 else f"seed {point['seeds'][0]}"
     return (
-        f"recommended: {point['name']}: trial {point['trial']}, {seeds}; {chosen} of {found.candidates} points "
+        f"recommended: {point['name']}: trial {point['trial']}, {seeds}; {chosen} of {choice.candidates} points "
         f"({advice.rivals}) that keep to each limit with {100 * advice.confidence:g}% or more, chosen on the "
         f"{advice.split} split"
     )
@@ -39,30 +39,30 @@ def headline(advice: Advice) -> str:
 
 def tables_of(advice: Advice) -> Iterator[TextTable]:
     """What is printed: the constraints, the choices, the layers; or what is nearest."""
-    found = advice.found
-    if found.point is None:
+    choice = advice.choice
+    if choice.point is None:
         nearest = ("#nearest, alone", "#holds with", "by", "#nearest, all others kept", "#holds with", "by")
         columns = ("constraint", "#limit", *nearest)
-        rows = list(map(_nearest_row, found.nearest))
+        rows = list(map(_nearest_row, choice.nearest))
         yield TextTable(title="Nearest that is reached", heads=columns, rows=rows)
         return
     yield TextTable(
         title=f"Constraints, on the {advice.split} split",
         heads=("constraint", "#limit", "#value", "#holds with", ""),
-        rows=list(map(_held_row, found.held)),
+        rows=list(map(_held_row, choice.held)),
     )
-    named = {"recommended": found.point, "next cheaper": found.cheaper, "next dearer": found.dearer}
+    named = {"recommended": choice.point, "next cheaper": choice.cheaper, "next dearer": choice.dearer}
     if not any(point is not None and point["dense"] for point in named.values()):
         named["dense"] = advice.dense
     unseen = ", which no choice saw" if advice.split == "search" else ""
-    cost = found.cost.replace("macs", "MACs")
+    cost = choice.cost.replace("macs", "MACs")
     yield TextTable(
         title=f"Choices by {cost}; what counts as accuracy is that of the test split{unseen}",
         heads=(*POINT, f"#chosen by ({advice.split})", *REPORTED),
         rows=[_point_row(name, point) for name, point in named.items() if point is not None],
     )
     rows = list(map(_layer_row, advice.layers))
-    yield TextTable(title=f"Layers of trial {found.point['trial']}", heads=LAYERS, rows=rows)
+    yield TextTable(title=f"Layers of trial {choice.point['trial']}", heads=LAYERS, rows=rows)
 
 
 def _value(name: str, value: float | None) -> str:
@@ -119,22 +119,22 @@ def _layer_row(layer: Row) -> tuple[str, ...]:
 
 def to_json(advice: Advice) -> str:
     """All of it, unrounded; what there is no value for is null."""
-    found = advice.found
+    choice = advice.choice
     document = {
-        "feasible": found.point is not None,
+        "feasible": choice.point is not None,
         "rivals": advice.rivals,
         "split": advice.split,
         "confidence": advice.confidence,
-        "objective": found.objective,
-        "cost": found.cost,
-        "candidates": found.candidates,
-        "recommended": found.point,
-        "constraints": [vars(held) for held in found.held],
-        "cheaper": found.cheaper,
-        "dearer": found.dearer,
+        "objective": choice.objective,
+        "cost": choice.cost,
+        "candidates": choice.candidates,
+        "recommended": choice.point,
+        "constraints": [vars(held) for held in choice.held],
+        "cheaper": choice.cheaper,
+        "dearer": choice.dearer,
         "dense": advice.dense,
-        "nearest": [asdict(nearest) for nearest in found.nearest],
-        "surest": None if found.surest is None else asdict(found.surest),
+        "nearest": [asdict(nearest) for nearest in choice.nearest],
+        "surest": None if choice.surest is None else asdict(choice.surest),
         "layers": list(advice.layers),
         "setting": advice.setting,
         "notes": [*advice.warnings, *advice.notes],

@@ -37,11 +37,11 @@ class Constraint:
         Where a timing has no spread to go by, its value decides: 1 or 0.
         """
         known = points[points[self.column].notna()]
-        found = pd.Series(
+        chances = pd.Series(
             [self.probability(point, limit) for point in known.to_dict("records")], index=known.index, dtype=float
         )
         held = self.holds(known[self.column].astype(float), limit).astype(float)
-        return found.fillna(held).reindex(points.index, fill_value=0.0)
+        return chances.fillna(held).reindex(points.index, fill_value=0.0)
 
     def holds(self, values: "pd.Series[float]", limit: float) -> "pd.Series[bool]":
         """Which values keep to a limit; empty ones do not."""

@@ -25,7 +25,7 @@ def draw(volumes: pd.DataFrame) -> Figure:
         say_empty(axis, "no finished trial")
         return figure
     several = len(volumes.drop_duplicates(RIVALS)) > 1
-    where = [f"\n{name_rivals(one)}" if several else "" for one in volumes.to_dict("records")]
+    where = [f"\n{name_rivals(row)}" if several else "" for row in volumes.to_dict("records")]
     named = volumes.assign(name=volumes["method"] + where)
     for cost, marker in (("macs", "o"), ("params", "s")):
         group = named[named["cost"] == cost]

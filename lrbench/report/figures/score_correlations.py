@@ -29,11 +29,11 @@ def draw(correlations: pd.DataFrame) -> Figure:
         return figure
     labels: list[str] = []
     for _, group in groups:
-        for one in group.to_dict("records"):
-            spread = [[max(0.0, one["rho"] - one["rho_low"])], [max(0.0, one["rho_high"] - one["rho"])]]
-            axis.errorbar(one["rho"], len(labels), xerr=spread, fmt="o", color="black", elinewidth=1.2)
-            where = f"\n{name_rivals(one)}" if len(groups) > 1 else ""
-            labels.append(f"{SCORES[one['score']]} ({one['trials']} trials){where}")
+        for row in group.to_dict("records"):
+            spread = [[max(0.0, row["rho"] - row["rho_low"])], [max(0.0, row["rho_high"] - row["rho"])]]
+            axis.errorbar(row["rho"], len(labels), xerr=spread, fmt="o", color="black", elinewidth=1.2)
+            where = f"\n{name_rivals(row)}" if len(groups) > 1 else ""
+            labels.append(f"{SCORES[row['score']]} ({row['trials']} trials){where}")
     axis.axvline(0, color="0.2", ls="--", lw=1)
     axis.set_yticks(range(len(labels)), labels, fontsize=8)
     axis.invert_yaxis()

@@ -79,9 +79,9 @@ def audit_correlations(audited: pd.DataFrame) -> pd.DataFrame:
         interval `rho_low`, `rho_high`, by a percentile bootstrap over plans.
     """
     rows = [
-        {**dict(zip(RIVALS, key, strict=True)), "stage": stage, **found}
+        {**dict(zip(RIVALS, key, strict=True)), "stage": stage, **correlation}
         for key, group in audited.drop_duplicates("trial").groupby(RIVALS, sort=False)
         for stage in DAMAGES
-        if (found := rank_correlation(group, "predicted_damage", f"damage_{stage}"))
+        if (correlation := rank_correlation(group, "predicted_damage", f"damage_{stage}"))
     ]
     return pd.DataFrame(rows, columns=[*RIVALS, "stage", "trials", "rho", "rho_low", "rho_high"])

@@ -22,8 +22,8 @@ def budget_outcomes(done: pd.DataFrame) -> pd.DataFrame:
         done: of `done_trials`.
     """
     judged = with_control(done)
-    found = judged[is_budgeted(judged)].assign(accuracy_control=judged["accuracy_finetuned"] + judged["loss"])
-    parts = found["rank_rule"].str.extract(r"^(?P<allocation>\S+) (?P<budget>\S+=\S+)$")
+    planned = judged[is_budgeted(judged)].assign(accuracy_control=judged["accuracy_finetuned"] + judged["loss"])
+    parts = planned["rank_rule"].str.extract(r"^(?P<allocation>\S+) (?P<budget>\S+=\S+)$")
     accuracies = [f"accuracy_{stage}" for stage in ("dense", "control", *STAGES)]
     columns = [*OUTCOMES, "param_ratio", "predicted_damage", "predicted_latency_ratio", *accuracies]
-    return found.assign(**{str(name): parts[name] for name in parts}).dropna(subset="budget")[columns]
+    return planned.assign(**{str(name): parts[name] for name in parts}).dropna(subset="budget")[columns]

@@ -32,13 +32,13 @@ def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for counted in counted_models(latency, keys):
         group, timing = counted.rows, counted.pooled.estimate
-        found = timing.ratio()
+        ratio = timing.ratio()
         rows.append(
             {
                 **counted.known,
                 "control": bool(group["control"].any()),
                 "fit": counted.pooled.fit,
-                **dict(zip(INTERVAL, (found.ratio, found.low, found.high), strict=True)),
+                **dict(zip(INTERVAL, (ratio.ratio, ratio.low, ratio.high), strict=True)),
                 "latency_s": float(group["latency_s"].median()),
                 "dense_latency_s": counted.pooled.dense_s,
                 "images_per_s": float((group["batch_size"] / group["latency_s"]).median()),
@@ -61,12 +61,12 @@ def layer_ratios(rows: pd.DataFrame) -> pd.DataFrame:
         operators that ran, and arithmetic intensities in MACs a byte. Controls have no rank.
     """
     keys = [*SETTING, "shape", "scheme", "rank"]
-    found = []
+    ratios = []
     for counted in counted_layers(rows, keys):
         group, ratio = counted.rows, counted.pooled.estimate.ratio()
         first = group.iloc[0]
         batch = first["batch_size"]
-        found.append(
+        ratios.append(
             {
                 **counted.known,
                 "layers": first["layers"],
@@ -84,7 +84,9 @@ def layer_ratios(rows: pd.DataFrame) -> pd.DataFrame:
             }
         )
     columns = [*keys, "layers", "fit", *INTERVAL, "dense_latency_s", "mac_ratio", "breakeven_rank_macs", "share"]
-    return pd.DataFrame(found, columns=[*columns, "backend", "dense_backend", "intensity", "dense_intensity", "rounds"])
+    return pd.DataFrame(
+        ratios, columns=[*columns, "backend", "dense_backend", "intensity", "dense_intensity", "rounds"]
+    )
 
 
 def breakeven(ratios: pd.DataFrame) -> pd.DataFrame:
@@ -160,11 +162,11 @@ def additivity(architectures: pd.DataFrame, models: pd.DataFrame, layers: pd.Dat
             }
         )
     columns = [*SETTING, "architecture", "fit", *INTERVAL, "predicted_ratio", "error"]
-    found = pd.DataFrame(rows, columns=columns)
-    scaled = found.groupby(SETTING, dropna=False, group_keys=False)["ratio"].transform(
-        lambda ratios: _scaled(found.loc[ratios.index])
+    sums = pd.DataFrame(rows, columns=columns)
+    scaled = sums.groupby(SETTING, dropna=False, group_keys=False)["ratio"].transform(
+        lambda ratios: _scaled(sums.loc[ratios.index])
     )
-    return found.assign(scaled_ratio=scaled, scaled_error=scaled / found["ratio"] - 1)
+    return sums.assign(scaled_ratio=scaled, scaled_error=scaled / sums["ratio"] - 1)
 
 
 def _scaled(points: pd.DataFrame) -> "pd.Series[float]":

@@ -150,27 +150,27 @@ def pool_points(trials: pd.DataFrame, answers: pd.DataFrame, ratios: pd.DataFram
 def _control_of(trial: Row, controls: Sequence[Row]) -> Row:
     """The dense control of the same seeds, or what comes nearest to it."""
     nearness = ("weights", "samples", "samples_search", "baseline_seed", "seed", "repeat")
-    return min(controls, key=lambda one: [one[name] != trial[name] for name in nearness])
+    return min(controls, key=lambda control: [control[name] != trial[name] for name in nearness])
 
 
 def _identity(members: Sequence[Row], split: str) -> dict[str, Any]:
-    best = max(members, key=lambda one: one[f"accuracy_{_STAGE[split]}"])
+    best = max(members, key=lambda member: member[f"accuracy_{_STAGE[split]}"])
     return {
         "name": name_point(best),
         "dense": best["scheme"] == "dense",
         **{name: best[name] for name in ("trial", "architecture", "params", "macs", "mac_ratio", "param_ratio")},
-        "trials": tuple(one["trial"] for one in members),
-        "seeds": tuple(int(one["seed"]) for one in members),
-        "architectures": len({one["architecture"] for one in members}),
+        "trials": tuple(member["trial"] for member in members),
+        "seeds": tuple(int(member["seed"]) for member in members),
+        "architectures": len({member["architecture"] for member in members}),
     }
 
 
 def _judge(members: Sequence[Row], controls: Sequence[Row], masks: Row, *, split: str) -> dict[str, Any]:
     """Accuracies and drops on the split by which may be chosen, and on the test split."""
-    mine, test = (_answers(members, masks, split=one) for one in (split, "test"))
+    mine, test = (_answers(members, masks, split=which) for which in (split, "test"))
     chance, reported = share_of(mine), share_of(test)
     low, high = reported.interval()
-    found = {
+    judged = {
         "accuracy": float(mine.accuracies.mean()),
         "accuracy_mean": chance.mean,
         "accuracy_error": chance.error,
@@ -182,21 +182,21 @@ def _judge(members: Sequence[Row], controls: Sequence[Row], masks: Row, *, split
     }
     names = ("drop", "drop_mean", "drop_error", "test_drop", "test_drop_low", "test_drop_high")
     if not controls:
-        return found | dict.fromkeys(names, float("nan"))
-    before, before_test = (_answers(controls, masks, split=one) for one in (split, "test"))
+        return judged | dict.fromkeys(names, float("nan"))
+    before, before_test = (_answers(controls, masks, split=which) for which in (split, "test"))
     drop, test_drop = drop_between(before, mine), drop_between(before_test, test)
     lost, lost_test = (
         float((old.accuracies - new.accuracies).mean()) for old, new in ((before, mine), (before_test, test))
     )
-    return found | dict(zip(names, (lost, drop.mean, drop.error, lost_test, *test_drop.interval()), strict=True))
+    return judged | dict(zip(names, (lost, drop.mean, drop.error, lost_test, *test_drop.interval()), strict=True))
 
 
 def _answers(members: Sequence[Row], masks: Row, *, split: str) -> Answers:
     stage, samples = _STAGE[split], int(members[0]["samples_search" if split == "search" else "samples"])
     return Answers(
-        correct={i: int(one[f"correct_{stage}"]) for i, one in enumerate(members)},
+        correct={i: int(member[f"correct_{stage}"]) for i, member in enumerate(members)},
         samples=samples,
-        right=stack_right([masks.get((one["trial"], stage)) for one in members], samples),
+        right=stack_right([masks.get((member["trial"], stage)) for member in members], samples),
     )
 
 

@@ -50,10 +50,10 @@ def score_correlations(done: pd.DataFrame, layers: pd.DataFrame, sensitivity: pd
         means.reset_index(), on="trial", how="left"
     )
     rows = [
-        {**dict(zip(RIVALS, key, strict=True)), "score": column, **found}
+        {**dict(zip(RIVALS, key, strict=True)), "score": column, **correlation}
         for key, group in scored.groupby(RIVALS, sort=False)
         for column in SCORES
-        if (found := rank_correlation(group, column, "accuracy_finetuned"))
+        if (correlation := rank_correlation(group, column, "accuracy_finetuned"))
     ]
     return pd.DataFrame(rows, columns=[*RIVALS, "score", "trials", "rho", "rho_low", "rho_high"])
 
@@ -77,12 +77,12 @@ def _output_errors(cut: pd.DataFrame, sensitivity: pd.DataFrame) -> list[float]:
     return [error(row) for row in cut.to_dict("records")]
 
 
-def rank_correlation(frame: pd.DataFrame, one: str, other: str) -> dict[str, float]:
+def rank_correlation(frame: pd.DataFrame, first: str, second: str) -> dict[str, float]:
     """Spearman's rho of two columns over the rows that have both; nothing when they are too few or one is constant.
 
     Returns: `trials`, `rho`, and its 95 % interval `rho_low`, `rho_high`, by a percentile bootstrap over rows.
     """
-    known = frame[[one, other]].astype(float).dropna()
+    known = frame[[first, second]].astype(float).dropna()
     if len(known) < FEWEST or (known.max() == known.min()).any():
         return {}
     x, y = known.to_numpy().T

@@ -64,7 +64,7 @@ def standings(done: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:
     timed = with_latency(done, ratios)
     by_setting = [group for _, group in timed.groupby(SETTING, sort=False, dropna=False)]
     parts = [with_standing(done, cost=cost).assign(cost=cost, value=done[cost]) for cost in ("params", "macs")]
-    parts += [with_standing(one, cost="ratio").assign(cost="ratio", value=one["ratio"]) for one in by_setting]
+    parts += [with_standing(group, cost="ratio").assign(cost="ratio", value=group["ratio"]) for group in by_setting]
     accuracy = ["accuracy_finetuned", "accuracy_low", "accuracy_high"]
     columns = ["cost", *SETTING, "trial", "value", *INTERVAL[1:], "fit", *accuracy, "on_front", "standing"]
     filled = [part for part in parts if not part.empty]

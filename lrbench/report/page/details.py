@@ -31,8 +31,8 @@ def trial_data(overlay: Overlay) -> dict[str, Any]:
     ranks = {key: _ranks(rows) for key, rows in layers.items()}
     return {
         "columns": {"trial": columns, "layers": LAYERS, "epochs": EPOCHS, "timings": TIMINGS},
-        "titles": [name_trial(one) for one in done.to_dict("records")],
-        "hovers": [_hover(one, ranks.get(key, "")) for key, one in zip(keys, done.to_dict("records"), strict=True)],
+        "titles": [name_trial(trial) for trial in done.to_dict("records")],
+        "hovers": [_hover(trial, ranks.get(key, "")) for key, trial in zip(keys, done.to_dict("records"), strict=True)],
         "trials": _cells(done[columns]),
         "layers": [layers.get(key, []) for key in keys],
         "epochs": [epochs.get(key, []) for key in keys],
@@ -53,10 +53,10 @@ def _plain(value: Any) -> Any:
 
 
 def _by_trial(frame: pd.DataFrame, columns: Sequence[str]) -> dict[tuple[str, str], list[list[Any]]]:
-    found: dict[tuple[str, str], list[list[Any]]] = {}
+    rows: dict[tuple[str, str], list[list[Any]]] = {}
     for folder, trial, *row in _cells(frame[["folder", "trial", *columns]]):
-        found.setdefault((folder, trial), []).append(row)
-    return found
+        rows.setdefault((folder, trial), []).append(row)
+    return rows
 
 
 def _ranks(layers: Sequence[Sequence[Any]]) -> str:
@@ -89,8 +89,12 @@ def _hover(trial: Mapping[Any, Any], ranks: str) -> str:
 
 def _timings(overlay: Overlay) -> list[list[list[Any]]]:
     """For each trial the timings of its architecture in its own folder."""
-    found: dict[tuple[str, str], list[list[Any]]] = {}
-    for one in overlay.ratios.to_dict("records"):
-        row = [one["environment"], describe(one.items()), *(one[name] for name in (*INTERVAL, "latency_s", "fit"))]
-        found.setdefault((one["folder"], one["architecture"]), []).append(list(map(_plain, row)))
-    return [found.get(key, []) for key in zip(overlay.done["folder"], overlay.done["architecture"], strict=True)]
+    rows: dict[tuple[str, str], list[list[Any]]] = {}
+    for timing in overlay.ratios.to_dict("records"):
+        row = [
+            timing["environment"],
+            describe(timing.items()),
+            *(timing[name] for name in (*INTERVAL, "latency_s", "fit")),
+        ]
+        rows.setdefault((timing["folder"], timing["architecture"]), []).append(list(map(_plain, row)))
+    return [rows.get(key, []) for key in zip(overlay.done["folder"], overlay.done["architecture"], strict=True)]

@@ -96,7 +96,7 @@ def _ties(ordered: pd.DataFrame, best: Row) -> str:
     ].drop_duplicates("architecture")
     if tied.empty:
         return "No other architecture within 1 point is tied with it in latency."
-    names = [name_trial(one) for one in tied.head(3).to_dict("records")]
+    names = [name_trial(trial) for trial in tied.head(3).to_dict("records")]
     more = f" and {len(tied) - 3} more" if len(tied) > 3 else ""
     return f"Tied with it in latency: {'; '.join(names)}{more}."
 

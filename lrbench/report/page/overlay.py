@@ -38,11 +38,11 @@ def read_overlay(folders: Sequence[Path]) -> Overlay:
     Raises: InputError when a folder is named twice, or holds no readable tables.
     """
     labels = label_folders(folders)
-    found: dict[str, list[pd.DataFrame]] = {}
+    parts: dict[str, list[pd.DataFrame]] = {}
     for folder, label in zip(folders, labels, strict=True):
         for name, frame in _frames(Results(folder)).items():
-            found.setdefault(name, []).append(frame.assign(folder=label))
-    frames = {name: stack(parts) for name, parts in found.items()}
+            parts.setdefault(name, []).append(frame.assign(folder=label))
+    frames = {name: stack(stacked) for name, stacked in parts.items()}
     done = frames.pop("done").reset_index(drop=True)
     return Overlay(labels=labels, done=done.assign(number=range(len(done))), **frames)
 

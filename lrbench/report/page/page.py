@@ -89,4 +89,4 @@ def _facets(table: sections.Table) -> list[tuple[str, int, list[str]]]:
     """Heading, column and values of what the trial table can be narrowed by, where there is a choice."""
     columns = {name: table.heads.index(name) for name in sections.FACETS if name in table.heads}
     values = {name: list(dict.fromkeys(row[i].text for row in table.rows)) for name, i in columns.items()}
-    return [(name, columns[name], found) for name, found in values.items() if len(found) > 1]
+    return [(name, columns[name], choices) for name, choices in values.items() if len(choices) > 1]

@@ -48,9 +48,9 @@ FACETS = ("folder", "data", "method", "layer set", "rank rule")
 def trial_table(overlay: Overlay) -> Table:
     """Every finished trial, with its latency in the first setting timed of its folder; empty columns left out."""
     first = overlay.ratios.drop_duplicates("folder")
-    settings = sorted({describe(one.items()) for one in first.to_dict("records")})
+    settings = sorted({describe(row.items()) for row in first.to_dict("records")})
     shown = overlay.ratios.merge(first[["folder", *SETTING]], on=["folder", *SETTING])
-    timed = {(one["folder"], one["architecture"]): one for one in shown.to_dict("records")}
+    timed = {(row["folder"], row["architecture"]): row for row in shown.to_dict("records")}
     where = "".join(f" ({words})" for words in settings) if len(settings) < 2 else " (first setting of each folder)"
     heads = (
         *("folder", "data", "method", "layer set", "rank rule", "seed", "params", "MACs", "MAC ratio"),
@@ -64,12 +64,12 @@ def trial_table(overlay: Overlay) -> Table:
         ),
     )
     done = overlay.done.to_dict("records")
-    rows = [_trial_row(one, timed.get((one["folder"], one["architecture"]))) for one in done]
+    rows = [_trial_row(row, timed.get((row["folder"], row["architecture"]))) for row in done]
     kept = [i for i, head in enumerate(heads) if _tells(head, {row[i].text for row in rows})]
     return Table(
         heads=tuple(heads[i] for i in kept),
         rows=[tuple(row[i] for i in kept) for row in rows],
-        numbers=tuple(one["number"] for one in done),
+        numbers=tuple(row["number"] for row in done),
     )
 
 
@@ -114,22 +114,22 @@ def plan_table(overlay: Overlay) -> Table:
         *(f"points lost {words}" for words in DAMAGES.values()),
         *("place predicted", "place measured"),
     )
-    rows = [_plan_row(one) for one in overlay.plans.to_dict("records")]
+    rows = [_plan_row(plan) for plan in overlay.plans.to_dict("records")]
     return Table(heads=heads, rows=rows)
 
 
-def _plan_row(one: Row) -> tuple[Cell, ...]:
-    timed = not pd.isna(one["ratio"])
+def _plan_row(plan: Row) -> tuple[Cell, ...]:
+    timed = not pd.isna(plan["ratio"])
     return (
-        *(_text(one[name]) for name in ("folder", "rank_rule", "method", "layer_set")),
-        _whole(one["seed"]),
-        _text(f"{describe(one.items())} ({one['environment']})" if timed else "not timed"),
-        *(_whole(one[name]) for name in ("predicted_macs", "macs")),
-        _real(one["predicted_latency_ratio"], ".3f"),
-        _interval(one) if timed else Cell(text=""),
-        _real(one["predicted_damage"], ".4f"),
-        *(_real(one[f"damage_{stage}"], ".2f", scale=100) for stage in DAMAGES),
-        *(_whole(one[f"{which}_rank"]) for which in ("predicted", "measured")),
+        *(_text(plan[name]) for name in ("folder", "rank_rule", "method", "layer_set")),
+        _whole(plan["seed"]),
+        _text(f"{describe(plan.items())} ({plan['environment']})" if timed else "not timed"),
+        *(_whole(plan[name]) for name in ("predicted_macs", "macs")),
+        _real(plan["predicted_latency_ratio"], ".3f"),
+        _interval(plan) if timed else Cell(text=""),
+        _real(plan["predicted_damage"], ".4f"),
+        *(_real(plan[f"damage_{stage}"], ".2f", scale=100) for stage in DAMAGES),
+        *(_whole(plan[f"{which}_rank"]) for which in ("predicted", "measured")),
     )
 
 
@@ -137,7 +137,7 @@ def failed_table(overlay: Overlay) -> Table:
     """The trials that failed, with their reasons."""
     names = ("folder", "trial", "scheme", "truncation", "layer_set", "rank_rule", "seed", "reason")
     failed = overlay.trials[overlay.trials["state"] == "failed"]
-    return Table(heads=names, rows=[tuple(_text(one[name]) for name in names) for one in failed.to_dict("records")])
+    return Table(heads=names, rows=[tuple(_text(trial[name]) for name in names) for trial in failed.to_dict("records")])
 
 
 def untrained_table(overlay: Overlay) -> Table:
@@ -145,9 +145,9 @@ def untrained_table(overlay: Overlay) -> Table:
     names = ("folder", "architecture", "scheme", "truncation", "layer_set", "rank_rule")
     trained = set(zip(overlay.done["folder"], overlay.done["architecture"], strict=True))
     rows = [
-        tuple(_text(one[name]) for name in names)
-        for one in overlay.architectures.to_dict("records")
-        if (one["folder"], one["architecture"]) not in trained
+        tuple(_text(architecture[name]) for name in names)
+        for architecture in overlay.architectures.to_dict("records")
+        if (architecture["folder"], architecture["architecture"]) not in trained
     ]
     return Table(heads=names, rows=rows)
 
@@ -182,18 +182,18 @@ def control_table(overlay: Overlay) -> Table:
         "verdict",
     )
     controls = overlay.ratios[overlay.ratios["control"].astype(bool)] if len(overlay.ratios) else overlay.ratios
-    return Table(heads=heads, rows=[_control_row(one) for one in controls.to_dict("records")])
+    return Table(heads=heads, rows=[_control_row(control) for control in controls.to_dict("records")])
 
 
-def _control_row(one: Row) -> tuple[Cell, ...]:
-    floor = max(one["ratio_high"] - 1, 1 - one["ratio_low"])
+def _control_row(control: Row) -> tuple[Cell, ...]:
+    floor = max(control["ratio_high"] - 1, 1 - control["ratio_low"])
     return (
-        *(_text(one[name]) for name in ("folder", "environment", "model")),
-        _text(describe(one.items())),
-        _interval(one),
+        *(_text(control[name]) for name in ("folder", "environment", "model")),
+        _text(describe(control.items())),
+        _interval(control),
         _real(floor, ".2%"),
-        *(_whole(one[name]) for name in ("rounds", "processes")),
-        _text("fit" if one["fit"] else "unfit"),
+        *(_whole(control[name]) for name in ("rounds", "processes")),
+        _text("fit" if control["fit"] else "unfit"),
     )
 
 
@@ -211,13 +211,13 @@ def score_table(overlay: Overlay) -> Table:
     heads = ("folder", "trials of", "score", "trials", "Spearman's rho, 95 %")
     rows = [
         (
-            _text(one["folder"]),
-            _text(name_rivals(one)),
-            _text(SCORES[one["score"]]),
-            _whole(one["trials"]),
-            _interval(one, "rho"),
+            _text(row["folder"]),
+            _text(name_rivals(row)),
+            _text(SCORES[row["score"]]),
+            _whole(row["trials"]),
+            _interval(row, "rho"),
         )
-        for one in overlay.correlations.to_dict("records")
+        for row in overlay.correlations.to_dict("records")
     ]
     return Table(heads=heads, rows=rows)
 
@@ -229,9 +229,9 @@ def hypervolume_table(overlay: Overlay) -> Table:
     rows = []
     if not frame.empty:
         for key, group in frame.groupby(["folder", *RIVALS, "method"], sort=False):
-            one, found = group.iloc[0].to_dict(), group.set_index("cost")["hypervolume"]
-            numbers = (_real(found["macs"], ".3f"), _real(found["params"], ".3f"))
-            rows.append((_text(key[0]), _text(name_rivals(one)), _text(key[-1]), _whole(one["trials"]), *numbers))
+            first, volumes = group.iloc[0].to_dict(), group.set_index("cost")["hypervolume"]
+            numbers = (_real(volumes["macs"], ".3f"), _real(volumes["params"], ".3f"))
+            rows.append((_text(key[0]), _text(name_rivals(first)), _text(key[-1]), _whole(first["trials"]), *numbers))
     return Table(heads=heads, rows=rows)
 
 
