@@ -86,6 +86,6 @@ def _advice(environment: Environment, timed: Timed, *, load: float | None, threa
     if quota.isdigit() and period.isdigit() and int(quota) / int(period) < threads:
         yield f"the container may use {int(quota) / int(period):g} CPUs: time with fewer than {threads} threads"
     if threads > (psutil.cpu_count(logical=False) or cpus):
-        yield f"{threads} threads on {psutil.cpu_count(logical=False)} cores share them: time with fewer threads"
+        yield f"{threads} threads share {psutil.cpu_count(logical=False)} cores: time with fewer threads"
     if psutil.virtual_memory().available < 2**30:
         yield "less than 1 GiB of memory is free: timings may include swapping"
