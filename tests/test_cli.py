@@ -302,7 +302,7 @@ def test_ranks_that_need_training_cannot_be_timed_first(workplace: Path, lrbench
 def test_a_folder_is_timed_again_with_other_axes(workplace: Path, lrbench, undrawn: None) -> None:
     assert lrbench("sweep", "tiny.toml", *ONE_RANK).exit_code == 0
     refused = lrbench("time", "results/tiny")
-    assert (refused.exit_code, "--model nets:build allows" in refused.output) == (2, True)
+    assert (refused.exit_code, "add --model nets:build" in refused.output) == (2, True)
     axes = ("--set", "latency.batch_sizes=[3]", "--set", "latency.processes=1", "--set", "latency.rounds=10")
     result = lrbench("time", "results/tiny", "--model", "nets:build", *axes)
     assert result.exit_code == 0, result.output

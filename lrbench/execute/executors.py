@@ -1,7 +1,7 @@
-"""Executors: where the jobs of a run run, and where its timings are taken. None of them writes a record.
+"""Executors: where the jobs of a run are executed, and where its timings are taken. No executor writes records.
 
-To add one, write a context manager that gives an `Execute`, add one entry to `EXECUTORS` here, and its name to those of
-`lrbench.config`.
+To add one, write a context manager that yields an `Execute`, add an entry to `EXECUTORS` here, and its name to the
+table in `lrbench.config.names`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from lrbench.results.records import Record
 from lrbench.results.sessions import Architecture
 
 Time = Callable[[Run, Workers, Mapping[str, Architecture], Sequence[Record]], Iterator[Record]]
-"""(the run, its workers, architectures by key, what the log holds) -> records of the timings that were due."""
+"""(the run, its workers, architectures by key, records of the log) -> records of the missing timings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +25,13 @@ class Executor:
     """A place where jobs run.
 
     Attributes:
-        open: gives what runs jobs, while it lasts.
-        threads: how many threads of torch a job has, when this process has so many.
-        at_once: how many trainings this machine holds in memory at a time; 0: they are on other machines.
-        holds_images: whether this process itself needs the images.
+        open: context manager that yields the function which runs jobs.
+        threads: torch threads of a job, given the number that this process has.
+        at_once: number of trainings in this machine's memory at a time; 0: they run on other machines.
+        holds_images: whether this process needs the images itself.
         time: times architectures.
-        takes: options of the command line that mean something to it.
-        by_name: whether it is taken only when it is asked for by its name.
+        takes: options of the command line that apply to it.
+        by_name: whether it is used only when it is named.
     """
 
     open: Callable[[Workers, Worker], AbstractContextManager[Execute]]
@@ -45,7 +45,7 @@ class Executor:
 
 @contextmanager
 def open_here(workers: Workers, worker: Worker) -> Iterator[Execute]:
-    """Run jobs in this process, one after the other; nothing can be cut short."""
+    """Run jobs in this process, one after the other; no job can be stopped early."""
     yield lambda work, jobs, timeout_s: (work(job, worker) for job in jobs)
 
 
@@ -53,14 +53,14 @@ EXECUTORS: Mapping[str, Executor] = MappingProxyType(
     {
         "here": Executor(
             open=open_here,
-            threads=lambda workers, ours: ours,
+            threads=lambda workers, available: available,
             at_once=lambda workers: 1,
             holds_images=True,
             time=local_timing.time_here,
         ),
         "pool": Executor(
             open=pool.open_pool,
-            threads=lambda workers, ours: max(1, ours // workers.jobs),  # two that share a core slow each other
+            threads=lambda workers, available: max(1, available // workers.jobs),  # jobs that share a core slow down
             at_once=lambda workers: workers.jobs,
             holds_images=False,
             time=local_timing.time_here,
@@ -68,7 +68,7 @@ EXECUTORS: Mapping[str, Executor] = MappingProxyType(
         ),
         "ray": Executor(
             open=ray_jobs.open_ray,
-            threads=lambda workers, ours: workers.cluster.cpus,
+            threads=lambda workers, available: workers.cluster.cpus,
             at_once=lambda workers: 0,
             holds_images=True,
             time=ray_timing.time_on_nodes,
@@ -77,4 +77,4 @@ EXECUTORS: Mapping[str, Executor] = MappingProxyType(
         ),
     }
 )
-"""By name."""
+"""Executors by name."""

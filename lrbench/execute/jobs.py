@@ -1,4 +1,4 @@
-"""A job: a piece of work that any executor can run, here or in another process, and the records it gives."""
+"""A job: a piece of work that any executor can run, in this process or another, and the records that it gives."""
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class TrialTimeoutError(TimeoutError):
-    """A trial took longer than it may."""
+    """A trial exceeded its time limit."""
 
 
 class WorkerDiedError(ChildProcessError):
@@ -29,10 +29,10 @@ class WorkerDiedError(ChildProcessError):
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Trials with all that a process needs to run them; it crosses to another process whole.
+    """Trials with all that a process needs to run them; it can be sent to another process.
 
-    `trials` is one trial to measure or, where their dense baseline is to be trained or probed, those that start from
-    it. `environment` is the key of the machine that it runs on, `threads` are those of torch.
+    `trials` holds the one trial to measure; or, to train or probe a dense baseline, the trials that start from it.
+    `environment` is the key of the environment that the job runs in, `threads` the number of torch threads.
     """
 
     spec: SweepSpec
@@ -49,10 +49,10 @@ class Job:
 
 
 class Worker:
-    """What one process keeps from job to job of a run: images, untrained models by seed, and what was made last."""
+    """What one process keeps between the jobs of a run: images, untrained models by seed, and the last kept value."""
 
     def __init__(self, progress: Progress, *, data: Dataset | None = None, dense: Untrained | None = None) -> None:
-        """Name who is told of progress; the images and an untrained dense model, where they are at hand already."""
+        """Start with the progress callback; with the images and an untrained dense model if these exist already."""
         self.progress = progress
         self._data = data
         self._untrained = {} if dense is None else {dense.seed: dense}
@@ -65,31 +65,31 @@ class Worker:
         return self._data
 
     def untrained(self, job: Job, *, seed: int) -> Untrained:
-        """The dense model as it is drawn by a seed."""
+        """The untrained dense model of a seed."""
         if seed not in self._untrained:
             self._untrained[seed] = build_untrained(job.spec, classes=self.data(job).classes, seed=seed)
         return self._untrained[seed]
 
     def keep(self, key: str, make: Callable[[], T]) -> T:
-        """What is made for a key, kept until another key is asked for; that of the key before is let go first."""
+        """The value made for a key, kept until another key is asked for; the value before it is freed first."""
         if self._kept is None or self._kept[0] != key:
-            self._kept = None  # before the next takes its memory
+            self._kept = None  # free its memory before the next is made
             self._kept = (key, make())
-        made: T = self._kept[1]
-        return made
+        kept: T = self._kept[1]
+        return kept
 
 
 Records = tuple[Record, ...]
 
 Work = Callable[[Any, Worker], Records]
-"""What is done with a job (of the kind that it knows) in a process."""
+"""A function that runs a job (of its own kind) in a process."""
 
 Execute = Callable[[Work, Sequence[Job], float | None], Iterator[Records]]
-"""(what to do, the jobs, seconds that each may take) -> the records of each job, in the order in which they end."""
+"""(function, jobs, time limit of each in seconds) -> the records of each job, in the order in which jobs end."""
 
 
 def fault_of(error: BaseException) -> Fault:
-    """How an error is counted: memory that ran out, a number that was not finite, or anything else."""
+    """How an error is classified: out of memory, a number that is not finite, or any other."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
         return "oom"
     if isinstance(error, DivergedError) or type(error) is ArithmeticError:
@@ -100,7 +100,7 @@ def fault_of(error: BaseException) -> Fault:
 def failures(
     job: Job, error: BaseException, *, stage: str, seconds: float, failure: Fault | None = None
 ) -> tuple[Failure, ...]:
-    """A record of failure for each trial of a job; without `failure` the error itself says how it is counted."""
+    """A failure record for each trial of a job; without `failure` the error is classified by `fault_of`."""
     name = type(error).__name__
     return tuple(
         Failure(
@@ -119,5 +119,5 @@ def failures(
 
 
 def _plain(text: str) -> str:
-    """Text that UTF-8 can hold: file names may have bytes that it cannot."""
+    """Text that can be written as UTF-8: file names may have bytes that cannot."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -13,13 +13,13 @@ from lrbench.timing.models import missing_timings, run_timings
 def time_here(
     run: Run, workers: Workers, wanted: Mapping[str, Architecture], held: Sequence[Record]
 ) -> Iterator[Record]:
-    """Time the architectures that are not yet timed on this machine, whatever the workers are.
+    """Time the architectures that are not yet timed on this machine, one timing at a time.
 
     Args:
-        run: what is swept.
-        workers: how trials are run.
+        run: the sweep.
+        workers: how trials are run; has no effect here.
         wanted: architectures by key.
-        held: what the log holds.
+        held: records of the log.
     """
     choice, environment = run.spec.latency, run.environment.key
     timings = missing_timings(

@@ -1,4 +1,4 @@
-"""A pool of child processes on this machine: one that dies, hangs or runs out of memory fails its own job only."""
+"""A pool of child processes on this machine: a child that dies, hangs or runs out of memory fails only its own job."""
 
 import os
 import signal
@@ -22,9 +22,9 @@ from lrbench.progress import silent
 
 @contextmanager
 def open_pool(workers: Workers, worker: Worker) -> Iterator[Execute]:
-    """Run jobs in fresh child processes, killed when time is up or this process ends.
+    """Run jobs in fresh child processes, which are killed after the time limit or when this process ends.
 
-    Children keep workers of their own: the dense model is trained by one of them and recalled by the others.
+    Each child has a worker of its own: one of them trains the dense model and the others load it.
     """
     count = workers.jobs
     pool = ProcessPool(max_workers=count, context=get_context("spawn"), initializer=_end_with_parent)
@@ -50,14 +50,14 @@ def _schedule(pool: ProcessPool, work: Work, job: Job, *, timeout_s: float | Non
         future: Future[Records] = pool.schedule(_in_child, args=(work, job), timeout=timeout_s)
     except RuntimeError as error:  # what pebble raises once its workers cannot be started any more
         raise InputError(
-            f"no child processes can be started: {error}. What is finished is kept; the same command continues, and "
-            "without --jobs and --timeout it needs none"
+            f"no child processes can be started: {error}. Finished trials are kept; repeat the command to continue, "
+            "without --jobs and --timeout it needs no child processes"
         ) from error
     return future
 
 
 def _outcome(future: Future[Records], job: Job, started: float, *, timeout_s: float | None) -> Records:
-    """The records of a job that ended, whichever way."""
+    """The records of a job that ended, in whatever way."""
     fail = partial(failures, job, stage="trial", seconds=perf_counter() - started)
     try:
         return future.result()
@@ -70,7 +70,7 @@ def _outcome(future: Future[Records], job: Job, started: float, *, timeout_s: fl
 def describe_exit(code: int | None) -> str:
     """How a process ended, in words."""
     if code is None:
-        return "its process could not be started or reached"
+        return "its process could not be started or did not answer"
     if code >= 0:
         return f"its process ended with exit code {code}"
     name = {number.value: number.name for number in signal.Signals}.get(-code, "unknown")
@@ -79,7 +79,7 @@ def describe_exit(code: int | None) -> str:
 
 
 _worker = Worker(silent)
-"""A child's own."""
+"""The worker of a child process."""
 
 
 def _in_child(work: Work, job: Job) -> Records:
@@ -87,7 +87,7 @@ def _in_child(work: Work, job: Job) -> Records:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is gone, even one that was killed and could say nothing."""
+    """End this process when its parent process ends, even if the parent was killed."""
     parent = parent_process()
     assert parent is not None
 

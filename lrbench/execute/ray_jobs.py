@@ -1,7 +1,7 @@
 """Running jobs on a Ray cluster as tasks of Ray Core: the driver's side.
 
-A node keeps nothing between runs but decoded images: weights are sent to it, and those it makes come back. Images and
-the dense model lie in Ray's object store, of which a node holds each once. Only the driver writes results.
+A node keeps only decoded images between runs: weights are sent to it, and new weights come back. Images and the dense
+model are in Ray's object store, which holds each once per node. Only the driver writes results.
 """
 
 import uuid
@@ -25,29 +25,29 @@ from lrbench.limits import in_words
 from lrbench.results.records import Fault
 
 STORE_SHARE = 0.5
-"""Of the smallest object store that images may fill; of larger sets each node reads its own copy from `data.root`."""
+"""Share of the smallest object store that images may fill; nodes read a larger data set from their own `data.root`."""
 
 CLEAN_S = 60.0
-"""How long a node that is there may take to forget a run before the driver leaves; one that is lost takes no time."""
+"""Seconds that nodes may take to remove a run's files before the driver leaves; lost nodes are not waited for."""
 
 AHEAD = 2
-"""Trials handed out for each place there is, so that no place waits for the driver; one where their time is limited."""
+"""Trials submitted for each free place, so that no place waits for the driver; one with a time limit."""
 
 
 class Driver:
-    """The driver's side: hands out jobs, takes records and weights back, tries again what was lost."""
+    """The driver's side: submits jobs, takes back records and weights, repeats lost jobs."""
 
     def __init__(self, ray: Any, cluster: Cluster, worker: Worker) -> None:
-        """Name the package (connected), the cluster, and the driver's own worker with the images."""
+        """Take the connected package, the cluster, and the driver's own worker with the images."""
         self._ray, self._cluster, self._worker = ray, cluster, worker
         self._run = uuid.uuid4().hex[:12]
         self._weights: dict[str, Any] = {}
         self._data: tuple[Any, ...] | None = None
 
     def execute(self, work: Work, jobs: Sequence[Job], timeout_s: float | None) -> Iterator[Records]:
-        """Run jobs on the nodes; one whose worker or node is lost is tried again as often as `run.retries` says.
+        """Run jobs on the nodes; a job whose worker or node is lost is repeated up to `run.retries` times.
 
-        What runs when the caller stops is ended by Ray when this driver disconnects. To cancel it first would be a
+        When the caller stops, Ray ends running tasks as this driver disconnects. Cancelling them first would be a
         risk: in Ray 2.60 a forced cancel of a task that ends at the same moment aborts the driver.
         """
         waiting, running = deque(enumerate(jobs)), dict[Any, tuple[int, Job, float]]()
@@ -93,16 +93,16 @@ class Driver:
         return Payload(run=self._run, data=self._data, weights=weights, uri=job.spec.run.weights_uri)
 
     def _ship(self, data: Dataset) -> tuple[Any, ...]:
-        """The images in the object store, where they fit."""
+        """Put the images in the object store, if they fit."""
         arrays = {id(split.images): split.images for split in (data.train, data.search, data.test)}
         size = sum(array.nbytes for array in arrays.values())
         room = STORE_SHARE * min(node.resources.get("object_store_memory", 0.0) for node in alive(self._ray))
         if size > room:
             self._worker.progress(
-                f"{in_words(size)} of images, read by each node from its own data.root", "images", 1, 1
+                f"{in_words(size)} of images: each node reads them from its own data.root", "images", 1, 1
             )
             return ()
-        self._worker.progress(f"{in_words(size)} of images, sent to each node once", "images", 1, 1)
+        self._worker.progress(f"{in_words(size)} of images: sent to each node once", "images", 1, 1)
         plain = {key: np.ascontiguousarray(array).view(np.ndarray) for key, array in arrays.items()}
         train, search, test = (
             replace(split, images=plain[id(split.images)]) for split in (data.train, data.search, data.test)
@@ -110,14 +110,14 @@ class Driver:
         return (self._ray.put(replace(data, train=train, search=search, test=test)),)
 
     def _outcome(self, ref: Any, job: Job, *, seconds: float, timeout_s: float | None) -> Records | None:
-        """The records of a job that ended; None when it was lost with its worker or node."""
+        """The records of a finished job; None when it was lost with its worker or node."""
         errors = self._ray.exceptions
         try:
             records, weights = self._ray.get(ref)
         except errors.RayTaskError as error:
             if isinstance(error.cause, InputError):
                 raise InputError(f"on a node of the cluster: {error.cause}") from error
-            if isinstance(error.cause, errors.RayError):  # what Ray lost on the way to the worker
+            if isinstance(error.cause, errors.RayError):  # lost by Ray on the way to the worker
                 return None
             return failures(job, error.cause, stage="trial", seconds=seconds)
         except errors.RayError:
@@ -129,7 +129,7 @@ class Driver:
         return tuple(records)
 
     def _keep(self, job: Job, weights: Mapping[str, bytes]) -> None:
-        """Write what came back into the cache, and let go of what only this job needed."""
+        """Write returned weights into the cache, and free those that only this job needed."""
         for key, content in weights.items():
             write_whole(weights_path(job.weights, key), content)
         for trial in job.trials:
@@ -144,7 +144,7 @@ class Driver:
         return failures(job, error, stage="trial", seconds=seconds, failure=fault)
 
     def _why(self, ref: Any) -> tuple[Fault, str]:
-        """How a job was lost, and in Ray's words."""
+        """How a job was lost, with Ray's message."""
         try:
             self._ray.get(ref)
         except self._ray.exceptions.OutOfMemoryError as error:
@@ -154,7 +154,7 @@ class Driver:
         return "killed", "unknown"
 
     def clean(self) -> None:
-        """Let every node forget what this run left there."""
+        """Remove the files of this run from every node."""
         with suppress(self._ray.exceptions.RayError):
             refs = [pinned(self._ray, forget, node).remote(self._run) for node in alive(self._ray)]
             self._ray.wait(refs, num_returns=len(refs), timeout=CLEAN_S)
@@ -162,7 +162,7 @@ class Driver:
 
 @contextmanager
 def open_ray(workers: Workers, worker: Worker) -> Iterator[Execute]:
-    """Run jobs as tasks on the nodes of a Ray cluster; one that is lost with its node is tried again on another."""
+    """Run jobs as tasks on the nodes of a Ray cluster; a job that is lost with its node is repeated on another."""
     with connected(workers.cluster) as ray:
         driver = Driver(ray, workers.cluster, worker)
         try:

@@ -1,4 +1,4 @@
-"""What happens on a node of a Ray cluster: one job runs there, with what was sent along and what comes back."""
+"""What happens on a node of a Ray cluster: one job runs there, with the data sent to it and the results sent back."""
 
 import faulthandler
 import os
@@ -22,7 +22,7 @@ from lrbench.progress import silent
 
 @dataclass(frozen=True, kw_only=True)
 class Payload:
-    """What is sent with a job: references to the images (None: each node reads its own) and to weights by their key."""
+    """What is sent with a job: references to the images (empty: the node reads its own) and to weights by key."""
 
     run: str
     data: tuple[Any, ...]
@@ -31,9 +31,9 @@ class Payload:
 
 
 def run_job(work: Work, job: Job, payload: Payload, timeout_s: float | None) -> tuple[Records, dict[str, bytes]]:
-    """On a node: run one job, and give its records with the weights that it made.
+    """On a node: run one job, and return its records with the weights that it made.
 
-    The first record is the node's environment. When time is up the process ends, whatever it is doing.
+    The first record is the node's environment. When the time limit is reached, the process ends at once.
     """
     import ray
 
@@ -54,8 +54,8 @@ def run_job(work: Work, job: Job, payload: Payload, timeout_s: float | None) -> 
         records = work(job, worker)
     finally:
         faulthandler.cancel_dump_traceback_later()
-    made = {key for trial in job.trials for key in (trial.baseline, trial.key)} - set(payload.weights)
-    paths = {key: path for key in made if (path := weights_path(folder / "weights", key)).exists()}
+    new_keys = {key for trial in job.trials for key in (trial.baseline, trial.key)} - set(payload.weights)
+    paths = {key: path for key in new_keys if (path := weights_path(folder / "weights", key)).exists()}
     weights = {key: path.read_bytes() for key, path in paths.items()}
     for trial in job.trials:
         if trial.key in weights and trial.key != trial.baseline:
@@ -66,7 +66,7 @@ def run_job(work: Work, job: Job, payload: Payload, timeout_s: float | None) -> 
 
 
 _workers: dict[str, Worker] = {}
-"""A worker's own, by run: of one run at a time."""
+"""The worker of this process, by run: of one run at a time."""
 
 
 def _worker_of(payload: Payload, job: Job, ray: Any) -> Worker:
@@ -79,18 +79,18 @@ def _worker_of(payload: Payload, job: Job, ray: Any) -> Worker:
 
 
 def node_folder() -> Path:
-    """Where a node keeps what it was sent: LRBENCH_NODE_CACHE as the node has it, or a folder for temporary files."""
+    """Where a node keeps what it was sent: the node's LRBENCH_NODE_CACHE, or a folder for temporary files."""
     chosen = os.environ.get("LRBENCH_NODE_CACHE")
     return Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"lrbench-{os.getuid()}"
 
 
 def forget(run: str) -> None:
-    """On a node: remove what a run left there."""
+    """On a node: remove the files of a run."""
     shutil.rmtree(node_folder() / run, ignore_errors=True)
 
 
 def _put(uri: str, key: str, content: bytes) -> None:
-    """Keep the weights of a trial where all nodes can."""
+    """Write the weights of a trial to a URI that all nodes can write."""
     system, folder = fsspec.url_to_fs(uri)
     system.makedirs(folder, exist_ok=True)
     with system.open(f"{folder.rstrip('/')}/{key}.safetensors", "wb") as file:
@@ -98,7 +98,7 @@ def _put(uri: str, key: str, content: bytes) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file through a temporary name, so that nobody reads half of it."""
+    """Write a file under a temporary name first, so that no reader sees half of it."""
     part = path.with_suffix(f".{os.getpid()}.part")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""How trials are to be run: by which executor, how many at a time, for how long, and what each holds of a cluster."""
+"""How trials are run: by which executor, how many at a time, with which time limit, and on which cluster."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Which Ray cluster, and what a trial holds of it.
+    """Which Ray cluster, and the resources of a trial.
 
     Attributes:
-        address: `auto`, `host:port` or `ray://host:port`; None starts a Ray of this machine that ends with the command.
-        cpus: CPUs of a trial, which are its threads too.
-        gpus: GPUs of a trial, or a share of one.
-        on: labels that a node must have to time on it.
+        address: `auto`, `host:port` or `ray://host:port`; None starts Ray on this machine for the command.
+        cpus: CPUs of a trial, also its number of threads.
+        gpus: GPUs of a trial, or a share of one GPU.
+        on: labels that a node must have for timings.
     """
 
     address: str | None = None
@@ -27,9 +27,9 @@ class Workers:
 
     Attributes:
         executor: an entry of `EXECUTORS`.
-        jobs: trials at a time, where the executor asks for a number.
-        timeout_s: what each may take, None as long as it wants; a baseline takes as long as it wants.
-        cluster: for executors of one.
+        jobs: trials at a time, if the executor takes a number.
+        timeout_s: time limit of a trial, None for no limit; baselines have no limit.
+        cluster: for executors that use one.
     """
 
     executor: str = "here"

@@ -85,7 +85,7 @@ class SweepSpec(Choice):
     def _spendable_budgets(self) -> "SweepSpec":
         rules = [rule for rule in map(parse_budget, self.sweep.ranks) if rule]
         if MIXED in self.sweep.schemes and not rules:
-            raise ValueError(f"sweep.schemes: {MIXED} needs a budget rule among sweep.ranks: knapsack macs=0.5")
+            raise ValueError(f"sweep.schemes: {MIXED} needs a budget rule among sweep.ranks, such as knapsack macs=0.5")
         if self.sensitivity.accuracy_points == 0 and any(rule.allocation == "greedy" for rule in rules):
             raise ValueError("sensitivity.accuracy_points: rule greedy needs at least 2, got 0")
         if any(rule.cost == "latency" for rule in rules) and not self.latency.devices:

@@ -1,4 +1,4 @@
-"""Is this machine fit for timing? A dense model against its own copy, and what stands in the way."""
+"""Is this machine fit for timing? A dense model is timed against its own copy, and likely disturbances are named."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -25,10 +25,10 @@ ROUNDS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What an A/A session of 100 rounds showed.
+    """The result of an A/A session of 100 rounds.
 
     `noise` is the standard deviation of log(copy / dense) over single rounds, by the quartiles; `visible` the smallest
-    ratio change that such a session would tell from none, the half width of its 99 % interval; `advice` what to mend,
+    change of a ratio that such a session can detect, the half width of its 99 % interval; `advice` what to improve,
     most important first.
     """
 
@@ -44,9 +44,9 @@ class Diagnosis:
 
 
 def diagnose(*, model: str, image_size: int, threads: int) -> Diagnosis:
-    """Time a model against its copy, nothing else: about half a minute.
+    """Time a model against its copy and nothing else, for about half a minute.
 
-    Raises: InputError for an unknown model, or when torch does not take so many threads.
+    Raises: InputError for an unknown model, or when torch does not accept so many threads.
     """
     choice = LatencyChoice(devices=("cpu",), threads=(threads,), rounds=ROUNDS, precision=1e-9, block_s=0.01)
     setting, before = settings(choice)[0], read_watch()
@@ -75,17 +75,17 @@ def diagnose(*, model: str, image_size: int, threads: int) -> Diagnosis:
 def _advice(environment: Environment, timed: Timed, *, load: float | None, threads: int) -> Iterator[str]:
     cpus = usable_cpus()
     if load is not None and load > 0.25 * cpus:
-        yield f"load was {load:.2f} on {cpus} CPUs before the session: stop what else runs"
+        yield f"load was {load:.2f} on {cpus} CPUs before the session: stop other programs"
     stolen = sum(r.steal_s or 0.0 for r in timed.rounds)
     spent = sum(sum(r.wall_s) for r in timed.rounds)
     if stolen > 0.01 * spent:
-        yield f"the host withheld {stolen:.1f} s of CPU time: this is a virtual machine with busy neighbours"
+        yield f"the host withheld {stolen:.1f} s of CPU time: other virtual machines on it are busy"
     if environment.governor not in ("performance", "unknown"):
-        yield f"frequency governor is {environment.governor!r}: cpupower frequency-set -g performance"
+        yield f"CPU frequency governor is {environment.governor!r}: run `cpupower frequency-set -g performance`"
     quota, _, period = environment.cgroup_cpus.partition(" ")
     if quota.isdigit() and period.isdigit() and int(quota) / int(period) < threads:
         yield f"the container may use {int(quota) / int(period):g} CPUs: time with fewer than {threads} threads"
     if threads > (psutil.cpu_count(logical=False) or cpus):
-        yield f"{threads} threads on {psutil.cpu_count(logical=False)} cores share them: time with fewer threads"
+        yield f"{threads} threads share {psutil.cpu_count(logical=False)} cores: time with fewer threads"
     if psutil.virtual_memory().available < 2**30:
-        yield "less than 1 GiB of memory is free: swapping would be timed"
+        yield "less than 1 GiB of memory is free: timings may include swapping"

@@ -1,4 +1,4 @@
-"""The layer table: each distinct layer timed beside its factors, at the ranks where kernels step."""
+"""The layer table: each distinct layer timed beside its factors, at several ranks."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -30,9 +30,9 @@ Pairs = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class LayerJob:
-    """One distinct layer with the (scheme, rank) pairs to time it at, in one setting.
+    """One distinct layer with the (scheme, rank) pairs at which it is timed, in one setting.
 
-    All `layers` have the shape that `shape` names; `dense` is the architecture that they are of.
+    All `layers` have the shape named by `shape`; `dense` is the architecture that they belong to.
     """
 
     choice: LatencyChoice
@@ -47,21 +47,22 @@ class LayerJob:
 
 
 def name_shape(module: nn.Module, shape: Shape) -> str:
-    """What two layers must share to take equal time: `conv 64>128 3x3 56x56 stride 2 padding 1`."""
+    """The shape that layers share when they take equal time: `conv 64>128 3x3 56x56 stride 2 padding 1`."""
     if isinstance(module, nn.Linear):
         return f"linear {shape.in_channels}>{shape.out_channels} x{shape.positions}" + (" bias" if shape.bias else "")
     assert isinstance(module, nn.Conv2d)
     words = ["conv", f"{shape.in_channels}>{shape.out_channels}", f"{shape.kernel[0]}x{shape.kernel[1]}"]
     words += [f"{shape.in_size[0]}x{shape.in_size[1]}"]
     facts = {"stride": module.stride, "padding": module.padding, "dilation": module.dilation}
-    words += [f"{name} {_one(value)}" for name, value in facts.items() if _one(value) != str(int(name != "padding"))]
+    texts = {name: _scalar(value) for name, value in facts.items()}
+    words += [f"{name} {text}" for name, text in texts.items() if text != str(int(name != "padding"))]
     words += [f"padding_mode {module.padding_mode}"] if module.padding_mode != "zeros" else []
     words += [f"x{shape.positions}"] if shape.positions > 1 else []
     return " ".join([*words, *(["bias"] if shape.bias else [])])
 
 
-def _one(value: object) -> str:
-    """A pair of equal numbers as one."""
+def _scalar(value: object) -> str:
+    """A pair of equal numbers as a single number."""
     return str(value[0]) if isinstance(value, tuple) and len(set(value)) == 1 else str(value)
 
 
@@ -74,26 +75,26 @@ def missing_layers(
     dense: Architecture,
     environment: str,
 ) -> tuple[LayerJob, ...]:
-    """The distinct layers, each with those pairs that are not yet timed on this machine.
+    """The distinct layers, each with the pairs that are not yet timed on this machine.
 
     Args:
         choice: the `[latency]` section.
-        wanted: layers, and the pairs to time each at.
+        wanted: layers, each with the pairs to time.
         sessions: those on disk.
-        model: that the layers are of.
+        model: the model that the layers belong to.
         dense: its architecture.
-        environment: key of this machine's.
+        environment: key of this machine's environment.
     """
     groups: dict[str, list[Layer]] = {}
     for layer in wanted:
         groups.setdefault(name_shape(model.get_submodule(layer.name), layer.shape), []).append(layer)
-    here = [one for one in sessions if (one.environment, one.model) == (environment, dense.model)]
+    here = [session for session in sessions if (session.environment, session.model) == (environment, dense.model)]
     commit, jobs = read_commit(), []
     for setting in settings(choice):
         for shape, layers in groups.items():
-            same = [one for one in here if (one.setting, one.shape) == (setting, shape)]
+            same = [session for session in here if (session.setting, session.shape) == (setting, shape)]
             complete = complete_sessions(same, processes=choice.processes)
-            done = {(one.scheme, one.rank) for session in complete for one in session.replacements}
+            done = {(layer.scheme, layer.rank) for session in complete for layer in session.replacements}
             candidates = tuple(pair for pair in wanted[layers[0]] if pair not in done)
             if candidates:
                 jobs.append(
@@ -113,7 +114,7 @@ def missing_layers(
 
 
 def run_layers(jobs: Sequence[LayerJob], *, progress: Progress) -> Iterator[LayerSession]:
-    """Time layers, with nothing else of lrbench timing on this machine."""
+    """Time layers, while no other timing of lrbench runs on this machine."""
     for number, job in enumerate(jobs):
 
         def run(process: int, attempt: int, *, job: LayerJob = job, number: int = number) -> LayerSession:
@@ -142,8 +143,8 @@ def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:
             seed=process,
         )
         peaks = peaks_of(models)
-        eager = replace(unfolded, runtime="eager")  # its hooks see every layer, in any other runtime they may see none
-        kinds = [("dense", None), ("dense", None), *job.candidates]
+        eager = replace(unfolded, runtime="eager")  # other runtimes may not call hooks
+        candidates = [("dense", None), ("dense", None), *job.candidates]
         replacements = tuple(
             Replacement(
                 scheme=scheme,
@@ -152,7 +153,7 @@ def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:
                 macs=layer.shape.macs if rank is None else SCHEMES[scheme].macs(layer.shape, rank),
                 traffic_bytes=traffic_bytes(module, prepare(module, eager, shape=input_shape(layer)).call),
             )
-            for (scheme, rank), module, model in zip(kinds, modules, models, strict=True)
+            for (scheme, rank), module, model in zip(candidates, modules, models, strict=True)
         )
     breakeven = {scheme: SCHEMES[scheme].breakeven_macs(layer.shape) for scheme, _ in job.candidates}
     return LayerSession(
@@ -174,7 +175,7 @@ def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:
 
 
 def input_shape(layer: Layer) -> tuple[int, ...]:
-    """Of one image's input to a layer, without the batch. A linear layer's positions stand in one dimension."""
+    """Shape of a layer's input for one image, without the batch. A linear layer's positions are one dimension."""
     shape = layer.shape
     if layer.kind == "linear":
         return (shape.in_channels,) if shape.positions == 1 else (shape.positions, shape.in_channels)

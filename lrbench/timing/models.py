@@ -1,6 +1,6 @@
-"""Timing as a stage of its own: which architectures are not yet timed on this machine, and their timing sessions.
+"""Timing as a separate stage: which architectures are not yet timed on this machine, and their timing sessions.
 
-Weights and seeds do not matter, so models have random weights and nothing needs to be trained.
+Latency does not depend on weights, so models have random weights and nothing needs to be trained.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -28,15 +28,15 @@ J = TypeVar("J")
 S = TypeVar("S", bound=Timed)
 
 ATTEMPTS = 2
-"""How often a timing is made when its A/A control says that it is unfit."""
+"""Largest number of attempts at a timing whose A/A control finds it unfit."""
 
 MEMORY_SHARE = 0.5
-"""Of the free memory that the models of one session may fill."""
+"""Share of the free memory that the models of one session may fill."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """One timing to come: architectures beside the dense model, in as many processes as the spec wants."""
+    """One timing to be made: architectures beside the dense model, in as many processes as the spec says."""
 
     setting: Setting
     architectures: tuple[Architecture, ...]
@@ -44,7 +44,7 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What one process of a timing needs to know; it crosses to a fresh process whole."""
+    """What one process of a timing needs; it can be sent to a fresh process."""
 
     choice: LatencyChoice
     setting: Setting
@@ -57,7 +57,7 @@ class Job:
 
 
 def architectures_of(records: Iterable[Record], keys: Iterable[str]) -> dict[str, Architecture]:
-    """By key, the architectures of these trials as far as the log knows them, measured or planned."""
+    """The architectures of these trials by key, as far as the log holds them, measured or planned."""
     planned = set(keys)
     return {
         record.architecture.key: record.architecture
@@ -75,18 +75,18 @@ def missing_timings(
     model_bytes: int,
     again: Container[str] = (),
 ) -> tuple[Timing, ...]:
-    """The timings that are still due on this machine, of as many architectures as may be held in memory together.
+    """The timings that are still missing on this machine, each of as many architectures as fit in memory together.
 
-    A group that is not full is filled up with architectures that were timed before: what else runs decides what a model
-    finds in the caches, so that all are timed in equal company.
+    A group that is not full is filled up with architectures that were timed before: a model's caches depend on what
+    else the session runs, so all models are timed beside equally many others.
 
     Args:
         choice: the `[latency]` section.
         wanted: architectures by key.
         sessions: those on disk that may count. An architecture is timed when a timing of it is complete.
-        environment: key of this machine's.
-        model_bytes: of the dense model.
-        again: keys of architectures to time once more.
+        environment: key of this machine's environment.
+        model_bytes: size of the dense model.
+        again: keys of architectures to time again.
     """
     fits = int(MEMORY_SHARE * psutil.virtual_memory().available // model_bytes) - 2
     group = max(1, min(choice.group, fits))
@@ -102,37 +102,39 @@ def missing_timings(
             for architecture in session.architectures
         }
         due = [architecture for key, architecture in wanted.items() if key not in held or key in again]
-        due = [one for one in due if one.layers] or due[:1]  # the dense model is in every session; alone it is one
+        # The dense model is in every session; it needs a timing of its own only when nothing else is due.
+        due = [architecture for architecture in due if architecture.layers] or due[:1]
         for start in range(0, len(due), group):
-            mine = due[start : start + group]
-            company = _company(mine, held.values())[: group - len(mine)]
-            timings.append(Timing(setting=setting, architectures=(*mine, *company)))
+            members = due[start : start + group]
+            timed_before = _timed_before(members, held.values())[: group - len(members)]
+            timings.append(Timing(setting=setting, architectures=(*members, *timed_before)))
     return tuple(timings)
 
 
-def _company(due: Sequence[Architecture], held: Iterable[Architecture]) -> list[Architecture]:
-    """The factorized architectures of the same model that are timed already."""
-    keys = {one.key for one in due}
+def _timed_before(due: Sequence[Architecture], held: Iterable[Architecture]) -> list[Architecture]:
+    """The factorized architectures of the same model that are already timed."""
+    keys = {architecture.key for architecture in due}
     subject = replace(due[0], key="", layers=())
-    return [one for one in held if one.layers and one.key not in keys and replace(one, key="", layers=()) == subject]
+    others = (architecture for architecture in held if architecture.layers and architecture.key not in keys)
+    return [architecture for architecture in others if replace(architecture, key="", layers=()) == subject]
 
 
 def run_timings(
     choice: LatencyChoice, timings: Sequence[Timing], *, dense: Architecture, environment: str, progress: Progress
 ) -> Iterator[Session]:
-    """Time architectures beside the dense model and a copy of it, with nothing else of lrbench timing on this machine.
+    """Time architectures beside the dense model and its copy, while no other timing of lrbench runs on this machine.
 
-    Raises: InputError when torch does not take the threads asked for.
+    Raises: InputError when torch does not accept the number of threads.
     """
     commit = read_commit()
     for number, timing in enumerate(timings, start=1):
-        others = tuple(item for item in timing.architectures if item.layers)
-        made = (dense, dense, *others)
-        series = digest([environment, now(), *(item.key for item in made), timing.setting.label])
+        factorized = tuple(item for item in timing.architectures if item.layers)
+        architectures = (dense, dense, *factorized)
+        series = digest([environment, now(), *(item.key for item in architectures), timing.setting.label])
         job = Job(
             choice=choice,
             setting=timing.setting,
-            architectures=made,
+            architectures=architectures,
             environment=environment,
             commit=commit,
             series=series,
@@ -149,7 +151,7 @@ def run_timings(
 
 
 def until_fit(choice: LatencyChoice, run: Callable[[int, int], S]) -> Iterator[S]:
-    """Run every process of a timing, and all of them once more when the A/A control says that the timing is unfit."""
+    """Run every process of a timing, and all of them again when the A/A control finds the timing unfit."""
     for attempt in range(1, ATTEMPTS + 1):
         sessions = []
         for process in range(choice.processes):
@@ -160,7 +162,7 @@ def until_fit(choice: LatencyChoice, run: Callable[[int, int], S]) -> Iterator[S
 
 
 def in_process(choice: LatencyChoice, work: Callable[[J], T], job: J) -> T:
-    """Work in a fresh process, which Ctrl-C ends too; in this one when there is to be one process only."""
+    """Run a job in a fresh process, which Ctrl-C ends too; in this process when the spec says one process."""
     if choice.processes == 1:
         return work(job)
     return in_fresh_process(work, job)
@@ -172,7 +174,9 @@ def time_models(job: Job) -> Session:
     size = job.architectures[DENSE].image_size
     with quiet(setting.threads):
         dense = build_dense(job.architectures[DENSE])
-        models = [prepare(shaped(dense, made), setting, shape=(3, size, size)) for made in job.architectures]
+        models = [
+            prepare(shaped(dense, architecture), setting, shape=(3, size, size)) for architecture in job.architectures
+        ]
         timed = time_side_by_side(
             [block_of(model.call, setting) for model in models],
             job.choice,

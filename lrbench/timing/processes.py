@@ -1,4 +1,4 @@
-"""Where timings run: alone on this machine, each in a process of its own."""
+"""Where timings run: one at a time on this machine, each in a process of its own."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ from lrbench.progress import Progress
 T = TypeVar("T")
 
 LOCK = Path(tempfile.gettempdir()) / "lrbench-timing.lock"
-"""What timings on this machine hold, one at a time."""
+"""The lock that a timing on this machine holds while it runs."""
 
 
 @contextmanager
 def alone(progress: Progress) -> Iterator[None]:
-    """Hold the one lock that timings on this machine take; wait for it."""
+    """Hold the lock for timings on this machine; wait until it is free."""
     lock = FileLock(LOCK, mode=0o666)
     try:
         lock.acquire(timeout=0)
@@ -34,7 +34,7 @@ def alone(progress: Progress) -> Iterator[None]:
 
 
 def in_fresh_process(work: Callable[..., T], *arguments: object) -> T:
-    """What a function returns (or raises) in a fresh process; an interrupt ends that process."""
+    """Call a function in a fresh process and return its result (or raise its error); an interrupt ends the process."""
     with ProcessPool(max_workers=1, max_tasks=1, context=get_context("spawn")) as pool:
         future = pool.schedule(work, args=arguments)
         try:

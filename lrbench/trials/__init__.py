@@ -1,6 +1,6 @@
-"""From a spec's run to its records.
+"""From the run of a spec to its records.
 
-`sweep` goes through its stages, `run` runs trials and probes, `work` is what a worker does with a job, `dense` and
-`trial` are one training and one trial, `probes` single layers, `layers` and `retime` what is timed beside trials,
-`history` numbers what is written. A sweep's records are yielded; who asks for them appends them to the log.
+`sweep` runs the stages, `run` runs trials and probes, `work` holds what a worker does with a job, `dense` trains the
+dense model, `trial` measures one trial, `probes` truncates single layers, `layers` and `retime` make the timings beside
+a sweep, `history` numbers the records. A sweep yields its records; the caller appends them to the log.
 """

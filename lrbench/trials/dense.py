@@ -1,4 +1,4 @@
-"""The dense model of a seed: trained once, kept, and decomposed once for every rank."""
+"""The dense model of a seed: trained once, kept, and decomposed once for all ranks."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -28,10 +28,10 @@ from lrbench.results.records import Accuracy, Epoch, Stage
 
 @dataclass(frozen=True, kw_only=True)
 class Dense:
-    """A trained dense model in eval mode, its accuracy, and what is made once when first asked for.
+    """A trained dense model in eval mode, its accuracy, and what is computed once when it is first needed.
 
-    That is its decompositions, and its logits on the search split with their labels, batch norm re-estimated as after a
-    truncation: else what re-estimation changes would count as damage.
+    These are its decompositions, and its logits on the search split with their labels. For the logits batch norm is
+    re-estimated as after a truncation: else the effect of re-estimation would count as damage.
     """
 
     key: str
@@ -45,7 +45,7 @@ class Dense:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What is around a training: the sweep, its images, the directory of trained weights, and who is told of `what`."""
+    """The context of a training: the sweep, its images, the directory of trained weights, and whom to report `what`."""
 
     spec: SweepSpec
     data: Dataset
@@ -54,7 +54,7 @@ class Context:
     what: str
 
     def tell(self, stage: str, done: int, total: int) -> None:
-        """Say how far a stage is."""
+        """Report the progress of a stage."""
         self.progress(self.what, stage, done, total)
 
     def calibration(self, how: Batching) -> Iterator[Tensor]:
@@ -63,22 +63,22 @@ class Context:
         return calibration_batches(self.data, how, images=choice.images, size=choice.batch_size)
 
     def recipe(self, stage: Stage) -> Recipe:
-        """How a stage trains."""
+        """The recipe of a stage."""
         return self.spec.baseline if stage == "baseline" else self.spec.finetune
 
 
 def context_of(job: Job, worker: Worker) -> Context:
-    """What is around the trials of a job in a process."""
+    """The context of a job's trials in a process."""
     label = job.trials[0].label
     return Context(spec=job.spec, data=worker.data(job), weights=job.weights, progress=worker.progress, what=label)
 
 
 def dense_of(job: Job, worker: Worker) -> Dense:
-    """The dense model of a job's trials, trained or recalled, and kept by the process for the next of them."""
+    """The dense model of a job's trials, trained or loaded, and kept by the process for the next trial."""
     trial, context = job.trials[0], context_of(job, worker)
-    around = replace(context, what=f"dense seed {trial.baseline_seed}")
+    dense_context = replace(context, what=f"dense seed {trial.baseline_seed}")
     untrained = worker.untrained(job, seed=trial.baseline_seed)
-    return worker.keep(trial.baseline, lambda: train_dense(untrained, trial.baseline, context=around))
+    return worker.keep(trial.baseline, lambda: train_dense(untrained, trial.baseline, context=dense_context))
 
 
 def trained(
@@ -90,9 +90,9 @@ def trained(
     seed: int,
     teacher: nn.Module | None = None,
 ) -> tuple[tuple[Epoch, ...], bool]:
-    """Train a model in place, or load the weights (or the checkpoint) that an earlier training of the same key left.
+    """Train a model in place, or load the weights (or the checkpoint) of an earlier training with the same key.
 
-    Kept weights of another shape are left alone: budgets of latency choose other ranks where other times were measured.
+    Kept weights of another shape are ignored: latency budgets choose other ranks where other times were measured.
 
     Returns: the epochs, and whether the weights were reused.
     """
@@ -126,7 +126,7 @@ def trained(
 
 
 def reestimated(model: nn.Module, *, context: Context, how: Batching) -> nn.Module:
-    """A copy of a model, its batch norm re-estimated on the calibration images, if there are any."""
+    """A copy of a model with batch norm re-estimated on the calibration images, if there are any."""
     copy = deepcopy(model)
     if context.spec.calibration.images:
         reestimate_batch_norm_(copy, context.calibration(how))
@@ -134,7 +134,7 @@ def reestimated(model: nn.Module, *, context: Context, how: Batching) -> nn.Modu
 
 
 def train_dense(untrained: Untrained, key: str, *, context: Context) -> Dense:
-    """Train the dense model by the baseline recipe (or recall it) and measure its accuracy on the test split."""
+    """Train the dense model by the baseline recipe (or load it) and measure its accuracy on the test split."""
     model = deepcopy(untrained.model)
     how = batching(context.spec.baseline, context.spec.data)
     model.to(device=how.device, memory_format=how.memory_format)  # type: ignore[call-overload]

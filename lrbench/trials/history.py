@@ -1,4 +1,4 @@
-"""What a log holds and what a run adds to it, so that each attempt is numbered and nothing is written twice."""
+"""The records of a log and those that a run adds, so that attempts are numbered and nothing is written twice."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -9,10 +9,10 @@ from lrbench.results.sessions import Environment
 
 
 class History:
-    """The records of a log, and those of a run since: its own list, in the order in which they were made."""
+    """The records of a log and those of the run since, in the order in which they were made."""
 
     def __init__(self, held: Iterable[Record]) -> None:
-        """Take over what is there."""
+        """Start with the records of the log."""
         self._records: list[Record] = []
         self._attempts: Counter[str] = Counter()
         self._spectra: set[tuple[str, str | None, str, str]] = set()
@@ -22,11 +22,11 @@ class History:
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """All of them up to now."""
+        """All records up to now."""
         return tuple(self._records)
 
     def new(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Records as they are to be written: attempts numbered, of environments and spectra what is not there yet."""
+        """Records as they are written: attempts numbered, without environments and spectra that the log has already."""
         for record in records:
             if (fresh := self._fresh(record)) is not None:
                 self._note(fresh)

@@ -1,4 +1,4 @@
-"""The layer table of a sweep: which layers at which ranks, and the whole models that correct sums of them."""
+"""The layer table of a sweep: which layers at which ranks, and the whole models that correct sums of layers."""
 
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -16,7 +16,7 @@ from lrbench.timing.layers import LayerJob, missing_layers, run_layers
 from lrbench.trials.history import History
 
 ANCHORS = (0.25, 0.75)
-"""Where on the staircase of ranks whole models are timed."""
+"""The shares of a layer's list of timed ranks at which whole models are timed."""
 
 
 def plan_layers(run: Run, held: Sequence[Record]) -> tuple[LayerJob, ...]:
@@ -27,7 +27,7 @@ def plan_layers(run: Run, held: Sequence[Record]) -> tuple[LayerJob, ...]:
             layer: timed_pairs(run.spec, layer, model=run.dense.model)
             for layer in chosen_layers(run.spec, run.dense.layers)
         },
-        [one for one in held if isinstance(one, LayerSession)],
+        [record for record in held if isinstance(record, LayerSession)],
         model=run.dense.model,
         dense=run.dense.architecture,
         environment=run.environment.key,
@@ -35,19 +35,19 @@ def plan_layers(run: Run, held: Sequence[Record]) -> tuple[LayerJob, ...]:
 
 
 def time_layers(run: Run, jobs: Sequence[LayerJob], held: Sequence[Record]) -> Iterator[Record]:
-    """Time the dense model and a few factorized ones whole, where this machine did not, then the layers.
+    """Time the dense model and a few factorized models that this machine has not timed, then the layers.
 
-    Seconds of layers are shares of the dense model's; what whole models save corrects what sums of layers foresee.
+    Seconds of layers are shares of the dense model's latency; the savings of whole models correct sums of layers.
     """
     history = History(held)
     yield from history.new([run.environment])
-    wanted = {one.key: one for one in _anchors(run)}
+    wanted = {architecture.key: architecture for architecture in _anchors(run)}
     yield from history.new(time_here(run, ALONE, wanted, history.records))
     yield from history.new(run_layers(jobs, progress=run.progress))
 
 
 def _anchors(run: Run) -> Iterator[Architecture]:
-    """The dense model; for each scheme all layers at a quarter and at three quarters of the ranks they are timed at."""
+    """The dense model, and for each scheme all layers at a quarter and at three quarters of their timed ranks."""
     dense = run.dense
     yield dense.architecture
     layers = {layer: timed_pairs(run.spec, layer, model=dense.model) for layer in chosen_layers(run.spec, dense.layers)}

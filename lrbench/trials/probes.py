@@ -1,4 +1,4 @@
-"""Each layer of a dense baseline truncated alone: what its outputs lose, and on request what the model loses."""
+"""Each layer of a dense baseline truncated alone: the error of its outputs, and optionally of the whole model."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ from lrbench.trials.dense import Context, Dense, context_of, dense_of, reestimat
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeJob(Job):
-    """A job that truncates one layer alone by one method, at some ranks; accuracy is judged at some of them."""
+    """A job that truncates one layer alone by one method at some ranks; accuracy is measured at the `judged` ones."""
 
     layer: str
     scheme: str
@@ -36,13 +36,13 @@ class ProbeJob(Job):
 
 
 def plan_probes(job: Job, dense: Untrained, held: Iterable[Record]) -> tuple[ProbeJob, ...]:
-    """What is not yet known of the layers of a job's baseline."""
+    """The probes of a job's baseline that the log does not hold yet."""
     spec, baseline, choice = job.spec, job.trials[0].baseline, job.spec.sensitivity
-    known = {
-        (one.layer, one.scheme, one.truncation, probe.rank): probe
-        for one in held
-        if isinstance(one, Sensitivity) and one.baseline == baseline
-        for probe in one.probes
+    held_probes = {
+        (record.layer, record.scheme, record.truncation, probe.rank): probe
+        for record in held
+        if isinstance(record, Sensitivity) and record.baseline == baseline
+        for probe in record.probes
     }
     probes = []
     for layer in chosen_layers(spec, dense.layers):
@@ -54,7 +54,7 @@ def plan_probes(job: Job, dense: Untrained, held: Iterable[Record]) -> tuple[Pro
             missing = tuple(
                 rank
                 for rank in ranks
-                if (probe := known.get((layer.name, scheme, truncation, rank))) is None
+                if (probe := held_probes.get((layer.name, scheme, truncation, rank))) is None
                 or (rank in judged and probe.search is None)
             )
             if missing:
@@ -72,40 +72,40 @@ def plan_probes(job: Job, dense: Untrained, held: Iterable[Record]) -> tuple[Pro
 
 
 def describe_cost(jobs: Sequence[ProbeJob]) -> str:
-    """What probing will take, before it is begun."""
+    """The amount of work of some probes, in words."""
     ranks, judged = sum(len(job.ranks) for job in jobs), sum(len(job.judged) for job in jobs)
     layers = len({job.layer for job in jobs})
-    words = f"{layers} layers, {ranks} truncations; {len(jobs)} passes over the calibration images"
-    return words + (f", and {judged} over these and the search split" if judged else "")
+    words = f"{layers} layers, {ranks} truncations, {len(jobs)} passes over the calibration images"
+    return words + (f", {judged} over these and the search split" if judged else "")
 
 
 def probe_layers(jobs: Sequence[ProbeJob], execute: Execute) -> Iterator[Record]:
     """Probe layers by any executor.
 
-    Raises: InputError when one cannot be probed: without it no budget can be spent.
+    Raises: InputError when a layer cannot be probed, since without it no budget can be spent.
     """
     for records in execute(probe_layer, jobs, None):
         for record in records:
             if isinstance(record, Failure):
-                raise InputError(f"the sensitivity of layers is not known: {record.reason}")
+                raise InputError(f"the sensitivity of layers could not be measured: {record.reason}")
             yield record
 
 
 def probe_layer(job: ProbeJob, worker: Worker) -> Records:
-    """Truncate one layer alone at each rank of a job; when that fails, its record says so."""
+    """Truncate one layer alone at each rank of a job; when that fails, the record is a failure."""
     started = time.perf_counter()
     try:
         return (_probe_layer(job, worker),)
     except InputError:
         raise
-    except Exception as error:  # whatever went wrong is kept as a record
+    except Exception as error:  # every other error becomes a record
         return failures(job, error, stage="sensitivity", seconds=time.perf_counter() - started)
 
 
 def _probe_layer(job: ProbeJob, worker: Worker) -> Sensitivity:
     torch.set_num_threads(job.threads)
     dense, context = dense_of(job, worker), context_of(job, worker)
-    (layer,) = (one for one in dense.untrained.layers if one.name == job.layer)
+    (layer,) = (candidate for candidate in dense.untrained.layers if candidate.name == job.layer)
     worker.progress(layer.name, f"{job.scheme} {job.truncation}", 0, 1)
     probes, replacements = _probe(job, layer, dense=dense, context=context)
     if job.judged:
@@ -130,7 +130,7 @@ def _probe_layer(job: ProbeJob, worker: Worker) -> Sensitivity:
 
 
 def _probe(job: ProbeJob, layer: Layer, *, dense: Dense, context: Context) -> tuple[list[Probe], list[nn.Module]]:
-    """What each rank costs and loses in the layer itself, and what stands in its place."""
+    """The cost and the errors of the layer at each rank, and the modules that replace it."""
     decomposition = dense.decompose(layer.name, job.scheme, job.truncation)
     module = dense.model.get_submodule(layer.name)
     replacements = [
@@ -158,7 +158,7 @@ def _probe(job: ProbeJob, layer: Layer, *, dense: Dense, context: Context) -> tu
 
 
 def _judged(probe: Probe, name: str, replacement: nn.Module, *, dense: Dense, context: Context) -> Probe:
-    """A probe with what the whole model loses, on the search split and after batch norm was re-estimated."""
+    """A probe with the loss of the whole model, on the search split after batch norm was re-estimated."""
     how = batching(context.spec.baseline, context.spec.data)
     model = deepcopy(dense.model)
     model.set_submodule(name, replacement)

@@ -1,4 +1,4 @@
-"""Timing what a results folder holds, without its spec: the architectures are in its records."""
+"""Time the architectures of a results folder without its spec: they are in its records."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from lrbench.trials.history import History
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """One model of a results folder: how it is timed, its dense architecture, and all of them by key."""
+    """One model of a results folder: how it is timed, its dense architecture, and all its architectures by key."""
 
     choice: LatencyChoice
     dense: Architecture
@@ -27,34 +27,42 @@ class Subject:
 
 
 def subjects(records: Sequence[Record], *, overrides: Sequence[str], models: Sequence[str]) -> Iterator[Subject]:
-    """The models that a folder holds, each with how it is timed.
+    """The models of a results folder, each with how it is timed.
 
-    The axes are those of the folder's own sessions, or the usual ones; overrides change them.
+    Settings are those of the folder's own sessions, or the defaults; overrides change them.
 
     Args:
         records: of the folder.
         overrides: `latency.key=value` texts.
-        models: callables of the user's own that may be run. A results folder alone never makes lrbench import code.
+        models: the user's own callables that may be run. A results folder alone never makes lrbench import code.
 
     Raises: InputError when there is nothing to time, for a callable that was not named, or when its code has changed.
     """
     for text in overrides:
         if not text.startswith("latency."):
-            raise InputError(f"--set takes only keys of latency here, got {text!r}")
-    found = [record.architecture for record in records if isinstance(record, Measurement | Planned)]
-    if not found:
-        raise InputError("the folder holds no architecture to time: no trial in it is finished or planned")
+            raise InputError(f"--set must be latency.KEY=VALUE here, got {text!r}")
+    architectures = [record.architecture for record in records if isinstance(record, Measurement | Planned)]
+    if not architectures:
+        raise InputError("the folder has no architecture to time: none of its trials is finished or planned")
     axes = _axes(record for record in records if isinstance(record, Session))
     document: dict[str, Any] = {"latency": {name: list(values) for name, values in axes.items()}}
     choice = make_spec(document, overrides, where="latency settings").latency
-    for model, size, classes in dict.fromkeys((one.model, one.image_size, one.classes) for one in found):
+    for model, size, classes in dict.fromkeys(map(_model_of, architectures)):
         if ":" in model and model not in models:
-            raise InputError(f"model {model!r} is code of your own; --model {model} allows to import and run it")
-        mine = {one.key: one for one in found if (one.model, one.image_size, one.classes) == (model, size, classes)}
-        for architecture in mine.values():
+            raise InputError(f"model {model!r} is your own code: to allow its import, add --model {model}")
+        same_model = (
+            architecture for architecture in architectures if _model_of(architecture) == (model, size, classes)
+        )
+        of_model = {architecture.key: architecture for architecture in same_model}
+        for architecture in of_model.values():
             check_unchanged(architecture)
         dense = make_architecture(model, image_size=size, classes=classes)
-        yield Subject(choice=choice, dense=dense, architectures=mine)
+        yield Subject(choice=choice, dense=dense, architectures=of_model)
+
+
+def _model_of(architecture: Architecture) -> tuple[str, int, int]:
+    """Model, image size and number of classes of an architecture."""
+    return architecture.model, architecture.image_size, architecture.classes
 
 
 def time_subjects(
@@ -65,9 +73,9 @@ def time_subjects(
     progress: Progress,
     again: Container[str] = (),
 ) -> Iterator[Record]:
-    """Time what is not yet timed on this machine, or was unfit, after the record of the machine itself.
+    """Time what is not yet timed on this machine, or was unfit; the first record is the machine's environment.
 
-    `again` are keys of architectures to time once more.
+    `again` are keys of architectures to time again.
     """
     history = History(held)
     yield from history.new([environment])
@@ -88,8 +96,8 @@ def time_subjects(
 
 def _axes(sessions: Iterable[Session]) -> dict[str, dict[Any, None]]:
     """Every value of each axis of some sessions, under the keys of `[latency]`."""
-    found: dict[str, dict[Any, None]] = {}
+    axes: dict[str, dict[Any, None]] = {}
     for session in sessions:
         for name, axis in AXES.items():
-            found.setdefault(axis.key, {})[axis.word(getattr(session.setting, name))] = None
-    return found
+            axes.setdefault(axis.key, {})[axis.word(getattr(session.setting, name))] = None
+    return axes

@@ -1,4 +1,4 @@
-"""Run what is missing of a sweep's trials, or probe the layers of its baselines, by any executor."""
+"""Run the missing trials of a sweep, or probe the layers of its baselines, by any executor."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,16 +28,16 @@ from lrbench.trials.work import measure_trial, train_baseline
 
 
 def missing_trials(trials: Sequence[Trial], records: Sequence[Record], *, retry_failed: bool) -> tuple[Trial, ...]:
-    """The planned trials that the log does not hold; failed ones only count as missing when they are to be retried."""
-    kinds = (Measurement,) if retry_failed else (Measurement, Failure)
-    held = {record.trial.key for record in records if isinstance(record, kinds)}
+    """The planned trials that the log does not hold; failed trials count as missing only with `retry_failed`."""
+    outcomes = (Measurement,) if retry_failed else (Measurement, Failure)
+    held = {record.trial.key for record in records if isinstance(record, outcomes)}
     return tuple(trial for trial in trials if trial.key not in held)
 
 
 def run_trials(run: Run, todo: Sequence[Trial], history: History, *, workers: Workers) -> Iterator[Record]:
-    """Run trials; one that raises, takes too long or kills its process is a Failure, and the rest go on.
+    """Run trials; a trial that raises, exceeds its time limit or kills its process is a Failure, and the rest continue.
 
-    Baselines come first, then what budgets need to know of layers, then the trials.
+    Baselines come first, then the probes that budgets need, then the trials.
 
     Raises: InputError when model, data or disk cannot be used, or a layer cannot be probed.
     """
@@ -59,7 +59,7 @@ def run_trials(run: Run, todo: Sequence[Trial], history: History, *, workers: Wo
 
 
 def probe_baselines(run: Run, held: Sequence[Record], *, workers: Workers = ALONE) -> Iterator[Record]:
-    """Truncate each layer of the dense baselines alone, where the log does not say what that loses.
+    """Truncate each layer of the dense baselines alone, at ranks that the log does not hold yet.
 
     Raises: InputError as `run_trials` does.
     """
@@ -78,7 +78,7 @@ def _evidence(run: Run, history: History) -> Evidence:
 
 
 def _check_timed(run: Run, todo: Iterable[Trial], history: History) -> None:
-    """Raises: InputError when a budget of latency has no timing to go by; before anything is trained."""
+    """Raises: InputError, before anything is trained, when a latency budget has no timings of layers."""
     budgets = [rule for trial in todo if isinstance(rule := rule_of(trial), BudgetRule)]
     evidence = _evidence(run, history) if budgets else None
     for rule in budgets:
@@ -89,20 +89,20 @@ def _check_timed(run: Run, todo: Iterable[Trial], history: History) -> None:
 def _trial_job(run: Run, job: Job, trial: Trial, evidence: Evidence) -> TrialJob:
     """The job of one trial, with its cuts where a budget chooses them.
 
-    Raises: InputError when a budget cannot be met, or what it needs is not known.
+    Raises: InputError when a budget cannot be met, or evidence that it needs is missing.
     """
-    made = TrialJob(**vars(replace(job, trials=(trial,))))
+    trial_job = TrialJob(**vars(replace(job, trials=(trial,))))
     if not isinstance(rule_of(trial), BudgetRule):
-        return made
-    known = preview(trial, run.spec, run.dense, evidence=evidence)
-    if known.cuts is None:
-        raise InputError(known.waits)
-    return replace(made, cuts=known.cuts, predicted=known.prediction)
+        return trial_job
+    planned = preview(trial, run.spec, run.dense, evidence=evidence)
+    if planned.cuts is None:
+        raise InputError(planned.waits)
+    return replace(trial_job, cuts=planned.cuts, predicted=planned.prediction)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """An executor at work, with all that its jobs have in common; `groups` are the trials of each baseline."""
+    """An open executor, with what its jobs have in common; `groups` are the trials of each baseline."""
 
     run: Run
     job: Job
@@ -110,13 +110,13 @@ class _Opened:
     execute: Execute
 
     def train_baselines(self) -> Iterator[Records]:
-        """Train what is not kept; what failed is a record for each of its trials."""
+        """Train the baselines that are not kept; a failure is a record for each trial of the baseline."""
         epochs, weights = self.run.spec.baseline.epochs, self.job.weights
         untrained = [group for group in self.groups if epochs and not weights_path(weights, group[0].baseline).exists()]
         return self.execute(train_baseline, [replace(self.job, trials=group) for group in untrained], None)
 
     def probe(self, history: History) -> Iterator[Record]:
-        """Find out what is not yet known of the baselines' layers."""
+        """Probe the baselines' layers where the log does not hold the result yet."""
         jobs = [
             probe
             for group in self.groups
@@ -128,13 +128,13 @@ class _Opened:
 
 @contextmanager
 def _opened(run: Run, trials: Sequence[Trial], workers: Workers) -> Iterator[_Opened]:
-    """Load the images once, see whether memory suffices, and open the executor."""
+    """Load the images once, check that memory suffices, and open the executor."""
     executor = executors.EXECUTORS[workers.executor]
     data = load_dataset(run.spec.data, cache=run.cache / "images", progress=run.progress)
     if count := executor.at_once(workers):
         check_memory(run.spec, run.dense.model, images=len(data.train), jobs=count)
     worker = Worker(run.progress, data=data if executor.holds_images else None, dense=run.dense)
-    del data  # children hold their own
+    del data  # child processes load their own
     ordered = sorted(trials, key=lambda trial: trial.baseline_seed)
     job = Job(
         spec=run.spec,

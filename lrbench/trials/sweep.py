@@ -1,4 +1,4 @@
-"""A sweep from its run to its records: the accuracy of trials first, then their latency alone."""
+"""A sweep from its run to its records: first the accuracy of trials, then their latency, alone on the machine."""
 
 from collections.abc import Container, Iterator, Sequence
 
@@ -22,16 +22,16 @@ def run_sweep(
     stages: Container[str] = ("accuracy", "latency"),
     workers: Workers = ALONE,
 ) -> Iterator[Record]:
-    """Run the trials to do, then time the architectures of all trials that are not yet timed on this machine.
+    """Run the trials `todo`, then time the architectures of all trials that are not yet timed on this machine.
 
     Args:
         run: the sweep.
-        todo: its trials that are to be run.
-        held: what the log holds.
+        todo: the trials to run.
+        held: records of the log.
         stages: `accuracy`, `latency` or both; with latency alone nothing is trained.
         workers: how trials are run.
 
-    Raises: InputError when model, data or disk cannot be used, or what a budget needs is not known.
+    Raises: InputError when model, data or disk cannot be used, or evidence that a budget needs is missing.
     """
     history = History(held)
     yield from history.new([run.environment])
@@ -44,10 +44,10 @@ def run_sweep(
 
 
 def missing_plans(run: Run, held: Sequence[Record]) -> tuple[tuple[Planned, ...], tuple[str, ...]]:
-    """The architectures of trials that the log does not hold, and why those of others are not known yet.
+    """The architectures of trials that the log does not hold, and for the other trials why they are not known yet.
 
-    Budget rules go by what the log knows of layers on this machine.
+    Budget rules are based on the evidence about layers on this machine in the log.
     """
-    known = {record.trial.key for record in held if isinstance(record, Measurement | Planned)}
+    held_keys = {record.trial.key for record in held if isinstance(record, Measurement | Planned)}
     evidence = gather_evidence(run.spec, held, environment=run.environment.key)
-    return plan_architectures(run, [trial for trial in run.trials if trial.key not in known], evidence=evidence)
+    return plan_architectures(run, [trial for trial in run.trials if trial.key not in held_keys], evidence=evidence)

@@ -14,7 +14,7 @@ from lrbench.learn.batches import Batching, test_batches
 from lrbench.learn.train import batching
 from lrbench.lowrank.compress import compress, layer_rank, refusal, singular_values
 from lrbench.lowrank.cuts import Cut
-from lrbench.lowrank.layers import Layer as Found
+from lrbench.lowrank.layers import Layer as ModelLayer
 from lrbench.lowrank.moments import reestimate_batch_norm_
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.sequential import compress_sequentially
@@ -30,14 +30,14 @@ T = TypeVar("T")
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What a function returns, and the seconds it took."""
+    """The result of a function, and the seconds it took."""
     started = time.perf_counter()
     return work(), time.perf_counter() - started
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialJob(Job):
-    """A job that measures one trial. `cuts` and what is expected of them are given where a budget chose them."""
+    """A job that measures one trial. `cuts` and the prediction for them are given where a budget chose them."""
 
     cuts: tuple[Cut, ...] | None = None
     predicted: Prediction | None = None
@@ -48,7 +48,7 @@ def run_trial(job: TrialJob, dense: Dense, *, context: Context) -> tuple[Measure
 
     Returns: its measurement, and the finetuned model.
 
-    Raises: whatever goes wrong on the way; the caller makes a record of it.
+    Raises: any error on the way; the caller records it.
     """
     (trial,) = job.trials
     spec, started, untrained = job.spec, now(), dense.untrained
@@ -102,23 +102,23 @@ def run_trial(job: TrialJob, dense: Dense, *, context: Context) -> tuple[Measure
 
 
 def _truncate(trial: Trial, dense: Dense, cuts: Sequence[Cut], context: Context) -> nn.Module:
-    """A copy of the dense model with its layers cut."""
+    """A copy of the dense model with its layers factorized."""
     if trial.truncation == "sequential" and any(cut.rank is not None for cut in cuts):
-        where = batching(context.spec.baseline, context.spec.data)  # its device, perhaps not that of finetuning
+        where = batching(context.spec.baseline, context.spec.data)  # its device may differ from that of finetuning
         return compress_sequentially(dense.model, cuts, batches=lambda: context.calibration(where))
     return compress(dense.model, cuts, decompose=lambda cut: dense.decompose(cut.layer, cut.scheme, cut.truncation))
 
 
 def _recalibrate_(model: nn.Module, context: Context, how: Batching) -> Accuracy | None:
-    """Re-estimate batch norm on the calibration images (in place), and measure what that is worth."""
+    """Re-estimate batch norm on the calibration images (in place), and measure the accuracy after it."""
     if context.spec.calibration.images == 0:
         return None
     reestimate_batch_norm_(model, context.calibration(how))
     return evaluate(model, test_batches(context.data.test, how))
 
 
-def _describe(layer: Found, cut: Cut, *, dense: Dense, model: nn.Module) -> Layer:
-    """The record of one layer, once the model is trained."""
+def _describe(layer: ModelLayer, cut: Cut, *, dense: Dense, model: nn.Module) -> Layer:
+    """The record of one layer, after the model was trained."""
     shape, scheme = layer.shape, SCHEMES.get(cut.scheme)
     module = model.get_submodule(layer.name)
     readable = scheme is not None and refusal(dense.model, layer, scheme=cut.scheme) is None
@@ -163,7 +163,7 @@ def dense_spectra(dense: Dense, scheme: str, layers: tuple[str, ...]) -> Spectra
 
 
 def trained_spectra(trial: Trial, model: nn.Module, layers: tuple[str, ...]) -> Spectra:
-    """Singular values of a trial's truncated layers once it is trained."""
+    """Singular values of a trial's truncated layers after training."""
     return Spectra(
         baseline=trial.baseline,
         trial=trial.key,

@@ -12,9 +12,9 @@ from lrbench.trials.trial import TrialJob, dense_spectra, run_trial, trained_spe
 
 
 def train_baseline(job: Job, worker: Worker) -> Records:
-    """Train the dense baseline of some trials into the cache; when that fails, each of them has failed.
+    """Train the dense baseline of some trials into the cache; when that fails, each of these trials has failed.
 
-    Raises: InputError when the disk or the data cannot be used, which no other trial would survive.
+    Raises: InputError when the disk or the data cannot be used, since every other trial would fail too.
     """
     torch.set_num_threads(job.threads)
     started = time.perf_counter()
@@ -22,13 +22,13 @@ def train_baseline(job: Job, worker: Worker) -> Records:
         dense_of(job, worker)
     except InputError:
         raise
-    except Exception as error:  # whatever went wrong is kept as a record
+    except Exception as error:  # every other error becomes a record
         return failures(job, error, stage="baseline", seconds=time.perf_counter() - started)
     return ()
 
 
 def measure_trial(job: TrialJob, worker: Worker) -> Records:
-    """Run the one trial of a job: spectra of what was cut, and the outcome, which comes last.
+    """Run the one trial of a job; returns the spectra of the cut layers, and the outcome as the last record.
 
     Raises: InputError as `train_baseline` does.
     """
@@ -46,12 +46,13 @@ def measure_trial(job: TrialJob, worker: Worker) -> Records:
         context = replace(context_of(job, worker), progress=follow)
         measurement, model = run_trial(job, dense, context=context)
         cut = [layer for layer in measurement.layers if layer.rank is not None]
-        names = {one.scheme: tuple(layer.layer for layer in cut if layer.scheme == one.scheme) for one in cut}
+        schemes = dict.fromkeys(layer.scheme for layer in cut)
+        names = {scheme: tuple(layer.layer for layer in cut if layer.scheme == scheme) for scheme in schemes}
         spectra = [dense_spectra(dense, scheme, layers) for scheme, layers in names.items()]
         if trial.scheme == "writeback" and names:
             spectra.append(trained_spectra(trial, model, names["writeback"]))
     except InputError:
         raise
-    except Exception as error:  # whatever went wrong is kept as a record
+    except Exception as error:  # every other error becomes a record
         return failures(job, error, stage=reached, seconds=time.perf_counter() - started)
     return (*spectra, measurement)

@@ -127,5 +127,5 @@ def test_a_strangers_folder_is_drawn_and_listed_and_nothing_in_it_runs(strange: 
 def test_code_that_only_a_results_folder_names_is_never_imported(strange: Path, lrbench) -> None:
     result = lrbench("time", strange)
     assert result.exit_code == 2
-    assert "--model evil:abort allows to import and run it" in result.output
+    assert "to allow its import, add --model evil:abort" in result.output
     assert not Path("pwned").exists()
