@@ -253,8 +253,8 @@ def on_cluster(nodes: SimpleNamespace, question: Callable[[], Any]) -> Any:
         (("--address", "auto"), "--address goes with --executor ray"),
         (("--executor", "ray", "--jobs", 2), "--jobs goes with --executor pool, not ray"),
         (("--executor", "here", "--timeout", 5), "--timeout goes with --executor pool or ray, not here"),
-        (("--executor", "ray", "--on", "fast"), "--on takes KEY=VALUE, got 'fast'"),
-        (("--executor", "ray", "--gpus-per-trial", 1.5), "takes a whole number or a share below 1, got 1.5"),
+        (("--executor", "ray", "--on", "fast"), "--on must be KEY=VALUE, got 'fast'"),
+        (("--executor", "ray", "--gpus-per-trial", 1.5), "must be a whole number or a share below 1, got 1.5"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(
