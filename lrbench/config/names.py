@@ -35,7 +35,10 @@ AUGMENTATIONS: Words = MappingProxyType(
 """Random changes of training images; their functions are in `lrbench.learn.batches`."""
 
 OPTIMIZERS: Words = MappingProxyType(
-    {"sgd": "with momentum", "adamw": "Adam with decoupled decay (Loshchilov & Hutter 2019, arXiv 1711.05101)"}
+    {
+        "sgd": "with `momentum`; `weight_decay` is an L2 penalty",
+        "adamw": "Adam with beta1 = `momentum` and decoupled decay (Loshchilov & Hutter 2019, arXiv 1711.05101)",
+    }
 )
 """Update rules; their functions are in `lrbench.learn.optimizers`."""
 

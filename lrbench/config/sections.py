@@ -1,5 +1,7 @@
 """What a user chooses: the sections of a sweep spec, each key with its default, range and meaning."""
 
+from functools import partial
+from operator import eq
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
@@ -56,8 +58,8 @@ class Recipe(Choice):
     batch_size: int = Field(32, ge=2, description="images per step")
     optimizer: Annotated[str, OneOf("optimizer", lambda: names.OPTIMIZERS)] = Field("sgd", description="update rule")
     lr: float = Field(0.05, gt=0, description="highest learning rate of the schedule")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd, beta1 of adamw")
-    weight_decay: float = Field(5e-4, ge=0, description="L2 penalty (sgd) or decoupled decay (adamw)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="how much earlier gradients count, as the optimizer uses it")
+    weight_decay: float = Field(5e-4, ge=0, description="pull of weights towards 0, as the optimizer applies it")
     schedule: Schedule = Field("one-cycle", description="learning rate over the steps")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     device: str = Field("auto", description="`auto` (cuda, then mps, then cpu) or a torch device")
@@ -90,17 +92,17 @@ class Finetune(Recipe):
         0.0,
         ge=0,
         le=1,
-        exclude_if=lambda value: value == 0.0,
+        exclude_if=partial(eq, 0.0),
         description="share of the loss taken from the dense model's predictions instead of labels (Hinton et al. 2015)",
     )
     temperature: float = Field(
         4.0,
         gt=0,
-        exclude_if=lambda value: value == 4.0,
+        exclude_if=partial(eq, 4.0),
         description="temperature by which distillation softens predictions",
     )
     batch_norm: Annotated[str, OneOf("batch norm treatment", lambda: names.TUNED_BATCH_NORMS)] = Field(
-        "train", exclude_if=lambda value: value == "train", description="what happens to the statistics of batch norm"
+        "train", exclude_if=partial(eq, "train"), description="what happens to the statistics of batch norm"
     )
 
     @property

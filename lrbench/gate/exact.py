@@ -8,7 +8,7 @@ import pandas as pd
 from lrbench.gate.folders import Folder, Row, by_name
 from lrbench.gate.tolerances import WeightTolerance
 from lrbench.gate.verdicts import Tier, Verdict, Word
-from lrbench.lowrank.ranks import parse_rule
+from lrbench.lowrank.rule_texts import parse_rule
 
 ROUNDING = 1e-6
 """Relative weight error of float32 factors of full rank."""

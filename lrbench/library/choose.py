@@ -11,7 +11,8 @@ from lrbench.lowrank.budget import BudgetRule
 from lrbench.lowrank.compress import choose_rank, decompose_layer, refusal
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer, find_layers, select
-from lrbench.lowrank.ranks import RankRule, parse_rule
+from lrbench.lowrank.ranks import RankRule
+from lrbench.lowrank.rule_texts import parse_rule
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.plan.trials import layer_cost
 

@@ -30,6 +30,11 @@ class Cut:
         return self.scheme if self.truncation == "plain" else f"{self.scheme} {self.truncation}"
 
 
+def truncation_alone(truncation: str) -> str:
+    """What a layer is cut by when it alone is cut: `sequential` has nothing to repair then, and is `output`."""
+    return "output" if truncation == "sequential" else truncation
+
+
 def shape_of(cuts: Iterable[Cut]) -> tuple[Cut, ...]:
     """The cuts that change a model's shape, with nothing that does not: no truncation, no reason."""
     return tuple(

@@ -10,7 +10,7 @@ import numpy as np
 from lrbench.errors import InputError
 from lrbench.lowrank.budget import ALLOCATIONS, BudgetRule, Option, OverBudgetError
 from lrbench.lowrank.compress import make_cut
-from lrbench.lowrank.cuts import Cut
+from lrbench.lowrank.cuts import Cut, truncation_alone
 from lrbench.lowrank.layers import Layer
 from lrbench.plan.evidence import Evidence, seconds_at
 from lrbench.results.records import Accuracy, Cost, Prediction, Probe, Sensitivity
@@ -159,7 +159,7 @@ def _options(
     dense_option = Option(cut=stays_dense, params=shape.weights + shape.biases, macs=shape.macs)
     options = [dense_option]
     for scheme, truncation in methods:
-        asked = (layer.name, scheme, "output" if truncation == "sequential" else truncation)
+        asked = (layer.name, scheme, truncation_alone(truncation))
         curve = evidence.added_s.get((layer.name, scheme))
         for probe, drop in _probes(evidence.sensitivities, asked):
             added_s = seconds_at(curve, probe.rank)

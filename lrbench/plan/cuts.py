@@ -8,7 +8,8 @@ from lrbench.lowrank.budget import BudgetRule
 from lrbench.lowrank.compress import choose_rank, refusal
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer
-from lrbench.lowrank.ranks import RankRule, parse_rule
+from lrbench.lowrank.ranks import RankRule
+from lrbench.lowrank.rule_texts import parse_rule
 from lrbench.lowrank.svd import Decomposition
 from lrbench.plan.budgets import spend
 from lrbench.plan.evidence import Evidence

@@ -9,6 +9,7 @@ from torch import nn
 from lrbench.config.names import MIXED
 from lrbench.config.sections import LayerTableChoice, SensitivityChoice
 from lrbench.lowrank.compress import refusal
+from lrbench.lowrank.cuts import truncation_alone
 from lrbench.lowrank.layers import Layer, Shape
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.plan.spec import SweepSpec
@@ -68,4 +69,4 @@ def thinned(ranks: Sequence[int], points: int) -> tuple[int, ...]:
 def probed_methods(spec: SweepSpec) -> tuple[tuple[str, str], ...]:
     """The methods by which layers are probed; a layer alone is truncated the same in `sequential` as in `output`."""
     methods = (method for pair in spec.grid_methods() for method in spec.methods(*pair))
-    return tuple(dict.fromkeys((scheme, "output" if kept == "sequential" else kept) for scheme, kept in methods))
+    return tuple(dict.fromkeys((scheme, truncation_alone(kept)) for scheme, kept in methods))

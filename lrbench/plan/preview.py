@@ -6,7 +6,7 @@ from itertools import groupby
 
 from lrbench.learn.architectures import cut_architecture
 from lrbench.lowrank.budget import BudgetRule
-from lrbench.lowrank.cuts import Cut
+from lrbench.lowrank.cuts import Cut, truncation_alone
 from lrbench.lowrank.svd import Decomposition
 from lrbench.plan.budgets import damage_laws
 from lrbench.plan.cuts import choose_cuts, rule_of, spend_budget
@@ -115,7 +115,7 @@ def why_rows(planned: Preview, dense: Untrained, evidence: Evidence) -> Iterator
         if cut.rank is None:
             yield (cut.layer, "dense", "", "1.000", "", "", cut.reason or "")
             continue
-        truncation = "output" if cut.truncation == "sequential" else cut.truncation
+        truncation = truncation_alone(cut.truncation)
         error = errors[cut.layer, cut.scheme, truncation, cut.rank]
         yield (
             cut.layer,

@@ -27,7 +27,7 @@ from lrbench.config.sections import (
 )
 from lrbench.errors import InputError, nearest
 from lrbench.lowrank.budget import parse_budget
-from lrbench.lowrank.ranks import format_rule, parse_rule
+from lrbench.lowrank.rule_texts import format_rule, parse_rule
 from lrbench.lowrank.schemes import SCHEMES
 
 
@@ -37,7 +37,7 @@ class Grid(SweepChoice):
     @field_validator("schemes")
     @classmethod
     def _schemes_to_mix(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if not set(names) - {MIXED, "writeback"} and MIXED in names:
+        if MIXED in names and not any(name != MIXED and SCHEMES[name].reshapes for name in names):
             raise ValueError(f"{MIXED} needs other schemes to choose among")
         return tuple(dict.fromkeys(names))
 
@@ -105,7 +105,7 @@ class SweepSpec(Choice):
         """The methods that a layer may have in a trial: one, or with mixed schemes all that save something."""
         if scheme != MIXED:
             return ((scheme, truncation),)
-        mixed = (name for name in self.sweep.schemes if name not in (MIXED, "writeback"))
+        mixed = (name for name in self.sweep.schemes if name != MIXED and SCHEMES[name].reshapes)
         return tuple((name, truncation if SCHEMES[name].reads_outputs else "plain") for name in mixed)
 
     def left_out(self) -> tuple[str, ...]:

@@ -60,6 +60,16 @@ def test_an_executor_is_one_entry_of_a_table(toy: Counter[str], workplace: Path,
     assert (refused.exit_code, "--jobs goes with --executor pool, not toy" in refused.output) == (2, True)
 
 
+@pytest.mark.parametrize("name", [name for name, entry in executors.EXECUTORS.items() if not entry.by_name])
+def test_every_executor_of_this_machine_leaves_the_tables_of_the_first(name: str, workplace: Path, lrbench) -> None:
+    first = next(iter(executors.EXECUTORS))
+    for executor in dict.fromkeys((first, name)):
+        words = ("--executor", executor, "--out", executor, "--cache", f"cache-{executor}")
+        result = lrbench("sweep", "tiny.toml", *QUICK, *words)
+        assert result.exit_code == 0, result.output
+    assert_same_tables(workplace / first, workplace / name)
+
+
 def counting(monkeypatch: pytest.MonkeyPatch, module: object, name: str, key: Callable[..., Any]) -> Counter[Any]:
     """How often a function of a module is called, by something of its arguments."""
     original, counts = getattr(module, name), Counter[Any]()

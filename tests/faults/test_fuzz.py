@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from lrbench.config.sections import SECTIONS
 from lrbench.errors import InputError
-from lrbench.lowrank.ranks import Candidate, RankRule, format_rule, parse_rule
+from lrbench.lowrank.ranks import Candidate, RankRule
+from lrbench.lowrank.rule_texts import format_rule, parse_rule
 from lrbench.plan.spec import SweepSpec, load_spec, make_spec
 from lrbench.plan.trials import build_untrained
 from lrbench.report.advice.summary import breakeven_tables, timed_tables, trial_table

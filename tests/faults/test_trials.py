@@ -210,7 +210,9 @@ def test_threads_are_shared_out_and_a_limit_of_time_needs_a_pool() -> None:
 def test_a_changed_spec_says_what_differs_and_both_sets_of_trials_stay(workplace: Path, lrbench) -> None:
     quick = ("--set", "latency.devices=[]", "--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
     assert "differs from the one" not in lrbench("sweep", "tiny.toml", *quick).output
-    assert "differs from the one" not in lrbench("sweep", "tiny.toml", *quick, "--set", "run.checkpoint_minutes=1").output
+    assert (
+        "differs from the one" not in lrbench("sweep", "tiny.toml", *quick, "--set", "run.checkpoint_minutes=1").output
+    )
     output = lrbench("sweep", "tiny.toml", *quick, "--set", "finetune.epochs=0").output
     assert "finetune.epochs: 1 -> 0\n" in output
     assert "--fresh moves the old ones" in output

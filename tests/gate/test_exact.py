@@ -5,7 +5,8 @@ import pytest
 from lrbench.config import names
 from lrbench.gate.exact import depends_on_weights
 from lrbench.lowrank.budget import ALLOCATIONS, COSTS
-from lrbench.lowrank.ranks import Candidate, parse_rule
+from lrbench.lowrank.ranks import Candidate
+from lrbench.lowrank.rule_texts import parse_rule
 
 
 def layer(*values: float) -> Candidate:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lrbench.lowrank.budget import ALLOCATIONS, COSTS, BudgetRule, Option, OverBudgetError, least_level, least_sum
 from lrbench.lowrank.cuts import Cut
-from lrbench.lowrank.ranks import format_rule, parse_rule
+from lrbench.lowrank.rule_texts import format_rule, parse_rule
 
 DENSE = Cut(layer="a", scheme="dense")
 KEPT = Option(cut=DENSE, params=1, macs=1)

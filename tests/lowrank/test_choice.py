@@ -6,7 +6,7 @@ from torch import nn
 
 from lrbench.lowrank.compress import choose_rank, compress, layer_rank, refusal
 from lrbench.lowrank.layers import find_layers, select
-from lrbench.lowrank.ranks import parse_rule
+from lrbench.lowrank.rule_texts import parse_rule
 from lrbench.lowrank.schemes import SCHEMES
 
 NET = nn.Sequential(

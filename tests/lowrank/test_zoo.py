@@ -7,7 +7,7 @@ from torch import nn
 
 from lrbench.lowrank.compress import choose_rank, compress, refusal
 from lrbench.lowrank.layers import Layer, find_layers
-from lrbench.lowrank.ranks import parse_rule
+from lrbench.lowrank.rule_texts import parse_rule
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.cost import measure_cost
 

@@ -27,7 +27,7 @@ USUAL = Setting(device="cpu", batch_size=2, threads=1, memory_format="contiguous
 AXES = (
     {},
     {"memory_format": "channels_last"},
-    {"dtype": "bfloat16"},
+    *({"dtype": name} for name in axes.DTYPES if name != "float32"),
     {"dtype": "amp", "batch_size": 1},
     {"folded": True},
 )

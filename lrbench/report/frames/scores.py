@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from lrbench.lowrank.cuts import truncation_alone
 from lrbench.report.frames.standing import RIVALS
 
 Floats = NDArray[np.float64]
@@ -68,7 +69,7 @@ def _output_errors(cut: pd.DataFrame, sensitivity: pd.DataFrame) -> list[float]:
     curves = {key: group.sort_values("rank") for key, group in sensitivity.groupby(place)}
 
     def error(row: Mapping[Any, Any]) -> float:
-        truncation = "output" if row["truncation"] == "sequential" else row["truncation"]
+        truncation = truncation_alone(row["truncation"])
         curve = curves.get((row["baseline"], row["layer"], row["scheme"], truncation))
         if curve is None:
             return float("nan")
