@@ -8,7 +8,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from lrbench.config.sections import LatencyChoice
-from lrbench.measure.latency import Block, clocked, time_side_by_side
+from lrbench.measure.side_by_side import Block, clocked, time_side_by_side
 
 MODELS, CALL_S = 10, 0.001
 """The least block that is timed, so the most bookkeeping a second."""

@@ -20,9 +20,9 @@ import pandas as pd
 
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense, make_architecture
-from lrbench.measure.latency import Block, block_of, prepare, quiet, time_side_by_side
 from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
+from lrbench.measure.side_by_side import Block, block_of, prepare, quiet, time_side_by_side
 from lrbench.plan.evidence import NOTHING
 from lrbench.plan.preview import plan_architectures
 from lrbench.plan.run import prepare as prepare_run
@@ -31,11 +31,8 @@ from lrbench.results.observed import layout_logs
 from lrbench.results.sessions import CONTROL, Session
 from lrbench.results.timings import is_fit_timing
 from lrbench.statistics.paired import Ratio, ratio_of
-from lrbench.timing.models import (
-    Job,
-    time_models,
-)
-from lrbench.timing.processes import in_fresh_process
+from lrbench.timing.architectures import SessionJob, time_models
+from lrbench.timing.isolation import in_fresh_process
 
 SESSIONS, ROUNDS, SIZE = 40, 100, 64
 SPEC = {
@@ -92,7 +89,7 @@ def repeatability() -> pd.DataFrame:
     labels = ["A/A control", *(plan.trial.label for plan in planned[1:])]
     rows = []
     for process, neighbour in enumerate(("none", "one busy core")):
-        job = Job(
+        job = SessionJob(
             choice=spec.latency,
             setting=settings(spec.latency)[0],
             architectures=(dense, dense, *factorized),

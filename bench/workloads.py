@@ -44,7 +44,7 @@ def forward(model: nn.Module) -> Call:
     Imported here, so that where a version lacks these functions only this workload fails in it, and is new.
     """
     from lrbench.config.axes import Setting
-    from lrbench.measure.latency import prepare
+    from lrbench.measure.side_by_side import prepare
 
     threads = torch.get_num_threads()
     setting = Setting(device="cpu", batch_size=1, threads=threads, memory_format="contiguous")

@@ -16,7 +16,7 @@ LONG = {
     "cli/export.py::export": "the options of a command",
     "cli/gate.py::regress": "the options of a command",
     "learn/train.py::train_": "what a training is made of",
-    "report/figures/pareto.py::pareto_figure": "one drawing",
+    "report/figures/accuracy_cost.py::accuracy_cost_figure": "one drawing",
     "report/figures/accuracy_stages.py::draw": "one drawing",
     "report/advice/recommend.py::recommend": "one choice with all its outcomes",
     "timing/layers.py::time_layer": "one record of many fields",

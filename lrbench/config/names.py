@@ -103,7 +103,7 @@ ALLOCATIONS: Words = MappingProxyType(
         "minmax": "smallest maximum of the spectral errors",
     }
 )
-"""Ways to spend a budget of the whole model; their functions are in `lrbench.lowrank.budget`."""
+"""Ways to spend a budget of the whole model; their functions are in `lrbench.lowrank.allocations`."""
 
 KINDS: Words = MappingProxyType({"conv": "convolutions", "linear": "linear layers"})
 """Kinds of layers."""

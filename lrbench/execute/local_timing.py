@@ -7,7 +7,7 @@ from lrbench.learn.architectures import bytes_of
 from lrbench.plan.run import Run
 from lrbench.results.records import Record
 from lrbench.results.sessions import Architecture, Session
-from lrbench.timing.models import missing_timings, run_timings
+from lrbench.timing.architectures import missing_timings, run_timings
 
 
 def time_here(

@@ -1,4 +1,4 @@
-"""Timing on the nodes of a Ray cluster: each session alone on its node, each node beside its own dense model."""
+"""DueTiming on the nodes of a Ray cluster: each session alone on its node, each node beside its own dense model."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from lrbench.plan.run import Run
 from lrbench.progress import silent
 from lrbench.results.records import Record
 from lrbench.results.sessions import Architecture, Session
-from lrbench.timing.models import Timing, missing_timings, run_timings
+from lrbench.timing.architectures import DueTiming, missing_timings, run_timings
 
 RESOURCE = "timing"
 """The custom resource that a session holds beside the CPUs of its node, if the node has it."""
@@ -36,7 +36,7 @@ def time_on_nodes(
         if not nodes:
             raise InputError(f"no node has the labels {_words(cluster.on)}; the nodes are {_listing(alive(ray))}")
         node_environments = call_on(ray, read_environment, nodes)
-        queues: dict[str, deque[Timing]] = {}
+        queues: dict[str, deque[DueTiming]] = {}
         for environment in dict.fromkeys(environment for _, environment in node_environments):
             if environment not in held:
                 yield environment
@@ -60,10 +60,10 @@ class Place:
     environment: str
 
 
-def _run(ray: Any, run: Run, queues: Mapping[str, deque[Timing]], places: Sequence[Place]) -> Iterator[Session]:
+def _run(ray: Any, run: Run, queues: Mapping[str, deque[DueTiming]], places: Sequence[Place]) -> Iterator[Session]:
     """Give each idle node the next timing of its environment, until all are done; lost timings are repeated."""
-    idle, running = list(places), dict[Any, tuple[Place, Timing]]()
-    tries: Counter[Timing] = Counter()
+    idle, running = list(places), dict[Any, tuple[Place, DueTiming]]()
+    tries: Counter[DueTiming] = Counter()
     total = sum(map(len, queues.values()))
     while any(queues.values()) or running:
         for place in [place for place in idle if queues[place.environment]]:
@@ -100,7 +100,7 @@ def _sessions(ray: Any, ref: Any, place: Place) -> tuple[Session, ...]:
         return ()
 
 
-def _require_nodes(queues: Mapping[str, deque[Timing]], served: Iterable[Place]) -> None:
+def _require_nodes(queues: Mapping[str, deque[DueTiming]], served: Iterable[Place]) -> None:
     """Raises: InputError when a timing waits for an environment whose nodes were all lost."""
     present = {place.environment for place in served}
     if lost := [key for key, queue in queues.items() if queue and key not in present]:
@@ -110,7 +110,7 @@ def _require_nodes(queues: Mapping[str, deque[Timing]], served: Iterable[Place])
         )
 
 
-def _submit(ray: Any, place: Place, run: Run, timing: Timing) -> Any:
+def _submit(ray: Any, place: Place, run: Run, timing: DueTiming) -> Any:
     """A task that holds its whole node."""
     node = place.node
     resources = {RESOURCE: 1} if node.resources.get(RESOURCE) else {}
@@ -121,7 +121,7 @@ def _submit(ray: Any, place: Place, run: Run, timing: Timing) -> Any:
 
 
 def time_on_node(
-    choice: LatencyChoice, timing: Timing, dense: Architecture, environment: str, node: str
+    choice: LatencyChoice, timing: DueTiming, dense: Architecture, environment: str, node: str
 ) -> tuple[Session, ...]:
     """On a node: make one timing, all its processes and attempts."""
     sessions = run_timings(choice, [timing], dense=dense, environment=environment, progress=silent)

@@ -16,15 +16,15 @@ from lrbench.export.artefacts import Build, open_artefact
 from lrbench.learn.imports import import_callable
 from lrbench.measure import runtimes
 from lrbench.measure.environment import read_environment
-from lrbench.measure.latency import block_of, quiet, time_side_by_side
 from lrbench.measure.prepared import renew_all
+from lrbench.measure.side_by_side import block_of, quiet, time_side_by_side
 from lrbench.progress import Progress
 from lrbench.results.observed import layout_logs
 from lrbench.results.sessions import CONTROL, DENSE, Timed
 from lrbench.results.timings import control_ratio, is_fit_timing, last_attempt
 from lrbench.statistics.paired import ratio_of
-from lrbench.timing.models import in_process, until_fit
-from lrbench.timing.processes import alone
+from lrbench.timing.isolation import alone
+from lrbench.timing.repeat import in_process, until_fit
 
 SCHEMA = 1
 
@@ -51,7 +51,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(Timed):
+class ArtefactSession(Timed):
     """A session of artefacts in one process."""
 
     process: int
@@ -64,7 +64,7 @@ class Timing:
 
     artefact: str
     setting: Setting
-    sessions: tuple[Run, ...]
+    sessions: tuple[ArtefactSession, ...]
 
 
 def builder_of(model: str) -> Build | None:
@@ -78,7 +78,7 @@ def time_artefacts(jobs: Sequence[Job], *, progress: Progress) -> tuple[Timing, 
     with alone(progress):
         for job in jobs:
 
-            def run_session(process: int, attempt: int, *, job: Job = job) -> Run:
+            def run_session(process: int, attempt: int, *, job: Job = job) -> ArtefactSession:
                 again = ", again because the A/A control was unfit" if attempt > 1 else ""
                 progress("latency", f"{job.artefact}, process {process + 1}, {job.setting.label}{again}", 0, 1)
                 return in_process(job.choice, time_artefact, replace(job, process=process, attempt=attempt))
@@ -88,7 +88,7 @@ def time_artefacts(jobs: Sequence[Job], *, progress: Progress) -> tuple[Timing, 
     return tuple(timings)
 
 
-def time_artefact(job: Job) -> Run:
+def time_artefact(job: Job) -> ArtefactSession:
     """One session: the dense artefact, the same file opened a second time, the trial's."""
     setting, size = job.setting, job.image_size
     build = builder_of(job.model)
@@ -100,7 +100,7 @@ def time_artefact(job: Job) -> Run:
         ]
         blocks = [block_of(model.call, setting) for model in models]
         timed = time_side_by_side(blocks, job.choice, renew=lambda: renew_all(models), seed=job.process)
-    return Run(**vars(timed), process=job.process, attempt=job.attempt)
+    return ArtefactSession(**vars(timed), process=job.process, attempt=job.attempt)
 
 
 def timing_table(timings: Sequence[Timing]) -> pd.DataFrame:

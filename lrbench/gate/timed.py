@@ -19,7 +19,7 @@ AXES = [name for name in SETTING if name != "environment"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timing:
+class SideTiming:
     """One side's timing of an architecture in a setting: log(architecture / dense), of all sessions and of each."""
 
     whole: Estimate
@@ -43,7 +43,7 @@ class Comparison:
     doubt: float = 0.0
 
 
-Timings = dict[str, dict[str, Timing]]
+SideTimings = dict[str, dict[str, SideTiming]]
 """By name and environment."""
 
 
@@ -111,7 +111,7 @@ def _inverse(ratio: Estimate) -> Estimate:
     return replace(ratio, log=-ratio.log)
 
 
-def _compare(name: str, old: Timing, new: Timing) -> Comparison:
+def _compare(name: str, old: SideTiming, new: SideTiming) -> Comparison:
     whole = difference(new.whole, old.whole)
     return Comparison(
         name=name,
@@ -126,17 +126,17 @@ def _unpaired(name: str, word: Word, reason: str) -> Verdict:
     return Verdict(name=name, tier="timed", figure="latency_ratio", verdict=word, reason=reason)
 
 
-def _timings(side: Folder) -> Timings:
+def _timings(side: Folder) -> SideTimings:
     """The timings of each architecture in each setting and environment; the dense control is in `fit`."""
     names = _architecture_names(side.architectures)
-    timings: Timings = {}
+    timings: SideTimings = {}
     for counted in counted_models(side.latency, ["environment", *AXES, "architecture"]):
         if counted.rows["control"].any():
             continue
         keys, pooled = counted.known, counted.pooled
         architecture = str(keys["architecture"])
         name = f"{names.get(architecture, architecture)}, {describe(keys.items())}"
-        timings.setdefault(name, {})[str(keys["environment"])] = Timing(
+        timings.setdefault(name, {})[str(keys["environment"])] = SideTiming(
             whole=pooled.estimate, sessions=tuple(estimate([logs]) for logs in pooled.logs), fit=pooled.fit
         )
     return timings

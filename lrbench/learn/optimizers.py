@@ -6,7 +6,8 @@ Its name goes into `OPTIMIZERS` or `SCHEDULES` of `lrbench.config.names` too, wh
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
@@ -47,6 +48,16 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
     """The update rule that a recipe names, of the parameters that are trained."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return OPTIMIZERS[recipe.optimizer](parameters, recipe)
+
+
+def state_tensors(recipe: Recipe) -> int:
+    """How many tensors of a weight's size the recipe's optimizer keeps for that weight, by trying."""
+    layer = nn.Linear(2, 2, bias=False)
+    optimizer = make_optimizer(layer, recipe)
+    layer.weight.grad = torch.zeros_like(layer.weight)
+    optimizer.step()
+    kept = optimizer.state[layer.weight].values()
+    return sum(isinstance(state, Tensor) and state.shape == layer.weight.shape for state in kept)
 
 
 def make_schedule(optimizer: Optimizer, recipe: Recipe, *, steps: int) -> LRScheduler:

@@ -7,7 +7,7 @@ from typing import overload
 import pandas as pd
 from torch import nn
 
-from lrbench.lowrank.budget import BudgetRule
+from lrbench.lowrank.allocations import BudgetRule
 from lrbench.lowrank.compress import choose_rank, decompose_layer, refusal
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer, find_layers, select

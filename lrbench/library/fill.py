@@ -11,7 +11,7 @@ from lrbench.config.writing import to_toml
 from lrbench.execute import executors
 from lrbench.execute.workers import ALONE, Workers
 from lrbench.measure.environment import now, read_repository_commit
-from lrbench.plan.needs import check_disk
+from lrbench.plan.disk_and_memory import check_disk
 from lrbench.plan.run import Run
 from lrbench.plan.spec import SweepSpec, differences, flat_keys
 from lrbench.results.files import write_file

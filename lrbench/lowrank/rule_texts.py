@@ -4,7 +4,7 @@ import re
 from difflib import get_close_matches
 
 from lrbench.lowrank import ranks
-from lrbench.lowrank.budget import ALLOCATIONS, BudgetRule, parse_budget
+from lrbench.lowrank.allocations import ALLOCATIONS, BudgetRule, parse_budget
 from lrbench.lowrank.ranks import RankRule, Rule
 
 

@@ -19,7 +19,8 @@ import psutil
 import torch
 
 from lrbench.measure import cuda
-from lrbench.results.sessions import Environment, Gpu
+from lrbench.results.environment import Environment
+from lrbench.results.sessions import Gpu
 
 ISA = ("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
 ISA_ARM = ("asimd", "asimdhp", "bf16", "i8mm", "sve", "sve2")

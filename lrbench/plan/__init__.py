@@ -2,6 +2,6 @@
 
 `spec` reads a sweep, `run` prepares it, `trials` lists its trials and builds the untrained dense model, `cuts` and
 `budgets` choose ranks by `evidence`, `preview` shows what is known of a trial before it runs, `layer_ranks` lists the
-ranks at which single layers are probed and timed, `needs` estimates disk and memory. To add a score for budgets, add
-an entry to `SCORES` in `budgets`.
+ranks at which single layers are probed and timed, `disk_and_memory` estimates what it takes. To add a score for
+budgets, add an entry to `SCORES` in `budgets`.
 """

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from lrbench.errors import InputError
-from lrbench.lowrank.budget import ALLOCATIONS, BudgetRule, Option, OverBudgetError
+from lrbench.lowrank.allocations import ALLOCATIONS, BudgetRule, Option, OverBudgetError
 from lrbench.lowrank.compress import make_cut
 from lrbench.lowrank.cuts import Cut, truncation_alone
 from lrbench.lowrank.layers import Layer

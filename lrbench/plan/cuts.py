@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from lrbench.lowrank.budget import BudgetRule
+from lrbench.lowrank.allocations import BudgetRule
 from lrbench.lowrank.compress import choose_rank, refusal
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from lrbench.learn.architectures import cut_architecture
-from lrbench.lowrank.budget import BudgetRule
+from lrbench.lowrank.allocations import BudgetRule
 from lrbench.lowrank.cuts import Cut, truncation_alone
 from lrbench.lowrank.svd import Decomposition
 from lrbench.plan.budgets import damage_laws

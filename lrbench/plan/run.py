@@ -6,13 +6,13 @@ from pathlib import Path
 from lrbench.learn.sources import identify
 from lrbench.learn.train import pick_device
 from lrbench.measure.environment import read_commit, read_environment
-from lrbench.measure.latency import fold_batch_norm
 from lrbench.measure.settings import settings
+from lrbench.measure.side_by_side import fold_batch_norm
 from lrbench.plan.spec import SweepSpec
 from lrbench.plan.trials import Untrained, build_untrained, plan_trials
 from lrbench.progress import Progress, silent
+from lrbench.results.environment import Environment
 from lrbench.results.records import Trial
-from lrbench.results.sessions import Environment
 
 
 @dataclass(frozen=True, kw_only=True)

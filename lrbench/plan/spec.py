@@ -26,7 +26,7 @@ from lrbench.config.sections import (
     SweepChoice,
 )
 from lrbench.errors import InputError, nearest
-from lrbench.lowrank.budget import parse_budget
+from lrbench.lowrank.allocations import parse_budget
 from lrbench.lowrank.rule_texts import format_rule, parse_rule
 from lrbench.lowrank.schemes import SCHEMES
 

@@ -11,7 +11,7 @@ from lrbench.config.names import MIXED
 from lrbench.errors import InputError
 from lrbench.learn.architectures import code_of, make_architecture
 from lrbench.learn.models import FILES, build_model
-from lrbench.lowrank.budget import parse_budget
+from lrbench.lowrank.allocations import parse_budget
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer, find_layers, select
 from lrbench.lowrank.schemes import SCHEMES

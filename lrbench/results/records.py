@@ -8,7 +8,8 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from lrbench.config.axes import AXES
 from lrbench.lowrank.cuts import Cut
-from lrbench.results.sessions import Architecture, Environment, LayerSession, Session
+from lrbench.results.environment import Environment
+from lrbench.results.sessions import Architecture, LayerSession, Session
 
 SCHEMA = 1
 

@@ -1,4 +1,4 @@
-"""The frozen records of timing sessions and of the machine they ran on."""
+"""The frozen records of timing sessions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -138,37 +138,3 @@ class LayerSession(Timed):
     series: str = ""
     process: int = 0
     attempt: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Environment:
-    """The machine and the versions: timings are only compared where these agree. `key` is their digest.
-
-    `cgroup_cpus` and `cgroup_memory_bytes` are the limits of the container, `variables` the environment variables that
-    control kernels and threads.
-    """
-
-    kind: Literal["environment"] = "environment"
-    key: str
-    machine: str
-    processor: str
-    cpu_capability: str
-    cpus: int
-    memory_bytes: int
-    gpu: str
-    system: str
-    python: str
-    torch: str
-    torchvision: str
-    fvcore: str
-    cuda: str
-    mkldnn: bool
-    blas: str
-    isa: str = ""
-    governor: str = ""
-    cgroup_cpus: str = ""
-    cgroup_memory_bytes: str = ""
-    onednn: str = ""
-    openmp: str = ""
-    gpu_driver: str = ""
-    variables: str = ""

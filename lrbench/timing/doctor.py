@@ -11,14 +11,15 @@ from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense, make_architecture
 from lrbench.measure.environment import read_environment, read_watch, usable_cpus
-from lrbench.measure.latency import block_of, prepare, quiet, time_side_by_side
 from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
+from lrbench.measure.side_by_side import block_of, prepare, quiet, time_side_by_side
 from lrbench.progress import silent
-from lrbench.results.sessions import CONTROL, DENSE, Environment, Timed
+from lrbench.results.environment import Environment
+from lrbench.results.sessions import CONTROL, DENSE, Timed
 from lrbench.results.timings import control_ratio, is_fit_timing
 from lrbench.statistics.paired import Ratio, log_ratios
-from lrbench.timing.processes import alone
+from lrbench.timing.isolation import alone
 
 ROUNDS = 100
 

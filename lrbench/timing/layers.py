@@ -14,15 +14,15 @@ from lrbench.lowrank.layers import Layer, Shape
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.environment import now, read_commit
 from lrbench.measure.kernels import backends, traffic_bytes
-from lrbench.measure.latency import block_of, prepare, quiet, time_side_by_side
 from lrbench.measure.prepared import peaks_of, renew_all
 from lrbench.measure.settings import settings
+from lrbench.measure.side_by_side import block_of, prepare, quiet, time_side_by_side
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
 from lrbench.results.sessions import Architecture, LayerSession, Replacement
 from lrbench.results.timings import complete_sessions
-from lrbench.timing.models import until_fit
-from lrbench.timing.processes import alone, in_fresh_process
+from lrbench.timing.isolation import alone, in_fresh_process
+from lrbench.timing.repeat import until_fit
 
 Pairs = tuple[tuple[str, int], ...]
 """(scheme, rank) pairs."""

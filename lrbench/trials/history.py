@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from lrbench.results.environment import Environment
 from lrbench.results.records import Failure, Measurement, Record, Spectra
-from lrbench.results.sessions import Environment
 
 
 class History:

@@ -10,10 +10,11 @@ from lrbench.errors import InputError
 from lrbench.learn.architectures import build_dense, bytes_of, check_unchanged, make_architecture
 from lrbench.plan.spec import make_spec
 from lrbench.progress import Progress
+from lrbench.results.environment import Environment
 from lrbench.results.records import Measurement, Planned, Record
-from lrbench.results.sessions import Architecture, Environment, Session
+from lrbench.results.sessions import Architecture, Session
 from lrbench.results.timings import fit_sessions
-from lrbench.timing.models import missing_timings, run_timings
+from lrbench.timing.architectures import missing_timings, run_timings
 from lrbench.trials.history import History
 
 

@@ -13,11 +13,11 @@ from lrbench.execute.jobs import Execute, Job, Records, Worker
 from lrbench.execute.workers import ALONE, Workers
 from lrbench.learn.datasets import load_dataset
 from lrbench.learn.weights import weights_path
-from lrbench.lowrank.budget import BudgetRule
+from lrbench.lowrank.allocations import BudgetRule
 from lrbench.plan.budgets import check_timed
 from lrbench.plan.cuts import rule_of
+from lrbench.plan.disk_and_memory import check_memory
 from lrbench.plan.evidence import Evidence, gather_evidence
-from lrbench.plan.needs import check_memory
 from lrbench.plan.preview import preview
 from lrbench.plan.run import Run
 from lrbench.results.records import Failure, Measurement, Record, Trial

@@ -9,7 +9,7 @@ from lrbench.plan.evidence import gather_evidence
 from lrbench.plan.preview import plan_architectures
 from lrbench.plan.run import Run
 from lrbench.results.records import Measurement, Planned, Record, Trial
-from lrbench.timing.models import architectures_of
+from lrbench.timing.architectures import architectures_of
 from lrbench.trials.history import History
 from lrbench.trials.run import run_trials
 

@@ -14,11 +14,11 @@ from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.execute.executors import EXECUTORS
 from lrbench.learn import batches, optimizers, sources
-from lrbench.lowrank.budget import ALLOCATIONS
+from lrbench.lowrank.allocations import ALLOCATIONS
 from lrbench.lowrank.ranks import RULES
 from lrbench.lowrank.rule_texts import parse_rule
 from lrbench.lowrank.schemes import SCHEMES
-from lrbench.measure import latency, settings
+from lrbench.measure import settings, side_by_side
 from lrbench.plan.spec import SweepSpec, make_spec
 from lrbench.report.frames.latency import describe
 
@@ -116,8 +116,8 @@ def test_an_axis_is_a_filter_of_recommend(name: str, tmp_path: Path, lrbench) ->
         (names.SCHEMES, {**SCHEMES, names.MIXED: None}),
         (names.ALLOCATIONS, ALLOCATIONS),
         (names.EXECUTORS, EXECUTORS),
-        (axes.DTYPES, latency.DTYPES),
-        (axes.MEMORY_FORMATS, latency.MEMORY_FORMATS),
+        (axes.DTYPES, side_by_side.DTYPES),
+        (axes.MEMORY_FORMATS, side_by_side.MEMORY_FORMATS),
         (axes.DEVICES, settings.PRESENT),
     ],
     ids=lambda table: f"{next(iter(table))}...",

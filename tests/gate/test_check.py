@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lrbench.gate.check import check_folders
 from lrbench.gate.tolerances import Tolerances
 from lrbench.gate.verdicts import Verdict, exit_code
-from lrbench.lowrank.budget import ALLOCATIONS
+from lrbench.lowrank.allocations import ALLOCATIONS
 from lrbench.results.records import Accuracy, Measurement, Record
 from lrbench.results.sessions import Session
 

@@ -4,7 +4,7 @@ import pytest
 
 from lrbench.config import names
 from lrbench.gate.exact import depends_on_weights
-from lrbench.lowrank.budget import ALLOCATIONS, COSTS
+from lrbench.lowrank.allocations import ALLOCATIONS, COSTS
 from lrbench.lowrank.ranks import Candidate
 from lrbench.lowrank.rule_texts import parse_rule
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrbench.lowrank.budget import ALLOCATIONS, COSTS, BudgetRule, Option, OverBudgetError, least_level, least_sum
+from lrbench.lowrank.allocations import ALLOCATIONS, COSTS, BudgetRule, Option, OverBudgetError, least_level, least_sum
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.rule_texts import format_rule, parse_rule
 

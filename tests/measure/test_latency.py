@@ -14,9 +14,9 @@ from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.measure import cuda
 from lrbench.measure.environment import Watch
-from lrbench.measure.latency import block_of, clocked, fold_batch_norm, prepare, quiet, time_side_by_side
 from lrbench.measure.prepared import renew_
 from lrbench.measure.settings import settings
+from lrbench.measure.side_by_side import block_of, clocked, fold_batch_norm, prepare, quiet, time_side_by_side
 from lrbench.results.sessions import Timed
 
 

@@ -16,12 +16,12 @@ from lrbench.export.artefacts import ARTEFACTS, runtime_of
 from lrbench.learn.architectures import build_dense, make_architecture
 from lrbench.lowrank.layers import find_layers
 from lrbench.measure import runtimes
-from lrbench.measure.latency import prepare, quiet
 from lrbench.measure.prepared import Prepared, Runtime, absent_packages, in_torch, peaks_of
 from lrbench.measure.settings import PRESENT, settings
+from lrbench.measure.side_by_side import prepare, quiet
 from lrbench.results.sessions import Architecture
+from lrbench.timing.architectures import SessionJob, time_models
 from lrbench.timing.layers import LayerJob, time_layer
-from lrbench.timing.models import Job, time_models
 
 USUAL = Setting(device="cpu", batch_size=2, threads=1, memory_format="contiguous")
 AXES = (
@@ -145,7 +145,7 @@ def tiny() -> Architecture:
 def test_a_new_runtime_is_timed_by_a_session(toy: list[str], workplace: Path) -> None:
     dense = tiny()
     session = time_models(
-        Job(
+        SessionJob(
             choice=QUICK,
             setting=replace(USUAL, runtime="toy"),
             architectures=(dense, dense),

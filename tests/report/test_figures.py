@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lrbench.report.figures import table
+from lrbench.report.figures.accuracy_cost import accuracy_cost_figure
 from lrbench.report.figures.canvas import canvas
 from lrbench.report.figures.draw import draw_figures, figure_tables
 from lrbench.report.figures.figure import alone
-from lrbench.report.figures.pareto import pareto_figure
 from lrbench.report.frames.trials import done_trials
 from lrbench.report.results import Results
 from lrbench.results.tables import build_tables, guarded, load_table
@@ -62,7 +62,7 @@ def test_every_figure_is_drawn(case: str, tmp_path: Path) -> None:
 
 def test_every_finished_trial_and_the_front_are_on_the_chart() -> None:
     points = done_trials(build_tables(samples.sweep())["trials"].infer_objects())
-    figure = pareto_figure(points, cost="macs", label="MACs", unit="", title="t")
+    figure = accuracy_cost_figure(points, cost="macs", label="MACs", unit="", title="t")
     dots = [found for found in figure.axes[0].collections if isinstance(found, PathCollection)]
     drawn = sum(len(found.get_offsets()) for found in dots)
     assert drawn == len(points) == 9

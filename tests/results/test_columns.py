@@ -19,9 +19,10 @@ from lrbench.results import columns
 from lrbench.results.columns import TABLES
 from lrbench.results.columns.column import SHARE, TEXT, WHEN_DONE, Column, Flag, Number, Text
 from lrbench.results.columns.outcomes import measured
+from lrbench.results.environment import Environment
 from lrbench.results.readme import renewed, tables_markdown
 from lrbench.results.records import Accuracy, Measurement, Prediction, Record
-from lrbench.results.sessions import Environment, Gpu, Setting
+from lrbench.results.sessions import Gpu, Setting
 from lrbench.results.tables import build_tables, guarded, load_table
 
 ROOT = Path(__file__).parents[2]

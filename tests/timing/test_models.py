@@ -14,8 +14,9 @@ from lrbench.lowrank.schemes import SCHEMES
 from lrbench.plan.layer_ranks import ranks_to_time
 from lrbench.results.sessions import Architecture, Session
 from lrbench.results.timings import fit_sessions
-from lrbench.timing.models import missing_timings, until_fit
-from lrbench.timing.processes import in_fresh_process
+from lrbench.timing.architectures import missing_timings
+from lrbench.timing.isolation import in_fresh_process
+from lrbench.timing.repeat import until_fit
 from lrbench.trials.retime import subjects
 
 CHOICE = LatencyChoice(devices=("cpu",), memory_formats=("contiguous",), processes=2, group=3)

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lrbench.report.figures.pareto import pareto_figure
+from lrbench.report.figures.accuracy_cost import accuracy_cost_figure
 from lrbench.report.results import Results
 
 
@@ -23,4 +23,6 @@ def draw(points: pd.DataFrame, *, title: str) -> Figure:
     placed = points.assign(
         paired_s=points["ratio"] * dense, cost_low=points["ratio_low"] * dense, cost_high=points["ratio_high"] * dense
     )
-    return pareto_figure(placed, cost="paired_s", label="latency of a batch, with 99 % interval", unit="s", title=title)
+    return accuracy_cost_figure(
+        placed, cost="paired_s", label="latency of a batch, with 99 % interval", unit="s", title=title
+    )

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lrbench.report.figures.pareto import pareto_figure
+from lrbench.report.figures.accuracy_cost import accuracy_cost_figure
 from lrbench.report.results import Results
 
 
@@ -14,4 +14,4 @@ def info(results: Results) -> pd.DataFrame:
 
 def draw(points: pd.DataFrame, *, title: str) -> Figure:
     """Every trial as it stands in params."""
-    return pareto_figure(points, cost="params", label="params", unit="", title=title)
+    return accuracy_cost_figure(points, cost="params", label="params", unit="", title=title)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from lrbench.results.columns.column import FLAG, TEXT, WHOLE, Column, Table
+from lrbench.results.environment import Environment
 from lrbench.results.records import Record
-from lrbench.results.sessions import Environment
 
 
 def _environments(records: Sequence[Record]) -> Iterator[Environment]:

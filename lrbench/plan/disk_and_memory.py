@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lrbench.config.sections import Recipe
 from lrbench.learn.architectures import bytes_of
+from lrbench.learn.optimizers import state_tensors
 from lrbench.learn.train import pick_device
 from lrbench.learn.weights import weights_path
 from lrbench.limits import in_words, require_disk, require_memory, require_writable
@@ -63,10 +64,9 @@ def weights_to_keep(spec: SweepSpec, todo: Sequence[Trial], *, cache: Path) -> i
 
 def training_bytes(model: nn.Module, recipe: Recipe, *, image_size: int, batch: int) -> int:
     """Least memory of one training: the dense model and a copy, gradients, optimizer, the activations of a batch."""
-    slots = 2 if recipe.optimizer == "adamw" else 1
     if recipe.epochs == 0:
         return 2 * bytes_of(model)
-    return bytes_of(model) * (3 + slots) + batch * activation_bytes(model, (3, image_size, image_size))
+    return bytes_of(model) * (3 + state_tensors(recipe)) + batch * activation_bytes(model, (3, image_size, image_size))
 
 
 def activation_bytes(model: nn.Module, shape: tuple[int, int, int]) -> int:

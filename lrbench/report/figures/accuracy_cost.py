@@ -16,7 +16,7 @@ STANDINGS = {FRONT: ("black", 1.6, 1.0), TIED: ("0.45", 1.0, 0.75), DOMINATED: (
 """Edge colour, edge width and opacity of a point."""
 
 
-def pareto_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, title: str) -> Figure:
+def accuracy_cost_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, title: str) -> Figure:
     """Finetuned accuracy against a cost: every trial as it stands, the dense control, and the Pareto front of them all.
 
     Args:

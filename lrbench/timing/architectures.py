@@ -3,9 +3,8 @@
 Latency does not depend on weights, so models have random weights and nothing needs to be trained.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import psutil
 
@@ -13,29 +12,23 @@ from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense, shaped
 from lrbench.measure.environment import now, read_commit
-from lrbench.measure.latency import block_of, prepare, quiet, time_side_by_side
 from lrbench.measure.prepared import peaks_of, renew_all
 from lrbench.measure.settings import settings
+from lrbench.measure.side_by_side import block_of, prepare, quiet, time_side_by_side
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
 from lrbench.results.records import Measurement, Planned, Record
-from lrbench.results.sessions import DENSE, Architecture, Session, Timed
-from lrbench.results.timings import complete_sessions, is_fit_timing
-from lrbench.timing.processes import alone, in_fresh_process
-
-T = TypeVar("T")
-J = TypeVar("J")
-S = TypeVar("S", bound=Timed)
-
-ATTEMPTS = 2
-"""Largest number of attempts at a timing whose A/A control finds it unfit."""
+from lrbench.results.sessions import DENSE, Architecture, Session
+from lrbench.results.timings import complete_sessions
+from lrbench.timing.isolation import alone
+from lrbench.timing.repeat import in_process, until_fit
 
 MEMORY_SHARE = 0.5
 """Share of the free memory that the models of one session may fill."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timing:
+class DueTiming:
     """One timing to be made: architectures beside the dense model, in as many processes as the spec says."""
 
     setting: Setting
@@ -43,7 +36,7 @@ class Timing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class SessionJob:
     """What one process of a timing needs; it can be sent to a fresh process."""
 
     choice: LatencyChoice
@@ -74,7 +67,7 @@ def missing_timings(
     environment: str,
     model_bytes: int,
     again: Container[str] = (),
-) -> tuple[Timing, ...]:
+) -> tuple[DueTiming, ...]:
     """The timings that are still missing on this machine, each of as many architectures as fit in memory together.
 
     A group that is not full is filled up with architectures that were timed before: a model's caches depend on what
@@ -93,7 +86,7 @@ def missing_timings(
     here = complete_sessions(
         (session for session in sessions if session.environment == environment), processes=choice.processes
     )
-    timings: list[Timing] = []
+    timings: list[DueTiming] = []
     for setting in settings(choice):
         held = {
             architecture.key: architecture
@@ -107,7 +100,7 @@ def missing_timings(
         for start in range(0, len(due), group):
             members = due[start : start + group]
             timed_before = _timed_before(members, held.values())[: group - len(members)]
-            timings.append(Timing(setting=setting, architectures=(*members, *timed_before)))
+            timings.append(DueTiming(setting=setting, architectures=(*members, *timed_before)))
     return tuple(timings)
 
 
@@ -120,7 +113,7 @@ def _timed_before(due: Sequence[Architecture], held: Iterable[Architecture]) -> 
 
 
 def run_timings(
-    choice: LatencyChoice, timings: Sequence[Timing], *, dense: Architecture, environment: str, progress: Progress
+    choice: LatencyChoice, timings: Sequence[DueTiming], *, dense: Architecture, environment: str, progress: Progress
 ) -> Iterator[Session]:
     """Time architectures beside the dense model and its copy, while no other timing of lrbench runs on this machine.
 
@@ -131,7 +124,7 @@ def run_timings(
         factorized = tuple(item for item in timing.architectures if item.layers)
         architectures = (dense, dense, *factorized)
         series = digest([environment, now(), *(item.key for item in architectures), timing.setting.label])
-        job = Job(
+        job = SessionJob(
             choice=choice,
             setting=timing.setting,
             architectures=architectures,
@@ -142,7 +135,7 @@ def run_timings(
             attempt=1,
         )
 
-        def run(process: int, attempt: int, *, job: Job = job, number: int = number) -> Session:
+        def run(process: int, attempt: int, *, job: SessionJob = job, number: int = number) -> Session:
             progress("latency", f"timing {number} of {len(timings)}, process {process + 1}, {job.setting.label}", 0, 1)
             return in_process(choice, time_models, replace(job, process=process, attempt=attempt))
 
@@ -150,25 +143,7 @@ def run_timings(
             yield from until_fit(choice, run)
 
 
-def until_fit(choice: LatencyChoice, run: Callable[[int, int], S]) -> Iterator[S]:
-    """Run every process of a timing, and all of them again when the A/A control finds the timing unfit."""
-    for attempt in range(1, ATTEMPTS + 1):
-        sessions = []
-        for process in range(choice.processes):
-            sessions.append(run(process, attempt))
-            yield sessions[-1]
-        if is_fit_timing(sessions):
-            return
-
-
-def in_process(choice: LatencyChoice, work: Callable[[J], T], job: J) -> T:
-    """Run a job in a fresh process, which Ctrl-C ends too; in this process when the spec says one process."""
-    if choice.processes == 1:
-        return work(job)
-    return in_fresh_process(work, job)
-
-
-def time_models(job: Job) -> Session:
+def time_models(job: SessionJob) -> Session:
     """Build the models of a job and time them side by side."""
     started, setting = now(), job.setting
     size = job.architectures[DENSE].image_size
