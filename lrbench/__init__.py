@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lrbench.execute.workers import Cluster, Workers
     from lrbench.export.load import load
     from lrbench.library.choose import choose
     from lrbench.library.results import read
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from lrbench.lowrank.compress import compress
     from lrbench.lowrank.cuts import Cut
 
-__all__ = ["Cut", "choose", "compress", "load", "read", "sweep"]
+__all__ = ["Cluster", "Cut", "Workers", "choose", "compress", "load", "read", "sweep"]
 
 _WHERE = MappingProxyType(
     {
+        "Cluster": "lrbench.execute.workers",
         "Cut": "lrbench.lowrank.cuts",
+        "Workers": "lrbench.execute.workers",
         "choose": "lrbench.library.choose",
         "compress": "lrbench.lowrank.compress",
         "load": "lrbench.export.load",

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import Result
@@ -18,7 +20,9 @@ from typer.testing import CliRunner
 import lrbench
 from lrbench.cli import app
 from lrbench.errors import InputError
+from lrbench.execute.executors import EXECUTORS, executor_of
 from lrbench.measure.cost import measure_cost
+from lrbench.plan.spec import make_spec
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "results" / "seed"
@@ -78,8 +82,40 @@ def test_a_sweep_is_what_the_command_does(workplace: Path, command_line, undrawn
     assert results.figure("accuracy_macs").axes
     with pytest.raises(InputError, match=r"no figure 'accuracy_mac2' in library: did you mean 'accuracy_macs'"):
         results.figure("accuracy_mac2")
-    with pytest.raises(InputError, match=r"spec: finetune\.epochs: "):
-        lrbench.sweep({"finetune": {"epochs": -1}})
+
+
+@pytest.mark.parametrize(
+    ("spec", "overrides", "workers", "message"),
+    [
+        ({"finetune": {"epochs": -1}}, {}, {}, r"^spec: finetune\.epochs: "),
+        ({}, {"finetune.epochs": np.float32(0.5)}, {}, r"^spec with overrides: finetune\.epochs: .*, got 0\.5"),
+        ({"run": 1}, {"run.retries.most": 2}, {}, r"^overrides run\.retries\.most=2: run is not a section"),
+        ({}, {}, {"executor": "pol"}, r"^unknown executor 'pol': did you mean 'pool'\? allowed: here, pool, ray"),
+        ({}, {}, {"executor": "here", "jobs": 2}, r"^jobs goes with executor pool, not here"),
+        ({}, {}, {"executor": "pool", "cluster": lrbench.Cluster(cpus=2)}, r"^cpus-per-trial goes with executor ray"),
+    ],
+)
+def test_what_a_sweep_cannot_use_is_refused_in_words_of_python(
+    spec: dict[str, object],
+    overrides: dict[str, object],
+    workers: dict[str, Any],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        lrbench.sweep(spec, overrides, workers=lrbench.Workers(**workers))
+    assert not list(tmp_path.rglob("trials.csv"))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert make_spec({}, {"finetune.epochs": np.int64(3)}, where="spec").finetune.epochs == 3
+
+
+def test_time_limits_and_jobs_choose_the_executor_that_takes_them() -> None:
+    assert executor_of(lrbench.Workers(jobs=2)) is executor_of(lrbench.Workers(timeout_s=5)) is EXECUTORS["pool"]
+    assert executor_of(lrbench.Workers()) is EXECUTORS["here"]
 
 
 def test_a_recommendation_is_that_of_the_command(command_line) -> None:
@@ -109,6 +145,6 @@ def test_the_version_is_that_of_the_package() -> None:
 @pytest.mark.long
 def test_the_example_of_the_documents_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    left = runpy.run_path(str(ROOT / "docs" / "example.py"))
+    left = runpy.run_path(str(ROOT / "docs" / "example.py"), run_name="__main__")
     assert len(left["results"].trials) == 3
     assert (tmp_path / "example.png").stat().st_size > 10_000

@@ -28,9 +28,6 @@ class Cost(StrEnum):
     PARAMS = "params"
 
 
-CONFIDENCE = 0.8
-"""The default: at even odds one recommendation in seven failed on the test split (results/choices)."""
-
 Ratio = Annotated[float | None, typer.Option(min=0.0, max=2.0, help="largest ratio to the dense model")]
 Drop = Annotated[
     float | None, typer.Option(help="largest loss in accuracy against the dense control, in percentage points")
@@ -84,7 +81,7 @@ def recommend(  # noqa: PLR0913 - the options of a command
     latency: Latency = None,
     macs: Ratio = None,
     params: Ratio = None,
-    confidence: Confidence = CONFIDENCE,
+    confidence: Confidence = names.ADVICE_CONFIDENCE,
     minimise: Minimise = None,
     environment: Annotated[str | None, typer.Option(help="environment of the timings: a key's beginning")] = None,
     *,

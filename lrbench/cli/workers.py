@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrbench.config import names
-from lrbench.errors import InputError, nearest
+from lrbench.errors import InputError
 
 if TYPE_CHECKING:
     from lrbench.execute.workers import Workers
@@ -50,22 +49,15 @@ def choose_workers(executor: str | None, options: Mapping[str, Any]) -> "Workers
 
     Raises: InputError for an unknown executor, or an option that it does not take.
     """
-    from lrbench.execute import executors
+    from lrbench.execute.executors import choose
     from lrbench.execute.workers import Workers
 
     given = [name for name, value in options.items() if value is not None]
-    if executor is not None and executor not in names.EXECUTORS:
-        raise InputError(f"unknown --executor {executor!r}: {nearest(executor, names.EXECUTORS)}")
-    table = executors.EXECUTORS
-    if executor is None:
-        able = (name for name, entry in table.items() if not entry.by_name and entry.takes.issuperset(given))
-        executor = next(able, next(iter(table)))
-    for name in given:
-        if name not in table[executor].takes:
-            able_names = [able_name for able_name, entry in table.items() if name in entry.takes]
-            raise InputError(f"--{name} goes with --executor {' or '.join(able_names)}, not {executor}")
     return Workers(
-        executor=executor, jobs=options["jobs"] or 1, timeout_s=options["timeout"], cluster=_cluster(options)
+        executor=choose(executor, given, prefix="--"),
+        jobs=options["jobs"],
+        timeout_s=options["timeout"],
+        cluster=_cluster(options),
     )
 
 

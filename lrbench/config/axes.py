@@ -122,6 +122,11 @@ class Setting:
 AXES: Mapping[str, Axis] = MappingProxyType({declared.name: declared.metadata["axis"] for declared in fields(Setting)})
 """Every axis by the name of its column."""
 
+FORMER_KEYS: Mapping[str, str] = MappingProxyType(
+    {f"latency.{axis.former_key}": f"latency.{axis.key}" for axis in AXES.values() if axis.former_key}
+)
+"""The keys of a spec that had another name in earlier versions: that name -> today's."""
+
 USUAL: Mapping[str, Any] = MappingProxyType({declared.name: declared.default for declared in fields(Setting)})
 """The usual value of each axis, `MISSING` where it has none."""
 

@@ -125,3 +125,7 @@ def rules_in_a_row() -> str:
         f"{in_a_row(RULES)}; each may end in `multiple=16` (rounds up) and `max=full` (even if nothing is saved); "
         f"budgets of the whole model: `knapsack macs=0.5`, `params=` or `latency=`, spent by {in_a_row(ALLOCATIONS)}"
     )
+
+
+ADVICE_CONFIDENCE = 0.8
+"""Asked of a recommendation by default: at even odds one in seven failed on the test split (results/choices)."""

@@ -34,10 +34,15 @@ def validate(choice: type[C], document: Mapping[str, Any], *, where: str) -> C:
     Raises: InputError with each wrong key and what is allowed.
     """
     try:
-        return choice.model_validate_json(json.dumps(document, default=str))
+        return choice.model_validate_json(json.dumps(document, default=_plain))
     except ValidationError as error:
         mistakes = "; ".join(_explain(detail, choice) for detail in _roots(error.errors()))
         raise InputError(f"{where}: {mistakes}") from error
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON lacks: a number of numpy or torch as a number, anything else as a text."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def _roots(errors: Sequence[ErrorDetails]) -> Iterable[ErrorDetails]:
@@ -56,7 +61,7 @@ def _explain(error: ErrorDetails, choice: type[Choice]) -> str:
     got = error["input"]
     if error["type"] == "value_error" or isinstance(got, Mapping):
         return f"{key}: {message}" if key else message
-    return f"{key}: {message}, got {json.dumps(got, default=str)}"
+    return f"{key}: {message}, got {json.dumps(got, default=_plain)}"
 
 
 def _keys(choice: Any, path: Sequence[str]) -> Iterable[str]:

@@ -4,7 +4,7 @@ from functools import partial
 from operator import eq
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from lrbench.config import axes, names
 from lrbench.config.words import OneOf, Written
@@ -163,7 +163,6 @@ class LatencyChoice(Choice):
     runtimes: tuple[Annotated[str, OneOf("runtime", lambda: axes.RUNTIMES)], ...] = Field(
         ("eager",),
         min_length=1,
-        validation_alias=AliasChoices(axes.AXES["runtime"].key, axes.AXES["runtime"].former_key),
         description=axes.AXES["runtime"].meaning,
     )
     batch_norms: tuple[Annotated[str, OneOf("batch norm", lambda: axes.BATCH_NORMS)], ...] = Field(

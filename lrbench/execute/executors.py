@@ -4,11 +4,13 @@ To add one, write a context manager that yields an `Execute`, add an entry to `E
 table in `lrbench.config.names`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from lrbench.config import names
+from lrbench.errors import InputError, nearest
 from lrbench.execute import local_timing, pool, ray_jobs, ray_timing
 from lrbench.execute.jobs import Execute, Worker
 from lrbench.execute.workers import Workers
@@ -30,7 +32,7 @@ class Executor:
         at_once: number of trainings in this machine's memory at a time; 0: they run on other machines.
         holds_images: whether this process needs the images itself.
         time: times architectures.
-        takes: options of the command line that apply to it.
+        takes: what may be given for it, as `Workers.given` names it; these are options of the command line too.
         by_name: whether it is used only when it is named.
     """
 
@@ -60,8 +62,8 @@ EXECUTORS: Mapping[str, Executor] = MappingProxyType(
         ),
         "pool": Executor(
             open=pool.open_pool,
-            threads=lambda workers, available: max(1, available // workers.jobs),  # jobs that share a core slow down
-            at_once=lambda workers: workers.jobs,
+            threads=lambda workers, available: max(1, available // (workers.jobs or 1)),  # sharing a core is slow
+            at_once=lambda workers: workers.jobs or 1,
             holds_images=False,
             time=local_timing.time_here,
             takes=frozenset(["jobs", "timeout"]),
@@ -78,3 +80,30 @@ EXECUTORS: Mapping[str, Executor] = MappingProxyType(
     }
 )
 """Executors by name."""
+
+
+def choose(name: str | None, given: Collection[str], *, prefix: str = "") -> str:
+    """The name of an executor: the given one, or else the first that takes what is given.
+
+    Args:
+        name: of an executor, None to choose one.
+        given: what is not left to its default.
+        prefix: what stands before a name in errors: `--` on the command line.
+
+    Raises: InputError for an unknown name, or something given that the executor does not take.
+    """
+    if name is None:
+        able = (able for able, entry in EXECUTORS.items() if not entry.by_name and entry.takes.issuperset(given))
+        name = next(able, next(iter(EXECUTORS)))
+    if name not in names.EXECUTORS:
+        raise InputError(f"unknown {prefix}executor {name!r}: {nearest(name, names.EXECUTORS)}")
+    for option in given:
+        if option not in EXECUTORS[name].takes:
+            takers = " or ".join(taker for taker, entry in EXECUTORS.items() if option in entry.takes)
+            raise InputError(f"{prefix}{option} goes with {prefix}executor {takers}, not {name}")
+    return name
+
+
+def executor_of(workers: Workers) -> Executor:
+    """The executor that workers ask for; see `choose`."""
+    return EXECUTORS[choose(workers.executor, workers.given())]

@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -49,13 +49,13 @@ class Job:
 
 
 class Worker:
-    """What one process keeps between the jobs of a run: images, untrained models by seed, and the last kept value."""
+    """What one process keeps between the jobs of a run: images, an untrained model, and the last kept value."""
 
     def __init__(self, progress: Progress, *, data: Dataset | None = None, dense: Untrained | None = None) -> None:
         """Start with the progress callback; with the images and an untrained dense model if these exist already."""
         self.progress = progress
         self._data = data
-        self._untrained = {} if dense is None else {dense.seed: dense}
+        self._dense, self._untrained = dense, cast("Untrained | None", None)
         self._kept: tuple[str, Any] | None = None
 
     def data(self, job: Job) -> Dataset:
@@ -66,9 +66,12 @@ class Worker:
 
     def untrained(self, job: Job, *, seed: int) -> Untrained:
         """The untrained dense model of a seed."""
-        if seed not in self._untrained:
-            self._untrained[seed] = build_untrained(job.spec, classes=self.data(job).classes, seed=seed)
-        return self._untrained[seed]
+        for held in (self._dense, self._untrained):
+            if held is not None and held.seed == seed:
+                return held
+        self._untrained = None  # free its memory before the next is made
+        self._untrained = build_untrained(job.spec, classes=self.data(job).classes, seed=seed)
+        return self._untrained
 
     def keep(self, key: str, make: Callable[[], T]) -> T:
         """The value made for a key, kept until another key is asked for; the value before it is freed first."""

@@ -18,6 +18,7 @@ from lrbench.errors import InputError
 from lrbench.execute.jobs import Execute, Job, Records, TrialTimeoutError, Work, Worker, WorkerDiedError, failures
 from lrbench.execute.workers import Workers
 from lrbench.progress import silent
+from lrbench.timing.isolation import GUARD
 
 
 @contextmanager
@@ -26,7 +27,7 @@ def open_pool(workers: Workers, worker: Worker) -> Iterator[Execute]:
 
     Each child has a worker of its own: one of them trains the dense model and the others load it.
     """
-    count = workers.jobs
+    count = workers.jobs or 1
     pool = ProcessPool(max_workers=count, context=get_context("spawn"), initializer=_end_with_parent)
 
     def execute(work: Work, jobs: Sequence[Job], timeout_s: float | None) -> Iterator[Records]:
@@ -70,7 +71,7 @@ def _outcome(future: Future[Records], job: Job, started: float, *, timeout_s: fl
 def describe_exit(code: int | None) -> str:
     """How a process ended, in words."""
     if code is None:
-        return "its process could not be started or did not answer"
+        return f"its process could not be started or did not answer; {GUARD}"
     if code >= 0:
         return f"its process ended with exit code {code}"
     name = {number.value: number.name for number in signal.Signals}.get(-code, "unknown")

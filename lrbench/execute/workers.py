@@ -26,17 +26,30 @@ class Workers:
     """How trials are run.
 
     Attributes:
-        executor: an entry of `EXECUTORS`.
-        jobs: trials at a time, if the executor takes a number.
+        executor: an entry of `EXECUTORS`; None for the first that takes what else is given.
+        jobs: trials at a time, None for 1.
         timeout_s: time limit of a trial, None for no limit; baselines have no limit.
         cluster: for executors that use one.
     """
 
-    executor: str = "here"
-    jobs: int = 1
+    executor: str | None = None
+    jobs: int | None = None
     timeout_s: float | None = None
     cluster: Cluster = Cluster()
 
+    def given(self) -> tuple[str, ...]:
+        """Names of what is not left to its default, as executors name what they take."""
+        cluster, default = self.cluster, Cluster()
+        values = {
+            "jobs": self.jobs is not None,
+            "timeout": self.timeout_s is not None,
+            "address": cluster.address is not None,
+            "cpus-per-trial": cluster.cpus != default.cpus,
+            "gpus-per-trial": cluster.gpus != default.gpus,
+            "on": bool(cluster.on),
+        }
+        return tuple(name for name, is_given in values.items() if is_given)
 
-ALONE = Workers()
+
+ALONE = Workers(executor="here")
 """One trial after the other, in this process."""

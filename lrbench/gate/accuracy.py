@@ -9,10 +9,9 @@ from scipy.stats import binomtest, norm
 from lrbench.gate.folders import Folder
 from lrbench.gate.tolerances import AccuracyTolerance
 from lrbench.gate.verdicts import Verdict, Word
+from lrbench.results.records import MEASURED
 from lrbench.statistics.paired import holm
 from lrbench.statistics.posterior import Answers, stack_right
-
-STAGES = ("truncated", "recalibrated", "finetuned")
 
 
 def judge_accuracy(base: Folder, current: Folder, tolerance: AccuracyTolerance) -> Iterator[Verdict]:
@@ -61,7 +60,7 @@ def _answers(side: Folder) -> dict[tuple[str, str], Answers]:
     answers: dict[tuple[str, str], Answers] = {}
     for subject, rows in done.groupby("subject", sort=False):
         samples = int(rows["samples"].iloc[0])
-        for stage in STAGES:
+        for stage in MEASURED:
             if rows[f"correct_{stage}"].isna().any() or (rows["samples"] != samples).any():
                 continue
             masks = [kept.get((trial, stage)) for trial in rows["trial"]]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lrbench.config.sections import ModelChoice
-from lrbench.errors import InputError
+from lrbench.errors import InputError, nearest
 from lrbench.learn.imports import source_digest
 from lrbench.learn.models import build_model
 from lrbench.lowrank.compress import restructure
@@ -42,7 +42,10 @@ def cut_architecture(dense: Architecture, cuts: Iterable[Cut]) -> Architecture:
 
 
 def check_unchanged(architecture: Architecture) -> None:
-    """Raises: InputError when the user's own model code is not that of the architecture's key."""
+    """Raises: InputError when the user's own model code is not that of the architecture's key, or a scheme unknown."""
+    for cut in architecture.layers:
+        if cut.scheme not in SCHEMES:
+            raise InputError(f"layer {cut.layer} has the unknown scheme {cut.scheme!r}: {nearest(cut.scheme, SCHEMES)}")
     if cut_architecture(architecture, architecture.layers).key != architecture.key:
         raise InputError(f"the code of model {architecture.model!r} has changed since it was measured")
 

@@ -1,7 +1,7 @@
 """Which rank, in which layers of a model at hand: `lrbench.choose`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import overload
 
 import pandas as pd
@@ -41,7 +41,7 @@ class Cuts(Sequence[Cut]):
     """
 
     cuts: tuple[Cut, ...]
-    table: pd.DataFrame
+    table: pd.DataFrame = field(compare=False)
 
     def __len__(self) -> int:
         """How many layers."""

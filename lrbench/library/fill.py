@@ -19,10 +19,7 @@ from lrbench.results.log import SPEC, Store
 from lrbench.results.records import SpecRecord, Trial
 from lrbench.screen import Screen
 from lrbench.trials.run import missing_trials
-from lrbench.trials.sweep import missing_plans, run_sweep
-
-STAGES = ("accuracy", "latency")
-"""The stages of a sweep, in their order."""
+from lrbench.trials.sweep import STAGES, missing_plans, run_sweep
 
 
 def fill(
@@ -46,9 +43,9 @@ def fill(
 
     Returns: whether anything was missing.
 
-    Raises: InputError when model, data, disk or folder cannot be used.
+    Raises: InputError when model, data, disk, folder or workers cannot be used.
     """
-    spec = run.spec
+    spec, at_once = run.spec, executors.executor_of(workers).at_once(workers)
     _say(console, filter(None, (run.dense.note, *spec.left_out())))
     with Store(folder) as store:
         _say(console, (*store.notices, *_note_spec(spec, store)))
@@ -61,7 +58,7 @@ def fill(
                 console,
                 [f"{planned} trials planned, {planned - len(todo)} skipped, {len(todo)} to run, in {folder}"],
             )
-            check_disk(run, todo, folder=folder, jobs=max(1, executors.EXECUTORS[workers.executor].at_once(workers)))
+            check_disk(run, todo, folder=folder, jobs=max(1, at_once))
         else:
             plans, waiting = missing_plans(run, store.records)
             store.extend(plans)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from lrbench.config.names import ADVICE_CONFIDENCE
 from lrbench.errors import InputError, nearest
 from lrbench.report import results as report
 from lrbench.report.advice.advice import Advice, advise
@@ -14,9 +15,6 @@ from lrbench.report.advice.advice_texts import headline
 from lrbench.report.advice.constraints import limits_of
 from lrbench.report.figures.draw import drawings
 from lrbench.report.frames.points import Where
-
-CONFIDENCE = 0.8
-"""Asked of a recommendation unless another is; `lrbench recommend` asks the same."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,7 +81,7 @@ class Results:
         latency: float | None = None,
         macs: float | None = None,
         params: float | None = None,
-        confidence: float = CONFIDENCE,
+        confidence: float = ADVICE_CONFIDENCE,
     ) -> Recommendation:
         """Recommend a trial that keeps to each limit: chosen on the search split, reported on the test split.
 

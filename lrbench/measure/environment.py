@@ -133,6 +133,9 @@ def _cgroup(name: str) -> str:
     return "none" if text.startswith("max") else text
 
 
+GIT_S = 120.0
+"""Time limit of a git command, in seconds."""
+
 DESCRIBE = ("describe", "--always", "--abbrev=12", "--dirty", "--exclude=*")
 """The commit as git says it, `-dirty` when a tracked file differs from it."""
 
@@ -162,8 +165,10 @@ def _own_repository() -> str:
 def _git(folder: Path, *words: str) -> str:
     """What git says in a folder; "" when it fails or is absent."""
     try:
-        described = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
-    except OSError:
+        described = subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, check=False, timeout=GIT_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     return described.stdout.strip() if described.returncode == 0 else ""
 

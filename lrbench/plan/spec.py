@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from lrbench.config.axes import FORMER_KEYS
 from lrbench.config.names import MIXED
 from lrbench.config.reading import read_toml, validate
 from lrbench.config.sections import (
@@ -147,10 +148,24 @@ def make_spec(document: Mapping[str, Any], overrides: Overrides = (), *, where: 
     Raises: InputError with the key and what is allowed.
     """
     changed = deepcopy(dict(document))
+    _rename_former_keys(changed)
+    given = "overrides" if isinstance(overrides, Mapping) else "--set"
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parse_override, overrides)
     for name, value in pairs:
-        _set(changed, name, value)
-    return validate(SweepSpec, changed, where=where + (" with --set" if overrides else ""))
+        try:
+            _set(changed, FORMER_KEYS.get(name, name), value)
+        except TypeError as error:
+            raise InputError(f"{given} {name}={value}: {error}") from error
+    return validate(SweepSpec, changed, where=f"{where} with {given}" if overrides else where)
+
+
+def _rename_former_keys(document: dict[str, Any]) -> None:
+    """Give keys that had another name in earlier versions the one that they have now (in place)."""
+    for former, now in FORMER_KEYS.items():
+        section, old = former.split(".")
+        keys, new = document.get(section), now.split(".")[1]
+        if isinstance(keys, dict) and old in keys and new not in keys:
+            keys[new] = keys.pop(old)
 
 
 def _parse_override(text: str) -> tuple[str, Any]:
@@ -161,13 +176,13 @@ def _parse_override(text: str) -> tuple[str, Any]:
 
 
 def _set(document: dict[str, Any], name: str, value: Any) -> None:
-    """Set one key of a document (in place)."""
+    """Set one key of a document (in place). Raises: TypeError when it is below something that is not a section."""
     *sections, last = name.split(".")
     section: Any = document
     for key in sections:
         section = section.setdefault(key, {})
         if not isinstance(section, dict):
-            raise InputError(f"--set {name}={value}: {key} is not a section")
+            raise TypeError(f"{key} is not a section")
     section[last] = value
 
 

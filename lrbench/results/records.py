@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from lrbench.config.axes import AXES
+from lrbench.config.axes import AXES, FORMER_KEYS
 from lrbench.lowrank.cuts import Cut
 from lrbench.results.environment import Environment
 from lrbench.results.sessions import Architecture, LayerSession, Session
@@ -15,6 +15,9 @@ SCHEMA = 1
 
 Stage = Literal["baseline", "finetune"]
 """The two trainings of a trial."""
+
+MEASURED = ("truncated", "recalibrated", "finetuned")
+"""When a trial's accuracy is measured, in order: attributes of a `Measurement`, and `accuracy_...` in trials.csv."""
 
 Fault = Literal["failed", "nan", "oom", "timeout", "killed"]
 """How a trial failed: an exception, a number that is not finite, out of memory, out of time, its process died."""
@@ -311,8 +314,7 @@ def from_line(line: str) -> Record:
         fields["setting"] = {former.get(name, name): value for name, value in setting.items()}
     record = _adapter.validate_python(fields)
     if isinstance(record, SpecRecord):
-        keys = {f"latency.{axis.former_key}": f"latency.{axis.key}" for axis in AXES.values() if axis.former_key}
-        return replace(record, keys=tuple((keys.get(key, key), value) for key, value in record.keys))
+        return replace(record, keys=tuple((FORMER_KEYS.get(key, key), value) for key, value in record.keys))
     return record
 
 

@@ -17,7 +17,6 @@ from lrbench.measure.settings import settings
 from lrbench.measure.side_by_side import block_of, prepare, quiet, time_side_by_side
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
-from lrbench.results.records import Measurement, Planned, Record
 from lrbench.results.sessions import DENSE, Architecture, Session
 from lrbench.results.timings import complete_sessions
 from lrbench.timing.isolation import alone
@@ -47,16 +46,6 @@ class SessionJob:
     series: str
     process: int
     attempt: int
-
-
-def architectures_of(records: Iterable[Record], keys: Iterable[str]) -> dict[str, Architecture]:
-    """The architectures of these trials by key, as far as the log holds them, measured or planned."""
-    planned = set(keys)
-    return {
-        record.architecture.key: record.architecture
-        for record in records
-        if isinstance(record, Measurement | Planned) and record.trial.key in planned
-    }
 
 
 def missing_timings(

@@ -2,20 +2,25 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
-from pebble import ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
+from lrbench.errors import InputError
 from lrbench.progress import Progress
 
 T = TypeVar("T")
 
 LOCK = Path(tempfile.gettempdir()) / "lrbench-timing.lock"
 """The lock that a timing on this machine holds while it runs."""
+
+GUARD = 'a script that calls lrbench.sweep must do so below `if __name__ == "__main__":`, for each process imports it'
+"""What a script of the user's needs, since fresh processes import it again."""
 
 
 @contextmanager
@@ -34,11 +39,19 @@ def alone(progress: Progress) -> Iterator[None]:
 
 
 def in_fresh_process(work: Callable[..., T], *arguments: object) -> T:
-    """Call a function in a fresh process and return its result (or raise its error); an interrupt ends the process."""
+    """Call a function in a fresh process and return its result (or raise its error); an interrupt ends the process.
+
+    Raises: InputError when the process could not be started, or ended before the function did.
+    """
     with ProcessPool(max_workers=1, max_tasks=1, context=get_context("spawn")) as pool:
         future = pool.schedule(work, args=arguments)
         try:
             result: T = future.result()
+        except (ProcessExpired, BrokenProcessPool) as error:
+            raise InputError(
+                f"a process for timings ended too early ({error}). Finished results are kept; the same command "
+                f"continues. Memory may have run out; and {GUARD}"
+            ) from error
         except BaseException:
             pool.stop()  # type: ignore[no-untyped-call]
             raise

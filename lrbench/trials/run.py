@@ -68,7 +68,7 @@ def probe_baselines(run: Run, held: Sequence[Record], *, workers: Workers = ALON
     with _opened(run, run.trials, workers) as opened:
         for records in opened.train_baselines():
             yield from history.new(records)
-            if records:
+            if any(isinstance(record, Failure) for record in records):
                 return
         yield from history.new(opened.probe(history))
 
@@ -129,7 +129,7 @@ class _Opened:
 @contextmanager
 def _opened(run: Run, trials: Sequence[Trial], workers: Workers) -> Iterator[_Opened]:
     """Load the images once, check that memory suffices, and open the executor."""
-    executor = executors.EXECUTORS[workers.executor]
+    executor = executors.executor_of(workers)
     data = load_dataset(run.spec.data, cache=run.cache / "images", progress=run.progress)
     if count := executor.at_once(workers):
         check_memory(run.spec, run.dense.model, images=len(data.train), jobs=count)

@@ -1,6 +1,6 @@
 """A sweep from its run to its records: first the accuracy of trials, then their latency, alone on the machine."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from lrbench.execute import executors
 from lrbench.execute.workers import ALONE, Workers
@@ -9,9 +9,12 @@ from lrbench.plan.evidence import gather_evidence
 from lrbench.plan.preview import plan_architectures
 from lrbench.plan.run import Run
 from lrbench.results.records import Measurement, Planned, Record, Trial
-from lrbench.timing.architectures import architectures_of
+from lrbench.results.sessions import Architecture
 from lrbench.trials.history import History
 from lrbench.trials.run import run_trials
+
+STAGES = ("accuracy", "latency")
+"""The stages of a sweep, in their order."""
 
 
 def run_sweep(
@@ -19,7 +22,7 @@ def run_sweep(
     todo: Sequence[Trial],
     held: Sequence[Record],
     *,
-    stages: Container[str] = ("accuracy", "latency"),
+    stages: Container[str] = STAGES,
     workers: Workers = ALONE,
 ) -> Iterator[Record]:
     """Run the trials `todo`, then time the architectures of all trials that are not yet timed on this machine.
@@ -28,7 +31,7 @@ def run_sweep(
         run: the sweep.
         todo: the trials to run.
         held: records of the log.
-        stages: `accuracy`, `latency` or both; with latency alone nothing is trained.
+        stages: those of `STAGES` to run; with latency alone nothing is trained.
         workers: how trials are run.
 
     Raises: InputError when model, data or disk cannot be used, or evidence that a budget needs is missing.
@@ -39,7 +42,7 @@ def run_sweep(
         yield from run_trials(run, todo, history, workers=workers)
     if "latency" in stages and settings(run.spec.latency):
         wanted = architectures_of(history.records, [trial.key for trial in run.trials])
-        executor = executors.EXECUTORS[workers.executor]
+        executor = executors.executor_of(workers)
         yield from history.new(executor.time(run, workers, wanted, history.records))
 
 
@@ -51,3 +54,13 @@ def missing_plans(run: Run, held: Sequence[Record]) -> tuple[tuple[Planned, ...]
     held_keys = {record.trial.key for record in held if isinstance(record, Measurement | Planned)}
     evidence = gather_evidence(run.spec, held, environment=run.environment.key)
     return plan_architectures(run, [trial for trial in run.trials if trial.key not in held_keys], evidence=evidence)
+
+
+def architectures_of(records: Iterable[Record], keys: Iterable[str]) -> dict[str, Architecture]:
+    """The architectures of these trials by key, as far as the log holds them, measured or planned."""
+    planned = set(keys)
+    return {
+        record.architecture.key: record.architecture
+        for record in records
+        if isinstance(record, Measurement | Planned) and record.trial.key in planned
+    }

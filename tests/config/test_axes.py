@@ -9,7 +9,7 @@ import pytest
 import samples
 
 from lrbench.config import axes, names
-from lrbench.config.axes import AXES, USUAL, Setting, in_file_name, in_words
+from lrbench.config.axes import AXES, FORMER_KEYS, USUAL, Setting, in_file_name, in_words
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.execute.executors import EXECUTORS
@@ -168,3 +168,16 @@ def test_a_new_executor_is_known_wherever_executors_are_named(monkeypatch: pytes
 def test_a_default_spec_takes_no_word_that_is_not_in_its_table() -> None:
     """Defaults are not validated by themselves."""
     assert make_spec(json.loads(SweepSpec().model_dump_json()), where="test") == SweepSpec()
+
+
+@pytest.mark.parametrize("former", FORMER_KEYS)
+def test_a_former_key_is_its_new_one_in_files_and_overrides(former: str) -> None:
+    key, value = FORMER_KEYS[former].split(".")[1], ["compile"]
+    read = [
+        make_spec({"latency": {former.split(".")[1]: value}}, where="spec"),
+        make_spec({"latency": {key: ["eager"]}}, {former: value}, where="spec"),
+        make_spec({"latency": {key: ["eager"]}}, [f"{former}={value}"], where="spec"),
+    ]
+    assert [getattr(spec.latency, key) for spec in read] == [("compile",)] * 3
+    with pytest.raises(InputError, match=f"unknown key {former}"):
+        make_spec({"latency": {key: value, former.split(".")[1]: value}}, where="spec")

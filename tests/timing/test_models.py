@@ -92,6 +92,8 @@ def test_a_fresh_process_is_another_one_and_its_errors_come_back() -> None:
     assert in_fresh_process(os.getpid) != os.getpid()
     with pytest.raises(ValueError, match="invalid literal"):
         in_fresh_process(int, "rank")
+    with pytest.raises(InputError, match=r"ended too early .* `if __name__ == \"__main__\":`"):
+        in_fresh_process(os._exit, 3)
 
 
 @pytest.mark.parametrize("scheme", [name for name in SCHEMES if name not in ("writeback", "linear")])

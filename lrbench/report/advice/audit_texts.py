@@ -89,7 +89,7 @@ def _sentences(audited: pd.DataFrame, correlations: pd.DataFrame) -> Iterator[st
         yield f"Latency ratios, {name}: predicted to a median of {errors.median():.1%}, {errors.max():.1%} at most."
         if len(scaled):
             yield (
-                f"Layers timed there, scaled by the other whole models timed there, foresee them to a median of "
+                f"Layers timed there, scaled by the other whole models timed there, predict them to a median of "
                 f"{scaled.median():.1%}, {scaled.max():.1%} at most."
             )
     for row in correlations.to_dict("records"):

@@ -9,6 +9,7 @@ from lrbench.report.frames.latency import SETTING, describe
 from lrbench.report.frames.standing import name_training
 from lrbench.report.results import Results
 from lrbench.report.texts import TextTable, number, ratio_of
+from lrbench.results.records import MEASURED
 
 HEADS = (
     *("data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
@@ -34,7 +35,7 @@ def _row(trial: Mapping[Any, Any]) -> tuple[str, ...]:
         *(f"{trial[name]:,}" for name in ("params", "macs")),
         f"{trial['mac_ratio']:.3f}",
         "" if pd.isna(trial["ratio"]) else ratio_of(trial),
-        *(number(trial[f"accuracy_{stage}"], ".2%") for stage in ("truncated", "recalibrated", "finetuned")),
+        *(number(trial[f"accuracy_{stage}"], ".2%") for stage in MEASURED),
         "" if pd.isna(trial["trained_ranks"]) else str(trial["trained_ranks"]),
     )
 

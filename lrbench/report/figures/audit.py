@@ -1,4 +1,4 @@
-"""What plans for a budget foresaw beside what was measured."""
+"""What plans for a budget predicted beside what was measured."""
 
 import matplotlib as mpl
 import pandas as pd

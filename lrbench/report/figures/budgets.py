@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lrbench.report.figures.canvas import canvas, colours_of, say_empty
-from lrbench.report.frames.budgets import STAGES
 from lrbench.report.results import Results
+from lrbench.results.records import MEASURED
 
 DENSE = {"dense": (":", "dense"), "control": ("--", "dense, finetuned alike")}
 """Line style and words of the dense models to compare with."""
@@ -36,9 +36,9 @@ def draw(outcomes: pd.DataFrame) -> Figure:
     for axis, budget in zip(axes, budgets, strict=False):
         group = named[named["budget"] == budget]
         heights, shades = group["way"].map(ways.index), list(group["method"].map(colours))
-        low, high = (group[[f"accuracy_{stage}" for stage in STAGES]].agg(how, axis=1) for how in ("min", "max"))
+        low, high = (group[[f"accuracy_{stage}" for stage in MEASURED]].agg(how, axis=1) for how in ("min", "max"))
         axis.hlines(heights, low, high, colors=shades, lw=1.4, alpha=0.5)
-        for stage, (marker, fill) in zip(STAGES, (("o", "white"), ("D", "white"), ("o", None)), strict=True):
+        for stage, (marker, fill) in zip(MEASURED, (("o", "white"), ("D", "white"), ("o", None)), strict=True):
             faces = shades if fill is None else fill
             axis.scatter(group[f"accuracy_{stage}"], heights, c=faces, edgecolors=shades, marker=marker, s=30, zorder=3)
         for model, (style, _) in DENSE.items():

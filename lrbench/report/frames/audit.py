@@ -1,4 +1,4 @@
-"""What plans for a budget foresaw, beside what was measured: MACs, params, latency, damage, the order of the plans."""
+"""What plans predicted, beside what was measured: MACs, params, latency, damage, the order of the plans."""
 
 import pandas as pd
 
@@ -36,7 +36,7 @@ def audit(done: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFrame,
     Returns: the trial and its setting (empty when not timed), `planner` and `budget` (the rank rule's two parts),
         `predicted_*`, as the trial's record has it; `macs_equal`, `params_equal`; `ratio` with its 99 % interval and
         `fit`, `latency_error` (predicted over measured less 1), `layers_timed` (single layers were timed in this
-        setting); `scaled_ratio` and `scaled_error`, what the layers of this setting foresee, scaled by the other whole
+        setting); `scaled_ratio` and `scaled_error`, what the layers of this setting predict, scaled by the other whole
         models timed in it; `damage_*`, what
         the dense baseline was more accurate, at each of `DAMAGES`; `predicted_rank` and `measured_rank` (1 is
         least damage; measured on the search split where all were judged on it, else on the test split: `ranked_by`),

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from lrbench.report.frames.standing import RIVALS, with_control
+from lrbench.results.records import MEASURED
 
-STAGES = ("truncated", "recalibrated", "finetuned")
 OUTCOMES = [*RIVALS, "budget", "allocation", "method", "layer_set", "seed", "trial", "architecture", "mac_ratio"]
 
 
@@ -24,6 +24,6 @@ def budget_outcomes(done: pd.DataFrame) -> pd.DataFrame:
     judged = with_control(done)
     planned = judged[is_budgeted(judged)].assign(accuracy_control=judged["accuracy_finetuned"] + judged["loss"])
     parts = planned["rank_rule"].str.extract(r"^(?P<allocation>\S+) (?P<budget>\S+=\S+)$")
-    accuracies = [f"accuracy_{stage}" for stage in ("dense", "control", *STAGES)]
+    accuracies = [f"accuracy_{stage}" for stage in ("dense", "control", *MEASURED)]
     columns = [*OUTCOMES, "param_ratio", "predicted_damage", "predicted_latency_ratio", *accuracies]
     return planned.assign(**{str(name): parts[name] for name in parts}).dropna(subset="budget")[columns]

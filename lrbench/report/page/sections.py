@@ -12,6 +12,7 @@ from lrbench.report.frames.scores import SCORES
 from lrbench.report.frames.standing import RIVALS, name_rivals
 from lrbench.report.page.overlay import Overlay
 from lrbench.report.texts import RATIO, ratio_of
+from lrbench.results.records import MEASURED
 
 Row = Mapping[Any, Any]
 
@@ -84,7 +85,7 @@ def _trial_row(trial: Row, timed: Row | None) -> tuple[Cell, ...]:
         *(_whole(trial[name]) for name in ("seed", "params", "macs")),
         _real(trial["mac_ratio"], ".3f"),
         _interval(timed) if timed else Cell(text=""),
-        *(_real(trial[f"accuracy_{stage}"], ".2%") for stage in ("truncated", "recalibrated", "finetuned")),
+        *(_real(trial[f"accuracy_{stage}"], ".2%") for stage in MEASURED),
         _real(trial["loss"], ".2f", scale=100),
         _text(trial["standing"]),
     )
@@ -107,7 +108,7 @@ def _interval(row: Row, name: str = "ratio") -> Cell:
 
 
 def plan_table(overlay: Overlay) -> Table:
-    """The plans for a budget: what was foreseen beside what was measured, a row a setting."""
+    """The plans for a budget: what was predicted beside what was measured, a row a setting."""
     heads = (
         *("folder", "plan", "method", "layers", "seed", "setting", "MACs predicted", "MACs"),
         *("latency ratio predicted", "latency ratio", "damage predicted"),
