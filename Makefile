@@ -26,7 +26,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 sweep: $(READY) ## run what is missing of SPEC into OUT, and draw its figures
-	@echo 'sweeping $(SPEC) into $(OUT): minutes for the default, whose images are embedded; what is done is kept and skipped next time'
+	@echo 'sweeping $(SPEC) into $(OUT): about 3 minutes on two cores for the default, whose images are embedded; what is done is kept and skipped next time'
 	$(BIN)/lrbench sweep $(SPEC) --out $(OUT) $(foreach pair,$(SET),--set $(pair))
 
 plots: $(READY) ## draw the figures of OUT again, from its tables
@@ -40,7 +40,7 @@ test: $(READY) ## run the quick tests, one process a core: under 4 minutes on tw
 	$(PYTEST) -m 'not long'
 
 test-all: $(READY) ## run the tests that `make test` leaves out: a Ray cluster, kills, a browser, large models
-	@echo 'the long tests, which download nothing: about 5 minutes on two cores, 12 where they are busy'
+	@echo 'the long tests, which download nothing: 3 minutes on two cores, 12 where they are busy'
 	$(PYTEST) -m long
 
 check: $(READY) ## format, lint, types, floors and the quick tests
