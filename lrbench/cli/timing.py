@@ -23,11 +23,16 @@ def time_(
         list[str] | None,
         typer.Option(metavar="TRIAL", help="trial to time once more: its key, or the beginning of it"),
     ] = None,
+    occasion: Annotated[
+        bool,
+        typer.Option("--occasion", help="time everything once more: best half an hour or more after the last time"),
+    ] = False,
 ) -> None:
     """Add this machine's timings to a results folder; trains nothing, and needs no data and no spec.
 
-    What was already timed here is skipped, unless that timing was unfit (its A/A control failed) or --again names it.
-    All sessions of an architecture count together, and its interval widens where they disagree.
+    What was already timed here is skipped, unless that timing was unfit (its A/A control failed), --again names it, or
+    --occasion asks for all of it. All sessions of an architecture count together, and its interval widens where they
+    disagree. An interrupted timing is continued by the same command.
 
     The settings are those that the folder was timed in, unless --set changes them.
 
@@ -44,6 +49,7 @@ def time_(
                 say(note)
             to_time = list(subjects(store.records, overrides=set_ or [], models=model or []))
             once_more = {find_measurement(store.records, key).architecture.key for key in again or ()}
+            once_more |= {key for subject in to_time for key in subject.architectures if occasion}
             with Screen(out, (), epochs={}) as screen:
                 records = time_subjects(
                     to_time,

@@ -24,7 +24,7 @@ from lrbench.results.sessions import CONTROL, DENSE, Timed
 from lrbench.results.timings import control_ratio, is_fit_timing, last_attempt
 from lrbench.statistics.paired import ratio_of
 from lrbench.timing.isolation import alone
-from lrbench.timing.repeat import in_process, until_fit
+from lrbench.timing.repeat import Series, in_process, until_fit
 
 SCHEMA = 1
 
@@ -52,8 +52,10 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class ArtefactSession(Timed):
-    """A session of artefacts in one process."""
+    """A session of one kind of artefact in one process."""
 
+    artefact: str
+    setting: Setting
     process: int
     attempt: int
 
@@ -74,18 +76,27 @@ def builder_of(model: str) -> Build | None:
 
 def time_artefacts(jobs: Sequence[Job], *, progress: Progress) -> tuple[Timing, ...]:
     """Time artefacts, each in as many processes as its choice wants, with nothing else of lrbench timing here."""
-    timings: list[Timing] = []
-    with alone(progress):
-        for job in jobs:
 
-            def run_session(process: int, attempt: int, *, job: Job = job) -> ArtefactSession:
-                again = ", again because the A/A control was unfit" if attempt > 1 else ""
-                progress("latency", f"{job.artefact}, process {process + 1}, {job.setting.label}{again}", 0, 1)
+    def series_of(job: Job) -> Series[ArtefactSession]:
+        def run(process: int, attempt: int) -> ArtefactSession:
+            again = ", again because the A/A control was unfit" if attempt > 1 else ""
+            progress("latency", f"{job.artefact}, process {process + 1}, {job.setting.label}{again}", 0, 1)
+            with alone(progress):
                 return in_process(job.choice, time_artefact, replace(job, process=process, attempt=attempt))
 
-            sessions = tuple(last_attempt(until_fit(job.choice, run_session)))
-            timings.append(Timing(artefact=job.artefact, setting=job.setting, sessions=sessions))
-    return tuple(timings)
+        return Series(run=run)
+
+    made = list(until_fit(jobs[0].choice, [series_of(job) for job in jobs])) if jobs else []
+    return tuple(
+        Timing(
+            artefact=job.artefact,
+            setting=job.setting,
+            sessions=tuple(
+                last_attempt(item for item in made if (item.artefact, item.setting) == (job.artefact, job.setting))
+            ),
+        )
+        for job in jobs
+    )
 
 
 def time_artefact(job: Job) -> ArtefactSession:
@@ -100,7 +111,9 @@ def time_artefact(job: Job) -> ArtefactSession:
         ]
         blocks = [block_of(model.call, setting) for model in models]
         timed = time_side_by_side(blocks, job.choice, renew=lambda: renew_all(models), seed=job.process)
-    return ArtefactSession(**vars(timed), process=job.process, attempt=job.attempt)
+    return ArtefactSession(
+        **vars(timed), artefact=job.artefact, setting=setting, process=job.process, attempt=job.attempt
+    )
 
 
 def timing_table(timings: Sequence[Timing]) -> pd.DataFrame:

@@ -72,11 +72,19 @@ def fit_sessions(sessions: Iterable[S]) -> list[S]:
 
 def complete_sessions(sessions: Iterable[S], *, processes: int) -> list[S]:
     """The sessions of each last attempt that has all its processes, fit or not."""
+    return [session for group in _with_processes(sessions, processes, missing=False) for session in group]
+
+
+def incomplete_sessions(sessions: Iterable[S], *, processes: int) -> list[tuple[S, ...]]:
+    """The sessions of each timing whose last attempt lacks processes."""
+    return _with_processes(sessions, processes, missing=True)
+
+
+def _with_processes(sessions: Iterable[S], processes: int, *, missing: bool) -> list[tuple[S, ...]]:
     return [
-        session
+        tuple(group)
         for group in last_attempts(sessions).values()
-        if len({session.process for session in group}) >= processes
-        for session in group
+        if (len({session.process for session in group}) < processes) == missing
     ]
 
 

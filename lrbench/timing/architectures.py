@@ -5,6 +5,7 @@ Latency does not depend on weights, so models have random weights and nothing ne
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 import psutil
 
@@ -18,9 +19,9 @@ from lrbench.measure.side_by_side import block_of, prepare, quiet, time_side_by_
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
 from lrbench.results.sessions import DENSE, Architecture, Session
-from lrbench.results.timings import complete_sessions
+from lrbench.results.timings import complete_sessions, incomplete_sessions
 from lrbench.timing.isolation import alone
-from lrbench.timing.repeat import in_process, until_fit
+from lrbench.timing.repeat import Series, in_process, resumed, until_fit
 
 MEMORY_SHARE = 0.5
 """Share of the free memory that the models of one session may fill."""
@@ -28,10 +29,14 @@ MEMORY_SHARE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class DueTiming:
-    """One timing to be made: architectures beside the dense model, in as many processes as the spec says."""
+    """One timing to be made or finished: architectures beside the dense model, in as many processes as the spec says.
+
+    `held` are its sessions that were made before it was interrupted.
+    """
 
     setting: Setting
     architectures: tuple[Architecture, ...]
+    held: tuple[Session, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +64,8 @@ def missing_timings(
 ) -> tuple[DueTiming, ...]:
     """The timings that are still missing on this machine, each of as many architectures as fit in memory together.
 
-    A group that is not full is filled up with architectures that were timed before: a model's caches depend on what
-    else the session runs, so all models are timed beside equally many others.
+    Those that were interrupted come first. All models of a setting are timed beside equally many others, since a
+    model's caches depend on what else the session runs, and all beside the same strongly compressed one.
 
     Args:
         choice: the `[latency]` section.
@@ -72,33 +77,50 @@ def missing_timings(
     """
     fits = int(MEMORY_SHARE * psutil.virtual_memory().available // model_bytes) - 2
     group = max(1, min(choice.group, fits))
-    here = complete_sessions(
-        (session for session in sessions if session.environment == environment), processes=choice.processes
-    )
+    here = [session for session in sessions if session.environment == environment]
     timings: list[DueTiming] = []
     for setting in settings(choice):
-        held = {
-            architecture.key: architecture
-            for session in here
-            if session.setting == setting
-            for architecture in session.architectures
-        }
-        due = [architecture for key, architecture in wanted.items() if key not in held or key in again]
+        same = [session for session in here if session.setting == setting]
+        complete = complete_sessions(same, processes=choice.processes)
+        held = {item.key: item for session in complete for item in session.architectures}
+        due = {key: item for key, item in wanted.items() if key not in held or key in again}
+        for part in incomplete_sessions(same, processes=choice.processes):
+            members = tuple(item for item in part[0].architectures if item.layers)
+            if members and due.keys() & {item.key for item in members}:
+                timings.append(DueTiming(setting=setting, architectures=members, held=part))
+                due = {key: item for key, item in due.items() if item not in members}
         # The dense model is in every session; it needs a timing of its own only when nothing else is due.
-        due = [architecture for architecture in due if architecture.layers] or due[:1]
-        for start in range(0, len(due), group):
-            members = due[start : start + group]
-            timed_before = _timed_before(members, held.values())[: group - len(members)]
-            timings.append(DueTiming(setting=setting, architectures=(*members, *timed_before)))
+        factorized = [item for item in due.values() if item.layers]
+        groups = _groups(factorized, held.values(), largest=group) if factorized else [tuple(due.values())[:1]]
+        timings += [DueTiming(setting=setting, architectures=members) for members in groups if members]
     return tuple(timings)
 
 
-def _timed_before(due: Sequence[Architecture], held: Iterable[Architecture]) -> list[Architecture]:
-    """The factorized architectures of the same model that are already timed."""
-    keys = {architecture.key for architecture in due}
+def reference_of(architectures: Iterable[Architecture]) -> Architecture:
+    """The B/B control: the architecture with most layers cut, of those the one whose ranks add up to least."""
+    return min(architectures, key=lambda item: (-len(item.layers), sum(cut.rank or 0 for cut in item.layers), item.key))
+
+
+def _groups(
+    due: Sequence[Architecture], held: Iterable[Architecture], *, largest: int
+) -> list[tuple[Architecture, ...]]:
+    """Architectures in groups of one size, filled up with others of the same model that are timed already.
+
+    Each group of two and more has the B/B control first, by which sessions are compared.
+    """
+    keys = {item.key for item in due}
     subject = replace(due[0], key="", layers=())
-    others = (architecture for architecture in held if architecture.layers and architecture.key not in keys)
-    return [architecture for architecture in others if replace(architecture, key="", layers=()) == subject]
+    others = [item for item in held if item.layers and replace(item, key="", layers=()) == subject]
+    if largest == 1:
+        return [(item,) for item in due]
+    control = reference_of([*others, *due])
+    left = [item for item in due if item.key != control.key]
+    filling = [item for item in others if item.key not in keys and item.key != control.key]
+    count = max(1, ceil(len(left) / (largest - 1)))
+    size = min(largest - 1, max(ceil(len(left) / count), len(filling)))
+    parts = [left[start : start + size] for start in range(0, len(left), size)] if left else [[]]
+    filling += left[:size]
+    return [(control, *part, *[item for item in filling if item not in part][: size - len(part)]) for part in parts]
 
 
 def run_timings(
@@ -109,27 +131,29 @@ def run_timings(
     Raises: InputError when torch does not accept the number of threads.
     """
     commit = read_commit()
-    for number, timing in enumerate(timings, start=1):
-        factorized = tuple(item for item in timing.architectures if item.layers)
-        architectures = (dense, dense, *factorized)
-        series = digest([environment, now(), *(item.key for item in architectures), timing.setting.label])
+
+    def series_of(number: int, timing: DueTiming) -> Series[Session]:
+        architectures = (dense, dense, *timing.architectures)
+        name = digest([environment, now(), number, *(item.key for item in architectures), timing.setting.label])
         job = SessionJob(
             choice=choice,
             setting=timing.setting,
             architectures=architectures,
             environment=environment,
             commit=commit,
-            series=series,
+            series=timing.held[0].series if timing.held else name,
             process=0,
             attempt=1,
         )
 
-        def run(process: int, attempt: int, *, job: SessionJob = job, number: int = number) -> Session:
+        def run(process: int, attempt: int) -> Session:
             progress("latency", f"timing {number} of {len(timings)}, process {process + 1}, {job.setting.label}", 0, 1)
-            return in_process(choice, time_models, replace(job, process=process, attempt=attempt))
+            with alone(progress):
+                return in_process(choice, time_models, replace(job, process=process, attempt=attempt))
 
-        with alone(progress):
-            yield from until_fit(choice, run)
+        return resumed(run, timing.held)
+
+    yield from until_fit(choice, [series_of(number, timing) for number, timing in enumerate(timings, start=1)])
 
 
 def time_models(job: SessionJob) -> Session:

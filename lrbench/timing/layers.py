@@ -20,9 +20,9 @@ from lrbench.measure.side_by_side import block_of, prepare, quiet, time_side_by_
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
 from lrbench.results.sessions import Architecture, LayerSession, Replacement
-from lrbench.results.timings import complete_sessions
-from lrbench.timing.isolation import alone, in_fresh_process
-from lrbench.timing.repeat import until_fit
+from lrbench.results.timings import complete_sessions, incomplete_sessions
+from lrbench.timing.isolation import alone
+from lrbench.timing.repeat import Series, in_process, resumed, until_fit
 
 Pairs = tuple[tuple[str, int], ...]
 """(scheme, rank) pairs."""
@@ -32,7 +32,8 @@ Pairs = tuple[tuple[str, int], ...]
 class LayerJob:
     """One distinct layer with the (scheme, rank) pairs at which it is timed, in one setting.
 
-    All `layers` have the shape named by `shape`; `dense` is the architecture that they belong to.
+    All `layers` have the shape named by `shape`; `dense` is the architecture that they belong to. `held` are its
+    sessions that were made before it was interrupted.
     """
 
     choice: LatencyChoice
@@ -44,6 +45,9 @@ class LayerJob:
     environment: str
     commit: str
     series: str
+    held: tuple[LayerSession, ...] = ()
+    process: int = 0
+    attempt: int = 1
 
 
 def name_shape(module: nn.Module, shape: Shape) -> str:
@@ -96,6 +100,8 @@ def missing_layers(
             complete = complete_sessions(same, processes=choice.processes)
             done = {(layer.scheme, layer.rank) for session in complete for layer in session.replacements}
             candidates = tuple(pair for pair in wanted[layers[0]] if pair not in done)
+            parts = incomplete_sessions(same, processes=choice.processes)
+            held = next((part for part in parts if _pairs(part[0]) == candidates), ())
             if candidates:
                 jobs.append(
                     LayerJob(
@@ -107,26 +113,34 @@ def missing_layers(
                         candidates=candidates,
                         environment=environment,
                         commit=commit,
-                        series=digest([environment, now(), setting.label, shape]),
+                        series=held[0].series if held else digest([environment, now(), setting.label, shape]),
+                        held=held,
                     )
                 )
     return tuple(jobs)
 
 
+def _pairs(session: LayerSession) -> Pairs:
+    """The pairs that a session timed, without the dense layer and its copy."""
+    return tuple((item.scheme, item.rank) for item in session.replacements if item.rank is not None)
+
+
 def run_layers(jobs: Sequence[LayerJob], *, progress: Progress) -> Iterator[LayerSession]:
     """Time layers, while no other timing of lrbench runs on this machine."""
-    for number, job in enumerate(jobs):
 
-        def run(process: int, attempt: int, *, job: LayerJob = job, number: int = number) -> LayerSession:
+    def series_of(number: int, job: LayerJob) -> Series[LayerSession]:
+        def run(process: int, attempt: int) -> LayerSession:
             progress("layers", f"{job.shape}, {job.setting.label}, process {process + 1}", number, len(jobs))
-            work = (job, process, attempt)
-            return time_layer(*work) if job.choice.processes == 1 else in_fresh_process(time_layer, *work)
+            with alone(progress):
+                return in_process(job.choice, time_layer, replace(job, held=(), process=process, attempt=attempt))
 
-        with alone(progress):
-            yield from until_fit(job.choice, run)
+        return resumed(run, job.held)
+
+    if jobs:
+        yield from until_fit(jobs[0].choice, [series_of(number, job) for number, job in enumerate(jobs)])
 
 
-def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:
+def time_layer(job: LayerJob) -> LayerSession:
     """Time a dense layer, its copy and its factors side by side."""
     layer, setting, started = job.layers[0], job.setting, now()
     with quiet(setting.threads):
@@ -140,7 +154,7 @@ def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:
             [block_of(model.call, setting) for model in models],
             job.choice,
             renew=lambda: renew_all(models),
-            seed=process,
+            seed=job.process,
         )
         peaks = peaks_of(models)
         eager = replace(unfolded, runtime="eager")  # other runtimes may not call hooks
@@ -169,8 +183,8 @@ def time_layer(job: LayerJob, process: int, attempt: int) -> LayerSession:
         replacements=replacements,
         breakeven_macs=tuple((scheme, limit) for scheme, limit in breakeven.items() if limit is not None),
         series=job.series,
-        process=process,
-        attempt=attempt,
+        process=job.process,
+        attempt=job.attempt,
     )
 
 

@@ -9,14 +9,15 @@ import samples
 
 from lrbench.config.sections import LatencyChoice, LayerTableChoice
 from lrbench.errors import InputError
+from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Shape
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.plan.layer_ranks import ranks_to_time
 from lrbench.results.sessions import Architecture, Session
 from lrbench.results.timings import fit_sessions
-from lrbench.timing.architectures import missing_timings
+from lrbench.timing.architectures import missing_timings, reference_of
 from lrbench.timing.isolation import in_fresh_process
-from lrbench.timing.repeat import until_fit
+from lrbench.timing.repeat import Series, resumed, until_fit
 from lrbench.trials.retime import subjects
 
 CHOICE = LatencyChoice(devices=("cpu",), memory_formats=("contiguous",), processes=2, group=3)
@@ -29,7 +30,28 @@ def due(*sessions: Session, model_bytes: int = 1000, again: Container[str] = ())
 
 
 def test_architectures_are_timed_in_groups() -> None:
-    assert due() == [["a0", "a1", "a2"], ["a3"]]
+    assert due() == [["a0", "a1", "a2"], ["a0", "a3", "a1"]], "each beside the B/B control, all equally large"
+
+
+def test_every_group_has_the_strongest_compressed_architecture() -> None:
+    cuts = [Cut(layer=name, scheme="channel", rank=8) for name in ("conv1", "conv2")]
+    strong = replace(WANTED["a3"], layers=(*cuts,))
+    weaker = replace(strong, key="a2", layers=(cuts[0], replace(cuts[1], rank=9)))
+    assert reference_of([*WANTED.values(), weaker, strong]) == strong
+    assert reference_of(reversed(list(WANTED.values()))) == WANTED["a0"], "the same one in whatever order"
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+@pytest.mark.parametrize("largest", [1, 2, 3, 5])
+def test_groups_hold_everything_and_are_equally_large(count: int, largest: int) -> None:
+    wanted = {f"a{i}": samples.architecture(f"a{i}") for i in range(count)}
+    choice = CHOICE.model_copy(update={"group": largest})
+    found = missing_timings(choice, wanted, (), environment="e0", model_bytes=1)
+    groups = [[one.key for one in timing.architectures] for timing in found]
+    assert {key for group in groups for key in group} == set(wanted)
+    assert len({len(group) for group in groups}) == 1
+    assert all(len(set(group)) == len(group) <= largest for group in groups)
+    assert largest == 1 or all(group[0] == "a0" for group in groups)
 
 
 def test_the_dense_model_takes_no_place_of_its_own() -> None:
@@ -49,18 +71,53 @@ def test_models_too_large_to_be_held_together_are_timed_apart() -> None:
 
 def test_a_timing_counts_once_all_its_processes_are_there() -> None:
     half = samples.session({"a0": 0.5, "a1": 0.5}, series="s")
-    assert due(half) == [["a0", "a1", "a2"], ["a3"]]
-    assert due(half, replace(half, process=1, environment="e1")) == [["a0", "a1", "a2"], ["a3"]]
-    assert [one[:2] for one in due(half, replace(half, process=1))] == [["a2", "a3"]]
-    again = replace(half, attempt=2)
-    assert due(half, replace(half, process=1), again) == due(half), "an attempt that was broken off is made again"
+    assert due(half, replace(half, process=1)) == [["a0", "a2", "a3"]]
+    assert due(half, replace(half, process=1, environment="e1")) == due(half), "another machine's does not count"
+
+
+def test_an_interrupted_timing_is_finished_before_others_are_made() -> None:
+    half = samples.session({"a0": 0.5, "a1": 0.5}, series="s")
+    first, *others = missing_timings(CHOICE, WANTED, [half], environment="e0", model_bytes=1000)
+    assert (first.held, [one.key for one in first.architectures]) == ((half,), ["a0", "a1"])
+    assert [[one.key for one in timing.architectures] for timing in others] == [["a2", "a3"]]
+    broken = [half, replace(half, process=1), replace(half, attempt=2)]
+    (again, *_) = missing_timings(CHOICE, WANTED, broken, environment="e0", model_bytes=1000)
+    assert again.held == (broken[2],), "an attempt that was broken off is finished"
+    done = [half, replace(half, process=1, attempt=1)]
+    unwanted = missing_timings(CHOICE, {"a2": WANTED["a2"]}, [half], environment="e0", model_bytes=1000)
+    assert [timing.held for timing in unwanted] == [()], "what nobody wants is not finished"
+    assert due(*done) == [["a0", "a2", "a3"]]
+
+
+def test_only_the_missing_processes_of_a_timing_are_run() -> None:
+    held = scripted(1.0)(1, 1)
+    made = list(until_fit(CHOICE, [resumed(scripted(1.0), [held])]))
+    assert [(one.attempt, one.process) for one in made] == [(1, 0)]
+    second = replace(held, attempt=2)
+    made = list(until_fit(CHOICE, [resumed(scripted(1.0), [held, replace(held, process=0), second])]))
+    assert [(one.attempt, one.process) for one in made] == [(2, 0)]
+
+
+def test_the_processes_of_several_timings_take_turns() -> None:
+    order = []
+
+    def timing(name: str, *controls: float) -> Series[Session]:
+        run = scripted(*controls)
+
+        def noted(process: int, attempt: int) -> Session:
+            order.append((attempt, process, name))
+            return run(process, attempt)
+
+        return Series(run=noted)
+
+    list(until_fit(CHOICE, [timing("a", 1.0, 1.0), timing("b", 1.2, 1.2, 1.0, 1.0)]))
+    assert order == [(1, 0, "a"), (1, 0, "b"), (1, 1, "a"), (1, 1, "b"), (2, 0, "b"), (2, 1, "b")]
 
 
 def test_a_group_that_is_not_full_is_filled_up_with_what_was_timed_before() -> None:
     done = [replace(samples.session({"a0": 0.5, "a1": 0.5}), series="s", process=process) for process in (0, 1)]
-    assert due(*done) == [["a2", "a3", "a0"]]
-    assert due(*done, again=("a1",)) == [["a1", "a2", "a3"]]
-    assert due(*done, again=("a0", "a1")) == [["a0", "a1", "a2"], ["a3", "a0", "a1"]]
+    assert due(*done, again=("a1",)) == [["a0", "a1", "a2"], ["a0", "a3", "a1"]]
+    assert due(*done, again=tuple(WANTED)) == due(), "a new occasion is timed as the first one"
     foreign = replace(done[0], architectures=tuple(replace(one, classes=3) for one in done[0].architectures))
     assert due(foreign, replace(foreign, process=1)) == [["a2", "a3"]], "another model is no company"
 
@@ -77,7 +134,7 @@ def scripted(*controls: float):
 
 
 def attempts(*controls: float) -> list[tuple[int, int]]:
-    return [(one.attempt, one.process) for one in until_fit(CHOICE, scripted(*controls))]
+    return [(one.attempt, one.process) for one in until_fit(CHOICE, [Series(run=scripted(*controls))])]
 
 
 def test_a_fit_timing_is_made_once() -> None:
