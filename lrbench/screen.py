@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lrbench.results.records import Failure, Measurement, Record, Sensitivity, Trial
-from lrbench.results.sessions import LayerSession, Session
+from lrbench.results.sessions import LayerSession, Session, TimingFailure
 
 if TYPE_CHECKING:
     from lrbench.report.texts import TextTable
@@ -58,6 +58,12 @@ def describe(record: Record) -> str:
         )
     if isinstance(record, Failure):
         return f"{record.failure:<7} {record.trial.label}: {record.stage}: {record.reason}"
+    if isinstance(record, TimingFailure):
+        what = record.shape or f"{len(record.architectures)} architectures"
+        return (
+            f"{record.failure:<7} timing of {what}: {record.setting.label}, process {record.process + 1}: "
+            f"{record.reason}"
+        )
     if isinstance(record, Session):
         return (
             f"timed   {len(record.architectures) - 1} architectures beside dense: {record.setting.label}, process "

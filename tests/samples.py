@@ -114,6 +114,9 @@ def measurement(planned: Trial, *, macs: int = 50, correct: int = 80, arch: str 
         evaluate_s=0.2,
         finetune_s=0.3,
         peak_memory_bytes=1000,
+        baseline_amp="float32",
+        finetune_amp="bfloat16",
+        allocator="top_pad=1",
     )
 
 

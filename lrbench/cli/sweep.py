@@ -26,9 +26,9 @@ from lrbench.cli.shared import (
 from lrbench.cli.workers import Address, Jobs, On, Timeout, TrialCpus, TrialGpus, Where, choose_workers
 from lrbench.config import names
 from lrbench.config.manual import describe_spec
-from lrbench.screen import table
+from lrbench.screen import describe, table
 
-Retry = Annotated[bool, typer.Option("--retry-failed", help="run failed trials again")]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="run failed trials and timings again")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="move the results folder to NAME.old-N first")]
 
 
@@ -83,11 +83,15 @@ def sweep(  # noqa: PLR0913 - one for each option
         if fresh:
             _set_aside(folder)
         stages = tuple(map(str, Stage if only is None else (only,)))
-        worked = fill(run, folder, stages=stages, retry_failed=retry_failed, workers=workers, console=out)
-        if worked or not (folder / "figures").is_dir():
+        filled = fill(run, folder, stages=stages, retry_failed=retry_failed, workers=workers, console=out)
+        if filled.worked or not (folder / "figures").is_dir():
             draw(folder)
         failed = _summarise(folder, {trial.key for trial in run.trials})
-    if failed:
+        for failure in filled.failed:
+            err.print(f"failed: {describe(failure)}", style="red", markup=False, highlight=False)
+        if filled.failed:
+            err.print(f"{len(filled.failed)} timings failed; --retry-failed makes them again", markup=False)
+    if failed or filled.failed:
         raise typer.Exit(1)
 
 

@@ -32,7 +32,8 @@ def time_(
 
     What was already timed here is skipped, unless that timing was unfit (its A/A control failed), --again names it, or
     --occasion asks for all of it. All sessions of an architecture count together, and its interval widens where they
-    disagree. An interrupted timing is continued by the same command.
+    disagree. An interrupted timing is continued by the same command. Exit code 1 when a timing failed: the others are
+    made all the same.
 
     The settings are those that the folder was timed in, unless --set changes them.
 
@@ -42,6 +43,7 @@ def time_(
         from lrbench.export.find import find_measurement
         from lrbench.measure.environment import read_environment
         from lrbench.results.log import Store
+        from lrbench.results.sessions import TimingFailure
         from lrbench.trials.retime import subjects, time_subjects
 
         with Store(folder, create=False) as store:
@@ -58,8 +60,12 @@ def time_(
                     progress=screen.progress,
                     again=once_more,
                 )
+                held = len(store.records)
                 store.keep(records, screen.finish)
+            failed = any(isinstance(record, TimingFailure) for record in store.records[held:])
         draw(folder)
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command(cls=explained(describe_spec))
@@ -77,6 +83,7 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
         from lrbench.report.advice.summary import breakeven_tables
         from lrbench.report.results import Results
         from lrbench.results.log import Store
+        from lrbench.results.sessions import TimingFailure
         from lrbench.trials.layers import plan_layers, time_layers
 
         run = prepare(load_spec(spec, set_ or []))
@@ -86,13 +93,17 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
             jobs = plan_layers(run, store.records)
             count = sum(len(job.candidates) for job in jobs)
             say(f"{len(jobs)} layers to time, {count} factorizations, in {folder}")
+            held = len(store.records)
             with Screen(out, (), epochs={}) as screen:
                 shown = replace(run, progress=screen.progress)
                 store.keep(time_layers(shown, jobs, tuple(store.records)), screen.finish)
+            failed = any(isinstance(record, TimingFailure) for record in store.records[held:])
         if jobs:
             draw(folder)
         for texts in breakeven_tables(Results(folder)):
             out.print(table(texts))
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -60,6 +60,14 @@ TUNED_BATCH_NORMS: Words = MappingProxyType(
 )
 """What finetuning does to batch norm."""
 
+CALIBRATION_SPLITS: Words = MappingProxyType(
+    {
+        "train": "the training split, unaugmented",
+        "search": "the search split, on which choices are made too: as all earlier versions did",
+    }
+)
+"""Where calibration images come from."""
+
 SCHEMES: Words = MappingProxyType(
     {
         "channel": "the whole kernel to R channels, then 1 x 1",

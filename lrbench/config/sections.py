@@ -1,7 +1,7 @@
 """What a user chooses: the sections of a sweep spec, each key with its default, range and meaning."""
 
 from functools import partial
-from operator import eq
+from operator import eq, is_
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -64,10 +64,14 @@ class Recipe(Choice):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     device: str = Field("auto", description="`auto` (cuda, then mps, then cpu) or a torch device")
     channels_last: bool = Field(True, description="train in channels_last memory format")
-    amp: bool | Literal["bfloat16"] = Field(
+    amp: bool | Literal["bfloat16", "auto"] = Field(
         True,
-        description="mixed precision: `true`: float16 on CUDA, none elsewhere; `bfloat16`: on any device, fast if "
-        "the processor supports it; evaluation is always in float32",
+        description="mixed precision: `true`: on CUDA, in bfloat16 if the GPU supports it, else float16; `auto`: as "
+        "`true`, and bfloat16 on a processor with units for it; `bfloat16`: on any device, many times slower on a "
+        "processor without such units; evaluation is always in float32",
+    )
+    compile: bool = Field(
+        False, exclude_if=partial(is_, False), description="train through torch.compile, which takes a minute to start"
     )
 
 
@@ -112,10 +116,13 @@ class Finetune(Recipe):
 
 
 class CalibrationChoice(Choice):
-    """`[calibration]`: images for output truncation and batch norm, from the search split if there is one."""
+    """`[calibration]`: images for output truncation and batch norm, never augmented."""
 
     images: int = Field(256, ge=0, description="number of images; 0: batch norm is not re-estimated after truncation")
     batch_size: int = Field(64, ge=2, description="images per batch")
+    split: Annotated[str, OneOf("split", lambda: names.CALIBRATION_SPLITS)] = Field(
+        "train", description="where they come from"
+    )
 
 
 class SweepChoice(Choice):
@@ -175,6 +182,9 @@ class LatencyChoice(Choice):
         400, ge=10, description="maximum number of rounds, in each of which every architecture runs once"
     )
     limit_s: float = Field(60.0, gt=0, description="seconds after which a session ends, once it has 10 rounds")
+    timeout_s: float = Field(
+        1800.0, gt=0, description="seconds after which a process of a timing is ended and counts as failed"
+    )
     processes: int = Field(
         3, ge=1, description="fresh processes that repeat a session; 1: the session runs in the command's own process"
     )

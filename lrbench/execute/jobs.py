@@ -9,12 +9,15 @@ from typing import Any, TypeVar, cast
 import torch
 
 from lrbench.learn.datasets import Dataset, load_dataset
+from lrbench.learn.memory import keep_freed_memory
 from lrbench.learn.train import DivergedError
 from lrbench.measure.environment import now
+from lrbench.measure.faults import is_out_of_memory, plain_text
 from lrbench.plan.spec import SweepSpec
 from lrbench.plan.trials import Untrained, build_untrained
 from lrbench.progress import Progress
-from lrbench.results.records import Failure, Fault, Record, Trial
+from lrbench.results.records import Failure, Record, Trial
+from lrbench.results.sessions import Fault
 
 T = TypeVar("T")
 
@@ -82,6 +85,12 @@ class Worker:
         return kept
 
 
+def make_ready(job: Job) -> None:
+    """Set this process up to train: the job's number of threads, and freed memory that the process keeps."""
+    torch.set_num_threads(job.threads)
+    keep_freed_memory()
+
+
 Records = tuple[Record, ...]
 
 Work = Callable[[Any, Worker], Records]
@@ -93,7 +102,7 @@ Execute = Callable[[Work, Sequence[Job], float | None], Iterator[Records]]
 
 def fault_of(error: BaseException) -> Fault:
     """How an error is classified: out of memory, a number that is not finite, or any other."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+    if is_out_of_memory(error):
         return "oom"
     if isinstance(error, DivergedError) or type(error) is ArithmeticError:
         return "nan"
@@ -112,15 +121,10 @@ def failures(
             commit=job.commit,
             started=now(),
             stage=stage,
-            reason=_plain(f"{name}: {error}"),
-            traceback=_plain("".join(traceback.format_exception(error))),
+            reason=plain_text(f"{name}: {error}"),
+            traceback=plain_text("".join(traceback.format_exception(error))),
             seconds=seconds,
             failure=failure or fault_of(error),
         )
         for trial in job.trials
     )
-
-
-def _plain(text: str) -> str:
-    """Text that can be written as UTF-8: file names may have bytes that cannot."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -6,7 +6,7 @@ from lrbench.execute.workers import Workers
 from lrbench.learn.architectures import bytes_of
 from lrbench.plan.run import Run
 from lrbench.results.records import Record
-from lrbench.results.sessions import Architecture, Session
+from lrbench.results.sessions import Architecture, Session, TimingFailure
 from lrbench.timing.architectures import missing_timings, run_timings
 
 
@@ -25,7 +25,7 @@ def time_here(
     timings = missing_timings(
         choice,
         wanted,
-        [record for record in held if isinstance(record, Session)],
+        [record for record in held if isinstance(record, Session | TimingFailure)],
         environment=environment,
         model_bytes=bytes_of(run.dense.model),
     )

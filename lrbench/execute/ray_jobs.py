@@ -22,7 +22,7 @@ from lrbench.execute.workers import Cluster, Workers
 from lrbench.learn.datasets import Dataset
 from lrbench.learn.weights import weights_path
 from lrbench.limits import in_words
-from lrbench.results.records import Fault
+from lrbench.results.sessions import Fault
 
 STORE_SHARE = 0.5
 """Share of the smallest object store that images may fill; nodes read a larger data set from their own `data.root`."""

@@ -14,8 +14,10 @@ from lrbench.measure.environment import now, read_environment
 from lrbench.plan.run import Run
 from lrbench.progress import silent
 from lrbench.results.records import Record
-from lrbench.results.sessions import Architecture, Session
+from lrbench.results.sessions import Architecture, Session, TimingFailure
 from lrbench.timing.architectures import DueTiming, missing_timings, run_timings
+
+Outcome = Session | TimingFailure
 
 RESOURCE = "timing"
 """The custom resource that a session holds beside the CPUs of its node, if the node has it."""
@@ -43,7 +45,7 @@ def time_on_nodes(
             due = missing_timings(
                 choice,
                 wanted,
-                [record for record in held if isinstance(record, Session)],
+                [record for record in held if isinstance(record, Session | TimingFailure)],
                 environment=environment.key,
                 model_bytes=bytes_of(run.dense.model),
             )
@@ -60,7 +62,7 @@ class Place:
     environment: str
 
 
-def _run(ray: Any, run: Run, queues: Mapping[str, deque[DueTiming]], places: Sequence[Place]) -> Iterator[Session]:
+def _run(ray: Any, run: Run, queues: Mapping[str, deque[DueTiming]], places: Sequence[Place]) -> Iterator[Outcome]:
     """Give each idle node the next timing of its environment, until all are done; lost timings are repeated."""
     idle, running = list(places), dict[Any, tuple[Place, DueTiming]]()
     tries: Counter[DueTiming] = Counter()
@@ -87,7 +89,7 @@ def _run(ray: Any, run: Run, queues: Mapping[str, deque[DueTiming]], places: Seq
             yield from sessions
 
 
-def _sessions(ray: Any, ref: Any, place: Place) -> tuple[Session, ...]:
+def _sessions(ray: Any, ref: Any, place: Place) -> tuple[Outcome, ...]:
     """The sessions of a timing; none when it was lost with its worker or node.
 
     Raises: InputError when the timing failed.
@@ -122,10 +124,12 @@ def _submit(ray: Any, place: Place, run: Run, timing: DueTiming) -> Any:
 
 def time_on_node(
     choice: LatencyChoice, timing: DueTiming, dense: Architecture, environment: str, node: str
-) -> tuple[Session, ...]:
+) -> tuple[Outcome, ...]:
     """On a node: make one timing, all its processes and attempts."""
-    sessions = run_timings(choice, [timing], dense=dense, environment=environment, progress=silent)
-    return tuple(replace(session, node=node, finished=now()) for session in sessions)
+    outcomes = run_timings(choice, [timing], dense=dense, environment=environment, progress=silent)
+    return tuple(
+        replace(outcome, node=node, finished=now()) if isinstance(outcome, Session) else outcome for outcome in outcomes
+    )
 
 
 def _words(labels: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ import torch
 
 from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
+from lrbench.errors import InputError
 from lrbench.export.artefacts import Build, open_artefact
 from lrbench.learn.imports import import_callable
 from lrbench.measure import runtimes
@@ -20,11 +21,11 @@ from lrbench.measure.prepared import renew_all
 from lrbench.measure.side_by_side import block_of, quiet, time_side_by_side
 from lrbench.progress import Progress
 from lrbench.results.observed import layout_logs
-from lrbench.results.sessions import CONTROL, DENSE, Timed
+from lrbench.results.sessions import CONTROL, DENSE, Timed, TimingFailure
 from lrbench.results.timings import control_ratio, is_fit_timing, last_attempt
 from lrbench.statistics.paired import ratio_of
 from lrbench.timing.isolation import alone
-from lrbench.timing.repeat import Series, in_process, until_fit
+from lrbench.timing.repeat import Series, Subject, in_process, until_fit
 
 SCHEMA = 1
 
@@ -75,7 +76,10 @@ def builder_of(model: str) -> Build | None:
 
 
 def time_artefacts(jobs: Sequence[Job], *, progress: Progress) -> tuple[Timing, ...]:
-    """Time artefacts, each in as many processes as its choice wants, with nothing else of lrbench timing here."""
+    """Time artefacts, each in as many processes as its choice wants, with nothing else of lrbench timing here.
+
+    Raises: InputError when a process of a timing fails.
+    """
 
     def series_of(job: Job) -> Series[ArtefactSession]:
         def run(process: int, attempt: int) -> ArtefactSession:
@@ -84,9 +88,16 @@ def time_artefacts(jobs: Sequence[Job], *, progress: Progress) -> tuple[Timing, 
             with alone(progress):
                 return in_process(job.choice, time_artefact, replace(job, process=process, attempt=attempt))
 
-        return Series(run=run)
+        subject = Subject(environment="", commit="", setting=job.setting, shape=job.artefact)
+        return Series(run=run, subject=subject)
 
-    made = list(until_fit(jobs[0].choice, [series_of(job) for job in jobs])) if jobs else []
+    if not jobs:
+        return ()
+    series, made = list(map(series_of, jobs)), list[ArtefactSession]()
+    for outcome in until_fit(jobs[0].choice, series):
+        if isinstance(outcome, TimingFailure):
+            raise InputError(f"{outcome.shape} could not be timed ({outcome.setting.label}): {outcome.reason}")
+        made.append(outcome)
     return tuple(
         Timing(
             artefact=job.artefact,

@@ -1,30 +1,23 @@
-"""From uint8 images to normalised batches. Shapes: N images of a batch, (N, 3, H, W) float32."""
+"""From uint8 images to normalised batches. Shapes: N images of a batch, (N, 3, S, S) float32."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.transforms import v2
 
-from lrbench.config.sections import DataChoice
+from lrbench.config.sections import CalibrationChoice, DataChoice
+from lrbench.learn.augment import AUGMENTATIONS, augmented
 from lrbench.learn.datasets import Dataset, Split
+from lrbench.learn.device_images import gathered
 
-AUGMENTATIONS: Mapping[str, Callable[[int], v2.Transform]] = MappingProxyType(
-    {
-        "none": lambda size: v2.Identity(),
-        "flip": lambda size: v2.RandomHorizontalFlip(),
-        "crop": lambda size: v2.RandomCrop(size, padding=size // 8),
-        "crop-flip": lambda size: v2.Compose([v2.RandomCrop(size, padding=size // 8), v2.RandomHorizontalFlip()]),
-        "resized-crop-flip": lambda size: v2.Compose(
-            [v2.RandomResizedCrop(size, scale=(0.35, 1.0), antialias=True), v2.RandomHorizontalFlip()]
-        ),
-    }
-)
-"""By name, a transform of one uint8 image (3, H, W) for an image size. `resized-crop` keeps 35-100 % of the area."""
+EVALUATED_PIXELS = {"cpu": 2**19}
+"""Pixels of a batch that is only evaluated: on a processor as many as its caches like."""
+
+EVALUATED_PIXELS_ELSEWHERE = 2**23
+"""On a GPU as many as keep it busy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +29,12 @@ class Batching:
     device: torch.device
     memory_format: torch.memory_format
 
+    @property
+    def evaluated(self) -> int:
+        """Images of a batch that is only evaluated; the results are the same for any number, to rounding."""
+        pixels = EVALUATED_PIXELS.get(self.device.type, EVALUATED_PIXELS_ELSEWHERE)
+        return max(1, pixels // self.data.image_size**2)
+
 
 def training_batches(split: Split, how: Batching) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch in random order, augmented; both drawn from torch's global generator.
@@ -43,13 +42,16 @@ def training_batches(split: Split, how: Batching) -> Iterator[tuple[Tensor, Tens
     A last batch of one image is left out: batch norm cannot train on it.
     """
     order = split.indices[torch.randperm(len(split)).numpy()]
-    transform = AUGMENTATIONS[how.data.augment](how.data.image_size)
-    for chosen in _chunks(order, how.size):
-        if len(chosen) > 1:
-            images = torch.from_numpy(split.images[chosen])
-            if how.data.augment != "none":
-                images = torch.stack([transform(image) for image in images])
-            yield _batch(images, split.labels[chosen], how)
+    order = order[: len(order) - (len(order) % how.size == 1)]
+    draw = AUGMENTATIONS[how.data.augment]
+    windows = draw(len(order), how.data.image_size).to(how.device) if draw else None
+    normalised = normaliser(how)
+    start = 0
+    for images, labels in gathered(split, _chunks(order, how.size), how.device):
+        stop = start + len(labels)
+        pixels = augmented(images, windows.take(start, stop)) if windows else images.float()
+        yield normalised(pixels), labels
+        start = stop
 
 
 def training_steps(split: Split, how: Batching) -> int:
@@ -59,31 +61,31 @@ def training_steps(split: Split, how: Batching) -> int:
 
 def test_batches(split: Split, how: Batching) -> Iterator[tuple[Tensor, Tensor]]:
     """All images in order, never augmented."""
-    for chosen in _chunks(split.indices, how.size):
-        yield _batch(torch.from_numpy(split.images[chosen]), split.labels[chosen], how)
+    normalised = normaliser(how)
+    for images, labels in gathered(split, _chunks(split.indices, how.evaluated), how.device):
+        yield normalised(images.float()), labels
 
 
-def calibration_batches(data: Dataset, how: Batching, *, images: int, size: int) -> Iterator[Tensor]:
-    """Images to look at, without labels: always the same of the search split, or of the training split if it is empty.
+def calibration_batches(data: Dataset, how: Batching, choice: CalibrationChoice) -> Iterator[Tensor]:
+    """Images to look at, without labels, always the same; from the training split where the search split is empty.
 
-    Batches hold `size` images or fewer, never one alone.
+    Batches hold as many as the choice says or fewer, never one alone.
     """
-    split = data.search if len(data.search) else data.train
-    order = split.indices[torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:images].numpy()]
-    for chosen in _chunks(order, size):
-        if len(chosen) > 1:
-            yield _batch(torch.from_numpy(split.images[chosen]), split.labels[chosen], how)[0]
+    split = data.search if choice.split == "search" and len(data.search) else data.train
+    order = split.indices[
+        torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[: choice.images].numpy()
+    ]
+    normalised = normaliser(how)
+    chosen = [chunk for chunk in _chunks(order, choice.batch_size) if len(chunk) > 1]
+    for pixels, _ in gathered(split, chosen, how.device):
+        yield normalised(pixels.float())
 
 
-def _chunks(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, len(indices), size):
-        yield indices[start : start + size]
+def _chunks(indices: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
-def _batch(images: Tensor, labels: NDArray[np.int64], how: Batching) -> tuple[Tensor, Tensor]:
-    """Scale to 0..1, then subtract the mean and divide by the standard deviation of each channel."""
-    pixels = images.to(how.device).float().div_(255)
-    mean = torch.tensor(how.data.mean, device=how.device).view(3, 1, 1)
-    std = torch.tensor(how.data.std, device=how.device).view(3, 1, 1)
-    pixels = pixels.sub_(mean).div_(std).contiguous(memory_format=how.memory_format)
-    return pixels, torch.from_numpy(labels).to(how.device)
+def normaliser(how: Batching) -> Callable[[Tensor], Tensor]:
+    """Scales grey levels to 0..1 (in place), subtracts the mean and divides by the standard deviation by channel."""
+    mean, std = (torch.tensor(values, device=how.device).view(3, 1, 1) for values in (how.data.mean, how.data.std))
+    return lambda pixels: pixels.div_(255).sub_(mean).div_(std).contiguous(memory_format=how.memory_format)

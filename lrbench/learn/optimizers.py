@@ -17,11 +17,28 @@ Parameters = Sequence[nn.Parameter]
 
 
 def _sgd(parameters: Parameters, recipe: Recipe) -> Optimizer:
-    return SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    return SGD(
+        parameters,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=_on_gpu(parameters),
+    )
 
 
 def _adamw(parameters: Parameters, recipe: Recipe) -> Optimizer:
-    return AdamW(parameters, lr=recipe.lr, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay)
+    return AdamW(
+        parameters,
+        lr=recipe.lr,
+        betas=(recipe.momentum, 0.999),
+        weight_decay=recipe.weight_decay,
+        fused=_on_gpu(parameters),
+    )
+
+
+def _on_gpu(parameters: Parameters) -> bool | None:
+    """Whether one kernel updates all parameters: on a GPU. On a processor torch's own choice stays, to the last bit."""
+    return True if parameters and all(parameter.is_cuda for parameter in parameters) else None
 
 
 OPTIMIZERS: Mapping[str, Callable[[Parameters, Recipe], Optimizer]] = MappingProxyType({"sgd": _sgd, "adamw": _adamw})

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from lrbench.learn.batches import Batching, training_batches, training_steps
 from lrbench.learn.checkpoints import Checkpoint, Stateful, keep_checkpoint, resume_
 from lrbench.learn.datasets import Split
 from lrbench.learn.optimizers import make_optimizer, make_schedule
+from lrbench.learn.precision import autocast_dtype
 from lrbench.results.records import Epoch, Stage
 
 
@@ -48,6 +50,9 @@ def batching(recipe: Recipe, data: DataChoice) -> Batching:
         memory_format=torch.channels_last if recipe.channels_last else torch.contiguous_format,
     )
 
+
+CHECK_EVERY = 20
+"""Steps after which a loss on a GPU is looked at: each look waits for the GPU."""
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(images, logits, labels) -> the loss of a batch."""
@@ -82,7 +87,7 @@ def make_loss(recipe: Recipe, teacher: nn.Module | None) -> Loss:
 class Training:
     """What one training consists of: what it updates as it runs, and its recipe."""
 
-    model: nn.Module
+    forward: Callable[[Tensor], Any]
     optimizer: Optimizer
     schedule: LRScheduler
     scaler: torch.amp.GradScaler
@@ -124,9 +129,10 @@ def train_(  # noqa: PLR0913 - what a training is made of
     optimizer = make_optimizer(model, recipe)
     steps = training_steps(split, how)
     schedule = make_schedule(optimizer, recipe, steps=max(1, steps * recipe.epochs))
-    scaler = torch.amp.GradScaler(how.device.type, enabled=recipe.amp is True and how.device.type == "cuda")
+    halved = autocast_dtype(recipe, how.device) is torch.float16
+    scaler = torch.amp.GradScaler(how.device.type, enabled=halved)
     training = Training(
-        model=model,
+        forward=torch.compile(model) if recipe.compile else model,
         optimizer=optimizer,
         schedule=schedule,
         scaler=scaler,
@@ -159,32 +165,40 @@ def train_(  # noqa: PLR0913 - what a training is made of
 
 def _train_epoch_(training: Training, split: Split, *, epoch: int, on_step: Callable[[int], None]) -> Epoch:
     """One pass over the training images (in place); `epoch` counts from 0."""
-    device, recipe = training.how.device.type, training.recipe
+    device, dtype = training.how.device, autocast_dtype(training.recipe, training.how.device)
     started, rate = time.perf_counter(), training.schedule.get_last_lr()[0]
-    mixed = torch.bfloat16 if recipe.amp == "bfloat16" else torch.float16 if training.scaler.is_enabled() else None
-    loss_sum, correct, seen = 0.0, 0, 0
+    steps, check_every = training_steps(split, training.how), 1 if device.type == "cpu" else CHECK_EVERY
+    loss_sum = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+    correct, seen = torch.zeros((), dtype=torch.int64, device=device), 0
     for step, (images, labels) in enumerate(training_batches(split, training.how), start=1):
         training.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device, dtype=mixed, enabled=mixed is not None):
-            output = training.model(images)
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+            output = training.forward(images)
             logits = getattr(output, "logits", output)  # GoogLeNet and Inception return auxiliary ones too
             loss = training.loss(images, logits, labels)
-        training.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        training.scaler.step(training.optimizer)
-        training.scaler.update()
-        training.schedule.step()
-        value = loss.item()
-        if not math.isfinite(value):
-            raise DivergedError(f"loss became {value} in epoch {epoch + 1}, step {step} of the {training.stage}")
-        loss_sum += value * len(labels)
-        correct += int((logits.argmax(1) == labels).sum())
+        _step_(training, loss)
+        loss_sum += loss.detach().to(loss_sum.dtype) * len(labels)
+        correct += (logits.argmax(1) == labels).sum()
         seen += len(labels)
+        if (step % check_every == 0 or step == steps) and not math.isfinite(value := loss_sum.item()):
+            raise DivergedError(f"loss became {value} in epoch {epoch + 1}, step {step} of the {training.stage}")
         on_step(step)
     return Epoch(
         stage=training.stage,
         epoch=epoch + 1,
-        loss=loss_sum / seen,
-        accuracy=correct / seen,
+        loss=loss_sum.item() / seen,
+        accuracy=int(correct) / seen,
         learning_rate=float(rate),
         seconds=time.perf_counter() - started,
     )
+
+
+def _step_(training: Training, loss: Tensor) -> None:
+    """Update weights and learning rate by the loss of a batch (in place)."""
+    scaler = training.scaler
+    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    scaler.step(training.optimizer)
+    before = scaler.get_scale()
+    scaler.update()
+    if scaler.get_scale() >= before:  # a lower scale: the gradients were not finite, and the step was left out
+        training.schedule.step()

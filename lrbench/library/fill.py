@@ -1,25 +1,35 @@
 """Run what is missing in a results folder: what `lrbench sweep` and `lrbench.sweep` share."""
 
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
 
+from lrbench.config.axes import Setting
 from lrbench.config.writing import to_toml
 from lrbench.execute import executors
 from lrbench.execute.workers import ALONE, Workers
-from lrbench.measure.environment import now, read_repository_commit
+from lrbench.measure.environment import now, read_repository_commit, require_cpus
 from lrbench.plan.disk_and_memory import check_disk
 from lrbench.plan.run import Run
 from lrbench.plan.spec import SweepSpec, differences, flat_keys
 from lrbench.results.files import write_file
 from lrbench.results.log import SPEC, Store
-from lrbench.results.records import SpecRecord, Trial
+from lrbench.results.records import Record, SpecRecord, Trial
+from lrbench.results.sessions import Session, TimingFailure
 from lrbench.screen import Screen
 from lrbench.trials.run import missing_trials
 from lrbench.trials.sweep import STAGES, missing_plans, run_sweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """Whether records were added to a folder, and the failures of timings in it that no later session made good."""
+
+    worked: bool
+    failed: tuple[TimingFailure, ...]
 
 
 def fill(
@@ -30,23 +40,25 @@ def fill(
     retry_failed: bool = False,
     workers: Workers = ALONE,
     console: Console,
-) -> bool:
+) -> Filled:
     """Run and record what is missing, with its progress on a console.
 
     Args:
         run: the sweep.
         folder: of results; created when it does not exist.
         stages: those of `STAGES` to run; with latency alone what is planned is timed and nothing is trained.
-        retry_failed: whether failed trials are missing too.
+        retry_failed: whether failed trials and timings are missing too.
         workers: how trials are run.
         console: for progress and notes.
 
-    Returns: whether anything was missing.
+    Returns: whether anything was missing, and which timings have failed.
 
     Raises: InputError when model, data, disk, folder or workers cannot be used.
     """
     spec, at_once = run.spec, executors.executor_of(workers).at_once(workers)
-    _say(console, filter(None, (run.dense.note, *spec.left_out())))
+    if at_once:  # else timings run on other machines
+        require_cpus(max(spec.latency.threads))
+    _say(console, (*run.notes, *spec.left_out()))
     with Store(folder) as store:
         _say(console, (*store.notices, *_note_spec(spec, store)))
         before = len(store.records)
@@ -66,9 +78,22 @@ def fill(
         epochs = {"baseline": spec.baseline.epochs, "finetune": spec.finetune.epochs}
         with Screen(console, todo, epochs=epochs) as screen:
             shown = replace(run, progress=screen.progress)
-            records = run_sweep(shown, todo, tuple(store.records), stages=stages, workers=workers)
+            records = run_sweep(
+                shown, todo, tuple(store.records), stages=stages, retry_failed=retry_failed, workers=workers
+            )
             store.keep(records, screen.finish)
-        return len(store.records) > before
+        return Filled(worked=len(store.records) > before, failed=_failed_timings(store.records))
+
+
+def _failed_timings(records: Iterable[Record]) -> tuple[TimingFailure, ...]:
+    standing: dict[tuple[str, Setting, str], TimingFailure] = {}
+    for record in records:
+        if isinstance(record, TimingFailure):
+            standing |= {(record.environment, record.setting, key): record for key in record.architectures}
+        elif isinstance(record, Session):
+            for architecture in record.architectures:
+                standing.pop((record.environment, record.setting, architecture.key), None)
+    return tuple(dict.fromkeys(standing.values()))
 
 
 def _say(console: Console, lines: "Iterator[str] | Sequence[str]") -> None:

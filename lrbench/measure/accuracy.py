@@ -25,16 +25,14 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Accu
 def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Logits (N, classes) and labels (N,) of all batches; the rest is as in `evaluate`."""
     model.eval()
-    outputs = []
     with torch.inference_mode():
-        for images, labels in batches:
-            logits = model(images).float()
-            if not bool(logits.isfinite().all()):
-                raise ArithmeticError("a logit on the test images is not finite")
-            outputs.append((logits, labels))
+        outputs = [(model(images).float(), labels) for images, labels in batches]
     if not outputs:
         raise ValueError("accuracy needs at least one image, got none")
-    return torch.cat([logits for logits, _ in outputs]), torch.cat([labels for _, labels in outputs])
+    logits, labels = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+    if not bool(logits.isfinite().all()):
+        raise ArithmeticError("a logit on the test images is not finite")
+    return logits, labels
 
 
 def accuracy_of(logits: Tensor, labels: Tensor) -> Accuracy:

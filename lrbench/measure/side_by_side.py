@@ -20,7 +20,7 @@ from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.measure import cuda, runtimes
-from lrbench.measure.environment import Watch, read_watch
+from lrbench.measure.environment import Watch, read_watch, require_cpus
 from lrbench.measure.prepared import Prepared
 from lrbench.results.sessions import DENSE, ROUNDS_A_LAYOUT, Round, Timed
 from lrbench.statistics.paired import Logs, widest_half_width
@@ -114,8 +114,9 @@ def quiet(threads: int) -> Iterator[None]:
 
     Denormals come first: threads that torch starts later take the switch over.
 
-    Raises: InputError when torch does not take that many threads.
+    Raises: InputError when this machine does not have, or torch does not take, that many threads.
     """
+    require_cpus(threads)
     before = torch.get_num_threads()
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads)

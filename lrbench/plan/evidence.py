@@ -70,7 +70,9 @@ def gather_evidence(spec: SweepSpec, records: Iterable[Record], *, environment: 
     )
     scale, models = scale_of_layers(sessions, layer_seconds)
     return Evidence(
-        sensitivities=tuple(record for record in held if isinstance(record, Sensitivity)),
+        sensitivities=tuple(
+            record for record in held if isinstance(record, Sensitivity) and record.split == spec.calibration.split
+        ),
         added_s={
             key: {rank: scale * seconds for rank, seconds in curve.items()} for key, curve in layer_seconds.items()
         },

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from lrbench.config.sections import Recipe
+from lrbench.learn.precision import SLOW, is_slow, resolve
 from lrbench.learn.sources import identify
 from lrbench.learn.train import pick_device
 from lrbench.measure.environment import read_commit, read_environment
@@ -27,6 +29,7 @@ class Run:
         commit: of lrbench.
         cache: directory for decoded images and trained weights.
         progress: called with the progress of the work.
+        notes: what a user should know before it starts, a sentence each.
     """
 
     spec: SweepSpec
@@ -36,16 +39,27 @@ class Run:
     commit: str
     cache: Path
     progress: Progress
+    notes: tuple[str, ...] = ()
 
 
 def prepare(spec: SweepSpec, *, cache: Path = Path("cache"), progress: Progress = silent) -> Run:
     """Plan a spec's trials and build its dense model; what cannot run here is refused before anything starts.
 
+    In the run's spec `amp` says what is done on this machine.
+
     Raises: InputError for a device that is not available, or data or a model that cannot be used.
     """
     settings(spec.latency)
-    for recipe in (spec.baseline, spec.finetune):
-        pick_device(recipe.device)
+    environment = read_environment()
+    flags = environment.isa.split()
+    devices = {name: pick_device(recipe.device) for name, recipe in recipes_of(spec).items()}
+    recipes = {name: resolve(recipe, devices[name], flags) for name, recipe in recipes_of(spec).items()}
+    slow = [
+        f'Warning: {name}.amp = "bfloat16", but {SLOW}'
+        for name, recipe in recipes.items()
+        if is_slow(recipe, devices[name], flags)
+    ]
+    spec = spec.model_copy(update=recipes)
     identity, classes = identify(spec.data)
     trials = plan_trials(spec, identity=identity)
     dense = build_untrained(spec, classes=classes, seed=trials[0].baseline_seed)
@@ -55,8 +69,14 @@ def prepare(spec: SweepSpec, *, cache: Path = Path("cache"), progress: Progress 
         spec=spec,
         trials=trials,
         dense=dense,
-        environment=read_environment(),
+        environment=environment,
         commit=read_commit(),
         cache=cache,
         progress=progress,
+        notes=tuple(filter(None, (dense.note, *slow))),
     )
+
+
+def recipes_of(spec: SweepSpec) -> dict[str, Recipe]:
+    """The recipes of a spec by the names of their sections."""
+    return {"baseline": spec.baseline, "finetune": spec.finetune}

@@ -1,7 +1,9 @@
 """The trials of a spec, and its untrained dense model with costs from closed formulas. Trains nothing."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -10,6 +12,7 @@ from torch import nn
 from lrbench.config.names import MIXED
 from lrbench.errors import InputError
 from lrbench.learn.architectures import code_of, make_architecture
+from lrbench.learn.augment import AUGMENTATIONS, VERSION
 from lrbench.learn.models import FILES, build_model
 from lrbench.lowrank.allocations import parse_budget
 from lrbench.lowrank.cuts import Cut
@@ -88,15 +91,26 @@ def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
     weights = spec.model.weights
     if weights.endswith(FILES) and Path(weights).is_file():
         weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    augmentation = {} if AUGMENTATIONS[spec.data.augment] is None else {"augmentation": VERSION}
     return digest(
         {
             "schema": SCHEMA,
             "model": {**spec.model.model_dump(), "weights": weights, **code_of(spec.model.name)},
-            "data": {**spec.data.model_dump(exclude={"root"}), "identity": identity},
+            "data": {**spec.data.model_dump(exclude={"root"}), "identity": identity, **augmentation},
             "recipe": spec.baseline.model_dump(exclude={"seed"}),
             "seed": seed,
         }
     )
+
+
+def _grid(spec: SweepSpec) -> Iterator[tuple[str, str, str, str]]:
+    """Scheme, truncation, layer set and rank rule of the dense control, then of each trial of the grid."""
+    yield "dense", "plain", "none", "none"
+    for (scheme, truncation), layer_set, rule in product(
+        spec.grid_methods(), spec.chosen_layer_sets(), spec.sweep.ranks
+    ):
+        if scheme != MIXED or parse_budget(rule):
+            yield scheme, truncation, layer_set, rule
 
 
 def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
@@ -107,20 +121,16 @@ def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
         identity: a text that identifies the images.
     """
     trials = []
+    calibration = spec.calibration.model_dump()
+    if spec.calibration.split == "search":
+        del calibration["split"]  # when keys began there was no other
     for seed in dict.fromkeys(spec.sweep.seeds):
         base = spec.baseline.seed if spec.baseline.seed is not None else seed
         baseline = baseline_key(spec, identity=identity, seed=base)
-        grid = [
-            (scheme, truncation, layer_set, rule)
-            for scheme, truncation in spec.grid_methods()
-            for layer_set in spec.chosen_layer_sets()
-            for rule in spec.sweep.ranks
-            if scheme != MIXED or parse_budget(rule)
-        ]
-        for scheme, truncation, layer_set, rule in [("dense", "plain", "none", "none"), *grid]:
+        for scheme, truncation, layer_set, rule in _grid(spec):
             chosen = spec.layer_sets[layer_set].model_dump() if layer_set in spec.layer_sets else None
             facts = [baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed]
-            calibrated = [truncation, spec.calibration.model_dump()] if spec.calibration.images else []
+            calibrated = [truncation, calibration] if spec.calibration.images else []
             budgeted = [spec.sensitivity.model_dump(), spec.methods(scheme, truncation)] if parse_budget(rule) else []
             key = digest([*facts, *calibrated, *budgeted])
             trials.append(
@@ -140,6 +150,7 @@ def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
                     finetune_epochs=spec.finetune.epochs,
                     truncation=truncation,
                     calibration_images=spec.calibration.images,
+                    calibration_split=spec.calibration.split,
                     recipe=spec.finetune.recipe,
                 )
             )

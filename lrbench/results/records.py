@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from lrbench.config.axes import AXES, FORMER_KEYS
 from lrbench.lowrank.cuts import Cut
 from lrbench.results.environment import Environment
-from lrbench.results.sessions import Architecture, LayerSession, Session
+from lrbench.results.sessions import Architecture, Fault, LayerSession, Session, TimingFailure
 
 SCHEMA = 1
 
@@ -18,9 +18,6 @@ Stage = Literal["baseline", "finetune"]
 
 MEASURED = ("truncated", "recalibrated", "finetuned")
 """When a trial's accuracy is measured, in order: attributes of a `Measurement`, and `accuracy_...` in trials.csv."""
-
-Fault = Literal["failed", "nan", "oom", "timeout", "killed"]
-"""How a trial failed: an exception, a number that is not finite, out of memory, out of time, its process died."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +45,7 @@ class Trial:
     truncation: str = "plain"
     calibration_images: int = 0
     recipe: str = "train"
+    calibration_split: str = "search"
 
     @property
     def label(self) -> str:
@@ -146,7 +144,8 @@ class Measurement:
 
     `search` is the finetuned model's accuracy on the search split, by which trials may be chosen; None when the split
     is empty. `deterministic` tells whether torch guarantees the same bits for the same machine, versions and `threads`:
-    it does on the CPU. `attempt` is the number of the attempt, from 1.
+    it does on the CPU. `attempt` is the number of the attempt, from 1. `baseline_amp` and `finetune_amp` are
+    the number formats of training; `allocator` is what was set of the C library's memory allocator.
     """
 
     kind: Literal["trial"] = "trial"
@@ -173,6 +172,9 @@ class Measurement:
     deterministic: bool | None = None
     threads: int | None = None
     predicted: Prediction | None = None
+    baseline_amp: str = ""
+    finetune_amp: str = ""
+    allocator: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +254,8 @@ class Probe:
 class Sensitivity:
     """The effect of truncating one layer of a dense baseline by one method, rank by rank.
 
-    `search` is the dense model's accuracy on the search split, with batch norm re-estimated as well.
+    `search` is the dense model's accuracy on the search split, with batch norm re-estimated as well. `split` is where
+    the calibration images came from.
     """
 
     kind: Literal["sensitivity"] = "sensitivity"
@@ -268,6 +271,7 @@ class Sensitivity:
     dense_macs: int
     probes: tuple[Probe, ...]
     search: Accuracy | None = None
+    split: str = "search"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,7 +289,18 @@ class SpecRecord:
     lrbench_version: str = ""
 
 
-Record = Measurement | Failure | Planned | Spectra | Sensitivity | SpecRecord | Session | LayerSession | Environment
+Record = (
+    Measurement
+    | Failure
+    | Planned
+    | Spectra
+    | Sensitivity
+    | SpecRecord
+    | Session
+    | LayerSession
+    | TimingFailure
+    | Environment
+)
 
 _adapter: TypeAdapter[Record] = TypeAdapter(
     Annotated[Record, Field(discriminator="kind")], config=ConfigDict(ser_json_inf_nan="strings")

@@ -6,6 +6,9 @@ from typing import Literal
 from lrbench.config.axes import Setting
 from lrbench.lowrank.cuts import Cut
 
+Fault = Literal["failed", "nan", "oom", "timeout", "killed"]
+"""How a trial or a timing failed: by an exception, a number that is not finite, memory, time, or with its process."""
+
 DENSE, CONTROL = 0, 1
 """The indices in a session of the dense model and of its copy, the A/A control."""
 
@@ -138,3 +141,25 @@ class LayerSession(Timed):
     series: str = ""
     process: int = 0
     attempt: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingFailure:
+    """A process of a timing that did not end as it should, with the reason.
+
+    `architectures` are the keys of the models that were to be timed; of a layer's timing `shape` names the layer.
+    """
+
+    kind: Literal["timing_failure"] = "timing_failure"
+    environment: str
+    commit: str
+    started: str
+    setting: Setting
+    architectures: tuple[str, ...] = ()
+    shape: str = ""
+    process: int
+    attempt: int
+    reason: str
+    traceback: str
+    seconds: float
+    failure: Fault

@@ -18,10 +18,10 @@ from lrbench.measure.settings import settings
 from lrbench.measure.side_by_side import block_of, prepare, quiet, time_side_by_side
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
-from lrbench.results.sessions import DENSE, Architecture, Session
+from lrbench.results.sessions import DENSE, Architecture, Session, TimingFailure
 from lrbench.results.timings import complete_sessions, incomplete_sessions
 from lrbench.timing.isolation import alone
-from lrbench.timing.repeat import Series, in_process, resumed, until_fit
+from lrbench.timing.repeat import Series, Subject, in_process, resumed, until_fit
 
 MEMORY_SHARE = 0.5
 """Share of the free memory that the models of one session may fill."""
@@ -56,7 +56,7 @@ class SessionJob:
 def missing_timings(
     choice: LatencyChoice,
     wanted: Mapping[str, Architecture],
-    sessions: Iterable[Session],
+    records: Iterable[Session | TimingFailure],
     *,
     environment: str,
     model_bytes: int,
@@ -70,20 +70,24 @@ def missing_timings(
     Args:
         choice: the `[latency]` section.
         wanted: architectures by key.
-        sessions: those on disk that may count. An architecture is timed when a timing of it is complete.
+        records: sessions on disk that may count, and failures that are not to be repeated. An architecture is timed
+            when a timing of it is complete.
         environment: key of this machine's environment.
         model_bytes: size of the dense model.
         again: keys of architectures to time again.
     """
     fits = int(MEMORY_SHARE * psutil.virtual_memory().available // model_bytes) - 2
     group = max(1, min(choice.group, fits))
-    here = [session for session in sessions if session.environment == environment]
+    here = [record for record in records if record.environment == environment]
     timings: list[DueTiming] = []
     for setting in settings(choice):
-        same = [session for session in here if session.setting == setting]
+        same = [record for record in here if isinstance(record, Session) and record.setting == setting]
+        failures = [record for record in here if isinstance(record, TimingFailure) and record.setting == setting]
         complete = complete_sessions(same, processes=choice.processes)
         held = {item.key: item for session in complete for item in session.architectures}
-        due = {key: item for key, item in wanted.items() if key not in held or key in again}
+        hopeless = {key for failure in failures for key in failure.architectures}
+        absent = {key: item for key, item in wanted.items() if key not in held or key in again}
+        due = {key: item for key, item in absent.items() if key not in hopeless}
         for part in incomplete_sessions(same, processes=choice.processes):
             members = tuple(item for item in part[0].architectures if item.layers)
             if members and due.keys() & {item.key for item in members}:
@@ -125,10 +129,10 @@ def _groups(
 
 def run_timings(
     choice: LatencyChoice, timings: Sequence[DueTiming], *, dense: Architecture, environment: str, progress: Progress
-) -> Iterator[Session]:
+) -> Iterator[Session | TimingFailure]:
     """Time architectures beside the dense model and its copy, while no other timing of lrbench runs on this machine.
 
-    Raises: InputError when torch does not accept the number of threads.
+    A timing that fails is a record, and the others go on.
     """
     commit = read_commit()
 
@@ -151,7 +155,9 @@ def run_timings(
             with alone(progress):
                 return in_process(choice, time_models, replace(job, process=process, attempt=attempt))
 
-        return resumed(run, timing.held)
+        keys = tuple(item.key for item in timing.architectures)
+        subject = Subject(environment=environment, commit=commit, setting=timing.setting, architectures=keys)
+        return resumed(run, subject, timing.held)
 
     yield from until_fit(choice, [series_of(number, timing) for number, timing in enumerate(timings, start=1)])
 

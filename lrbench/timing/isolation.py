@@ -38,20 +38,27 @@ def alone(progress: Progress) -> Iterator[None]:
         lock.release()
 
 
-def in_fresh_process(work: Callable[..., T], *arguments: object) -> T:
+class ProcessLostError(InputError):
+    """A fresh process could not be started, or ended before its work did."""
+
+
+def in_fresh_process(work: Callable[..., T], *arguments: object, timeout_s: float | None = None) -> T:
     """Call a function in a fresh process and return its result (or raise its error); an interrupt ends the process.
 
-    Raises: InputError when the process could not be started, or ended before the function did.
+    Raises: ProcessLostError (an InputError) when the process could not be started, or ended before the function did;
+        TimeoutError after `timeout_s`.
     """
     with ProcessPool(max_workers=1, max_tasks=1, context=get_context("spawn")) as pool:
-        future = pool.schedule(work, args=arguments)
+        future = pool.schedule(work, args=arguments, timeout=timeout_s)
         try:
             result: T = future.result()
         except (ProcessExpired, BrokenProcessPool) as error:
-            raise InputError(
+            raise ProcessLostError(
                 f"a process for timings ended too early ({error}). Finished results are kept; the same command "
                 f"continues. Memory may have run out; and {GUARD}"
             ) from error
+        except TimeoutError as error:
+            raise TimeoutError(f"not finished after {timeout_s:g} s") from error
         except BaseException:
             pool.stop()  # type: ignore[no-untyped-call]
             raise

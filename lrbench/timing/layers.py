@@ -19,10 +19,10 @@ from lrbench.measure.settings import settings
 from lrbench.measure.side_by_side import block_of, prepare, quiet, time_side_by_side
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
-from lrbench.results.sessions import Architecture, LayerSession, Replacement
+from lrbench.results.sessions import Architecture, LayerSession, Replacement, TimingFailure
 from lrbench.results.timings import complete_sessions, incomplete_sessions
 from lrbench.timing.isolation import alone
-from lrbench.timing.repeat import Series, in_process, resumed, until_fit
+from lrbench.timing.repeat import Series, Subject, in_process, resumed, until_fit
 
 Pairs = tuple[tuple[str, int], ...]
 """(scheme, rank) pairs."""
@@ -125,7 +125,7 @@ def _pairs(session: LayerSession) -> Pairs:
     return tuple((item.scheme, item.rank) for item in session.replacements if item.rank is not None)
 
 
-def run_layers(jobs: Sequence[LayerJob], *, progress: Progress) -> Iterator[LayerSession]:
+def run_layers(jobs: Sequence[LayerJob], *, progress: Progress) -> Iterator[LayerSession | TimingFailure]:
     """Time layers, while no other timing of lrbench runs on this machine."""
 
     def series_of(number: int, job: LayerJob) -> Series[LayerSession]:
@@ -134,7 +134,8 @@ def run_layers(jobs: Sequence[LayerJob], *, progress: Progress) -> Iterator[Laye
             with alone(progress):
                 return in_process(job.choice, time_layer, replace(job, held=(), process=process, attempt=attempt))
 
-        return resumed(run, job.held)
+        subject = Subject(environment=job.environment, commit=job.commit, setting=job.setting, shape=job.shape)
+        return resumed(run, subject, job.held)
 
     if jobs:
         yield from until_fit(jobs[0].choice, [series_of(number, job) for number, job in enumerate(jobs)])

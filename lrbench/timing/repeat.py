@@ -2,12 +2,19 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
+from traceback import format_exception
 from typing import Generic, Protocol, TypeVar, cast
 
+from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
-from lrbench.results.sessions import Timed
+from lrbench.errors import InputError
+from lrbench.learn.memory import kept_memory
+from lrbench.measure.environment import now
+from lrbench.measure.faults import is_out_of_memory, plain_text
+from lrbench.results.sessions import Fault, Timed, TimingFailure
 from lrbench.results.timings import is_fit_timing, last_attempt
-from lrbench.timing.isolation import in_fresh_process
+from lrbench.timing.isolation import ProcessLostError, in_fresh_process
 
 T = TypeVar("T")
 J = TypeVar("J")
@@ -29,43 +36,94 @@ S = TypeVar("S", bound=Numbered)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is timed, and where: the fields of a `TimingFailure` that are known before anything fails."""
+
+    environment: str
+    commit: str
+    setting: Setting
+    architectures: tuple[str, ...] = ()
+    shape: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Series(Generic[S]):
-    """One timing: runs a process of an attempt; `held` are the sessions of that attempt which are there already."""
+    """One timing.
+
+    Attributes:
+        run: runs a process (from 0) of an attempt (from 1).
+        subject: what is timed, as the record of a failure names it.
+        held: the sessions of that attempt that are there already.
+        attempt: the attempt to begin with.
+    """
 
     run: Callable[[int, int], S]
+    subject: Subject
     held: tuple[S, ...] = ()
     attempt: int = 1
 
 
-def resumed(run: Callable[[int, int], S], sessions: Sequence[S]) -> Series[S]:
+def resumed(run: Callable[[int, int], S], subject: Subject, sessions: Sequence[S]) -> Series[S]:
     """A timing of which some sessions were made before it was interrupted."""
     held = tuple(last_attempt(sessions))
-    return Series(run=run, held=held, attempt=held[0].attempt if held else 1)
+    return Series(run=run, subject=subject, held=held, attempt=held[0].attempt if held else 1)
 
 
-def until_fit(choice: LatencyChoice, timings: Sequence[Series[S]]) -> Iterator[S]:
+def until_fit(choice: LatencyChoice, timings: Sequence[Series[S]]) -> Iterator[S | TimingFailure]:
     """Run the missing processes of timings, and all of a timing again when its A/A control finds it unfit.
 
     The first process of every timing comes first, then the second of every one, and so on: processes that follow one
-    another all see the same minutes of a machine, and agree more than they should.
+    another all see the same minutes of a machine, and agree more than they should. A timing of which a process fails
+    ends there, and the others go on.
     """
     left = list(timings)
     while left:
         done = [list(timing.held) for timing in left]
+        lost: set[int] = set()
         for process in range(choice.processes):
-            for timing, sessions in zip(left, done, strict=True):
-                if process not in {session.process for session in sessions}:
-                    sessions.append(timing.run(process, timing.attempt))
-                    yield sessions[-1]
+            for number, (timing, sessions) in enumerate(zip(left, done, strict=True)):
+                if number in lost or process in {session.process for session in sessions}:
+                    continue
+                outcome = _attempt(timing, process)
+                yield outcome
+                if isinstance(outcome, TimingFailure):
+                    lost.add(number)
+                else:
+                    sessions.append(outcome)
         left = [
             replace(timing, held=(), attempt=timing.attempt + 1)
-            for timing, sessions in zip(left, done, strict=True)
-            if timing.attempt < ATTEMPTS and not is_fit_timing(cast("list[Timed]", sessions))
+            for number, (timing, sessions) in enumerate(zip(left, done, strict=True))
+            if number not in lost and timing.attempt < ATTEMPTS and not is_fit_timing(cast("list[Timed]", sessions))
         ]
 
 
+def _attempt(timing: Series[S], process: int) -> S | TimingFailure:
+    started, clock = now(), perf_counter()
+    try:
+        return timing.run(process, timing.attempt)
+    except Exception as error:  # whatever the model's own code or a library raises
+        fault: Fault = "oom" if is_out_of_memory(error) else "failed"
+        if isinstance(error, TimeoutError | ProcessLostError):
+            fault = "timeout" if isinstance(error, TimeoutError) else "killed"
+        return TimingFailure(
+            **vars(timing.subject),
+            started=started,
+            process=process,
+            attempt=timing.attempt,
+            reason=plain_text(str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"),
+            traceback=plain_text("".join(format_exception(error))),
+            seconds=perf_counter() - clock,
+            failure=fault,
+        )
+
+
 def in_process(choice: LatencyChoice, work: Callable[[J], T], job: J) -> T:
-    """Run a job in a fresh process, which Ctrl-C ends too; in this process when the spec says one process."""
-    if choice.processes == 1:
+    """Run a job in a fresh process, which Ctrl-C ends too; in this process when the spec says one process.
+
+    Raises: TimeoutError after the spec's `timeout_s` in a fresh process; what the work raises.
+
+    A process that keeps freed memory is no longer what a user's process would be, and times nothing.
+    """
+    if choice.processes == 1 and not kept_memory():
         return work(job)
-    return in_fresh_process(work, job)
+    return in_fresh_process(work, job, timeout_s=choice.timeout_s)

@@ -59,8 +59,7 @@ class Context:
 
     def calibration(self, how: Batching) -> Iterator[Tensor]:
         """The calibration images in batches."""
-        choice = self.spec.calibration
-        return calibration_batches(self.data, how, images=choice.images, size=choice.batch_size)
+        return calibration_batches(self.data, how, self.spec.calibration)
 
     def recipe(self, stage: Stage) -> Recipe:
         """The recipe of a stage."""

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
-import torch
 from torch import nn
 
 from lrbench.errors import InputError
-from lrbench.execute.jobs import Execute, Job, Records, Worker, failures
+from lrbench.execute.jobs import Execute, Job, Records, Worker, failures, make_ready
 from lrbench.learn.batches import test_batches
 from lrbench.learn.train import batching
 from lrbench.lowrank.compress import make_cut, refusal, replace_layer
@@ -41,7 +40,7 @@ def plan_probes(job: Job, dense: Untrained, held: Iterable[Record]) -> tuple[Pro
     held_probes = {
         (record.layer, record.scheme, record.truncation, probe.rank): probe
         for record in held
-        if isinstance(record, Sensitivity) and record.baseline == baseline
+        if isinstance(record, Sensitivity) and (record.baseline, record.split) == (baseline, spec.calibration.split)
         for probe in record.probes
     }
     probes = []
@@ -103,7 +102,7 @@ def probe_layer(job: ProbeJob, worker: Worker) -> Records:
 
 
 def _probe_layer(job: ProbeJob, worker: Worker) -> Sensitivity:
-    torch.set_num_threads(job.threads)
+    make_ready(job)
     dense, context = dense_of(job, worker), context_of(job, worker)
     (layer,) = (candidate for candidate in dense.untrained.layers if candidate.name == job.layer)
     worker.progress(layer.name, f"{job.scheme} {job.truncation}", 0, 1)
@@ -122,6 +121,7 @@ def _probe_layer(job: ProbeJob, worker: Worker) -> Sensitivity:
         scheme=job.scheme,
         truncation=job.truncation,
         images=job.spec.calibration.images,
+        split=job.spec.calibration.split,
         dense_params=layer.shape.weights + layer.shape.biases,
         dense_macs=layer.shape.macs,
         probes=tuple(probes),

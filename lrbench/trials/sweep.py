@@ -9,7 +9,7 @@ from lrbench.plan.evidence import gather_evidence
 from lrbench.plan.preview import plan_architectures
 from lrbench.plan.run import Run
 from lrbench.results.records import Measurement, Planned, Record, Trial
-from lrbench.results.sessions import Architecture
+from lrbench.results.sessions import Architecture, TimingFailure
 from lrbench.trials.history import History
 from lrbench.trials.run import run_trials
 
@@ -23,6 +23,7 @@ def run_sweep(
     held: Sequence[Record],
     *,
     stages: Container[str] = STAGES,
+    retry_failed: bool = False,
     workers: Workers = ALONE,
 ) -> Iterator[Record]:
     """Run the trials `todo`, then time the architectures of all trials that are not yet timed on this machine.
@@ -32,6 +33,7 @@ def run_sweep(
         todo: the trials to run.
         held: records of the log.
         stages: those of `STAGES` to run; with latency alone nothing is trained.
+        retry_failed: whether timings that failed are missing too.
         workers: how trials are run.
 
     Raises: InputError when model, data or disk cannot be used, or evidence that a budget needs is missing.
@@ -43,7 +45,8 @@ def run_sweep(
     if "latency" in stages and settings(run.spec.latency):
         wanted = architectures_of(history.records, [trial.key for trial in run.trials])
         executor = executors.executor_of(workers)
-        yield from history.new(executor.time(run, workers, wanted, history.records))
+        known = [record for record in history.records if not (retry_failed and isinstance(record, TimingFailure))]
+        yield from history.new(executor.time(run, workers, wanted, known))
 
 
 def missing_plans(run: Run, held: Sequence[Record]) -> tuple[tuple[Planned, ...], tuple[str, ...]]:

@@ -11,6 +11,8 @@ from torch import nn
 from lrbench.execute.jobs import Job
 from lrbench.learn.architectures import cut_architecture
 from lrbench.learn.batches import Batching, test_batches
+from lrbench.learn.memory import kept_memory
+from lrbench.learn.precision import format_of
 from lrbench.learn.train import batching
 from lrbench.lowrank.compress import compress, layer_rank, refusal, singular_values
 from lrbench.lowrank.cuts import Cut
@@ -97,6 +99,9 @@ def run_trial(job: TrialJob, dense: Dense, *, context: Context) -> tuple[Measure
         deterministic={batching(spec.baseline, spec.data).device.type, how.device.type} == {"cpu"},
         threads=torch.get_num_threads(),
         predicted=job.predicted,
+        baseline_amp=format_of(spec.baseline, batching(spec.baseline, spec.data).device),
+        finetune_amp=format_of(spec.finetune, how.device),
+        allocator=kept_memory(),
     )
     return measurement, model
 

@@ -3,10 +3,8 @@
 import time
 from dataclasses import replace
 
-import torch
-
 from lrbench.errors import InputError
-from lrbench.execute.jobs import Job, Records, Worker, failures
+from lrbench.execute.jobs import Job, Records, Worker, failures, make_ready
 from lrbench.trials.dense import context_of, dense_of
 from lrbench.trials.trial import TrialJob, dense_spectra, run_trial, trained_spectra
 
@@ -16,7 +14,7 @@ def train_baseline(job: Job, worker: Worker) -> Records:
 
     Raises: InputError when the disk or the data cannot be used, since every other trial would fail too.
     """
-    torch.set_num_threads(job.threads)
+    make_ready(job)
     started = time.perf_counter()
     try:
         dense_of(job, worker)
@@ -32,7 +30,7 @@ def measure_trial(job: TrialJob, worker: Worker) -> Records:
 
     Raises: InputError as `train_baseline` does.
     """
-    torch.set_num_threads(job.threads)
+    make_ready(job)
     (trial,) = job.trials
     started, reached = time.perf_counter(), "baseline"
 

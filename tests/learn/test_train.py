@@ -9,11 +9,12 @@ from torch import nn
 
 from lrbench.config.sections import DataChoice, Finetune, Recipe
 from lrbench.errors import InputError
-from lrbench.learn.batches import AUGMENTATIONS, training_batches, training_steps
+from lrbench.learn.augment import AUGMENTATIONS
+from lrbench.learn.batches import EVALUATED_PIXELS, training_batches, training_steps
 from lrbench.learn.batches import test_batches as whole_batches
 from lrbench.learn.datasets import Split
-from lrbench.learn.optimizers import OPTIMIZERS, SCHEDULES
-from lrbench.learn.train import DivergedError, batching, make_loss, pick_device, train_
+from lrbench.learn.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
+from lrbench.learn.train import DivergedError, Training, _step_, batching, make_loss, pick_device, train_
 
 
 def shades(count: int = 33, size: int = 8) -> Split:
@@ -139,10 +140,41 @@ def test_pixels_are_scaled_and_normalised_by_channel() -> None:
     assert images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_an_augmented_image_keeps_its_shape() -> None:
-    image = torch.randint(0, 255, (3, 8, 8), dtype=torch.uint8)
-    for make in AUGMENTATIONS.values():
-        assert make(8)(image).shape == image.shape
+def test_evaluation_does_not_depend_on_the_size_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    how = batching(Recipe(), SMALL)
+    whole = torch.cat([images for images, _ in whole_batches(shades(), how)])
+    monkeypatch.setitem(EVALUATED_PIXELS, "cpu", 5 * 8 * 8)
+    batches = list(whole_batches(shades(), how))
+    assert [len(labels) for _, labels in batches] == [5] * 6 + [3]
+    assert torch.equal(torch.cat([images for images, _ in batches]), whole)
+
+
+def test_the_schedule_waits_for_a_step_that_was_left_out() -> None:
+    """In float16 the first steps overflow the loss scale: the optimizer leaves them out, and so must the schedule."""
+    model, rates = net(), []
+    how, recipe = batching(Recipe(), SMALL), Recipe(epochs=1, schedule="cosine")
+    optimizer = make_optimizer(model, recipe)
+    schedule = make_schedule(optimizer, recipe, steps=4)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    training = Training(
+        forward=model,
+        optimizer=optimizer,
+        schedule=schedule,
+        scaler=scaler,
+        recipe=recipe,
+        how=how,
+        stage="finetune",
+        loss=make_loss(recipe, None),
+    )
+    for _ in range(2):
+        optimizer.zero_grad()
+        _step_(training, model(torch.rand(4, 3, 8, 8)).square().mean() * 1e4)
+        rates.append(schedule.get_last_lr()[0])
+    assert rates == [recipe.lr] * 2, "no step was made"
+    scaler.update(1.0)
+    optimizer.zero_grad()
+    _step_(training, model(torch.rand(4, 3, 8, 8)).square().mean())
+    assert schedule.get_last_lr()[0] < recipe.lr
 
 
 @pytest.mark.parametrize("name", ["warp", "cuda:99", "meta-drive"])

@@ -178,7 +178,7 @@ def test_a_layer_moves_the_same_bytes_in_every_runtime(workplace: Path) -> None:
         series="s0",
     )
     eager, exported = (
-        time_layer(replace(job, setting=replace(USUAL, runtime=name)), 0, 1) for name in ("eager", "torch.export")
+        time_layer(replace(job, setting=replace(USUAL, runtime=name))) for name in ("eager", "torch.export")
     )
     assert [one.traffic_bytes for one in eager.replacements] == [one.traffic_bytes for one in exported.replacements]
     weights, inputs, results = 16 * 8 * 9, 2 * 8 * 4 * 4, 2 * 16 * 2 * 2

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from lrbench.config.sections import SECTIONS
-from lrbench.plan.spec import load_spec
-from lrbench.plan.trials import plan_trials
+from lrbench.plan.spec import load_spec, make_spec
+from lrbench.plan.trials import baseline_key, plan_trials
 from lrbench.results.tables import load_table
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -16,7 +16,7 @@ IN_KEYS = {
         *("epochs", "batch_size", "optimizer", "lr", "momentum", "weight_decay", "schedule", "label_smoothing"),
         *("device", "channels_last", "amp", "seed"),
     },
-    "calibration": {"images", "batch_size"},
+    "calibration": {"images", "batch_size", "split"},
     "layer_sets.NAME": {"include", "exclude", "kinds"},
     "sensitivity": {"step", "points", "accuracy_points"},
 }
@@ -27,6 +27,23 @@ IN_KEYS["finetune"] = IN_KEYS["baseline"] - {"seed"}
 def test_a_spec_plans_the_trials_that_were_recorded_by_it() -> None:
     planned = plan_trials(load_spec(BENCH / "gate.toml"), identity="digits")
     assert {trial.key for trial in planned} == set(load_table(BENCH / "baseline", "trials")["trial"])
+
+
+def test_a_spec_that_calibrates_on_the_search_split_plans_the_trials_of_earlier_versions() -> None:
+    spec = make_spec({"calibration": {"split": "search"}}, where="test")
+    old, new = (plan_trials(one, identity="digits") for one in (spec, make_spec({}, where="test")))
+    assert {trial.key for trial in old}.isdisjoint(trial.key for trial in new)
+    assert old[0].baseline == new[0].baseline, "the dense model is the same"
+
+
+def test_trainings_on_changed_images_have_the_version_of_the_changes_in_their_keys() -> None:
+    """Else weights that were trained on images changed in another way would be taken for theirs."""
+    plain, changed = (
+        make_spec({"data": {"augment": name}, "calibration": {"images": 0}}, where="test") for name in ("none", "flip")
+    )
+    keys = [baseline_key(spec, identity="digits", seed=0) for spec in (plain, changed)]
+    assert keys[0] == "0feb6fa2ec081c94", "unchanged images: as ever"
+    assert len(set(keys)) == 2
 
 
 def test_a_key_that_came_later_is_left_out_at_its_default() -> None:

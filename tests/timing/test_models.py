@@ -1,6 +1,7 @@
 """Timing as a stage: what is still due, fresh processes, and second attempts."""
 
 import os
+import time
 from collections.abc import Container
 from dataclasses import replace
 
@@ -13,18 +14,20 @@ from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Shape
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.plan.layer_ranks import ranks_to_time
-from lrbench.results.sessions import Architecture, Session
+from lrbench.results.records import from_line, to_line
+from lrbench.results.sessions import Architecture, Session, TimingFailure
 from lrbench.results.timings import fit_sessions
 from lrbench.timing.architectures import missing_timings, reference_of
-from lrbench.timing.isolation import in_fresh_process
-from lrbench.timing.repeat import Series, resumed, until_fit
+from lrbench.timing.isolation import ProcessLostError, in_fresh_process
+from lrbench.timing.repeat import Series, Subject, resumed, until_fit
 from lrbench.trials.retime import subjects
 
 CHOICE = LatencyChoice(devices=("cpu",), memory_formats=("contiguous",), processes=2, group=3)
+SUBJECT = Subject(environment="e0", commit="c0", setting=samples.SETTING, architectures=("a0",))
 WANTED = {key: samples.architecture(key) for key in ("a0", "a1", "a2", "a3")}
 
 
-def due(*sessions: Session, model_bytes: int = 1000, again: Container[str] = ()) -> list[list[str]]:
+def due(*sessions: Session | TimingFailure, model_bytes: int = 1000, again: Container[str] = ()) -> list[list[str]]:
     found = missing_timings(CHOICE, WANTED, sessions, environment="e0", model_bytes=model_bytes, again=again)
     return [[one.key for one in timing.architectures] for timing in found]
 
@@ -91,10 +94,10 @@ def test_an_interrupted_timing_is_finished_before_others_are_made() -> None:
 
 def test_only_the_missing_processes_of_a_timing_are_run() -> None:
     held = scripted(1.0)(1, 1)
-    made = list(until_fit(CHOICE, [resumed(scripted(1.0), [held])]))
+    made = list(until_fit(CHOICE, [resumed(scripted(1.0), SUBJECT, [held])]))
     assert [(one.attempt, one.process) for one in made] == [(1, 0)]
     second = replace(held, attempt=2)
-    made = list(until_fit(CHOICE, [resumed(scripted(1.0), [held, replace(held, process=0), second])]))
+    made = list(until_fit(CHOICE, [resumed(scripted(1.0), SUBJECT, [held, replace(held, process=0), second])]))
     assert [(one.attempt, one.process) for one in made] == [(2, 0)]
 
 
@@ -108,10 +111,59 @@ def test_the_processes_of_several_timings_take_turns() -> None:
             order.append((attempt, process, name))
             return run(process, attempt)
 
-        return Series(run=noted)
+        return Series(run=noted, subject=SUBJECT)
 
     list(until_fit(CHOICE, [timing("a", 1.0, 1.0), timing("b", 1.2, 1.2, 1.0, 1.0)]))
     assert order == [(1, 0, "a"), (1, 0, "b"), (1, 1, "a"), (1, 1, "b"), (2, 0, "b"), (2, 1, "b")]
+
+
+@pytest.mark.parametrize(
+    ("error", "fault", "reason"),
+    [
+        (RuntimeError("view size is not compatible"), "failed", "RuntimeError: view size is not compatible"),
+        (InputError("threads must lie in 1..2, got 9"), "failed", "threads must lie in 1..2, got 9"),
+        (MemoryError(), "oom", "MemoryError: "),
+        (TimeoutError("not finished after 9 s"), "timeout", "TimeoutError: not finished after 9 s"),
+        (ProcessLostError("a process for timings ended too early"), "killed", "a process for timings ended too early"),
+    ],
+)
+def test_a_timing_that_fails_is_a_record_and_the_others_go_on(error: Exception, fault: str, reason: str) -> None:
+    def broken(process: int, attempt: int) -> Session:
+        if process:
+            raise error
+        return scripted(1.0)(process, attempt)
+
+    timings = [Series(run=broken, subject=SUBJECT), Series(run=scripted(1.0, 1.0), subject=SUBJECT)]
+    good, other, failure, last = until_fit(CHOICE, timings)
+    assert [one.process for one in (good, other, last)] == [0, 0, 1]
+    assert isinstance(failure, TimingFailure)
+    assert (failure.failure, failure.reason, failure.process, failure.architectures) == (fault, reason, 1, ("a0",))
+    assert type(error).__name__ in failure.traceback
+    assert from_line(to_line(failure)) == failure
+
+
+def test_a_failed_timing_is_not_due_until_failed_ones_are_wanted() -> None:
+    failure = TimingFailure(
+        environment="e0",
+        commit="c0",
+        started="",
+        setting=samples.SETTING,
+        architectures=("a0", "a1"),
+        process=0,
+        attempt=1,
+        reason="r",
+        traceback="t",
+        seconds=1.0,
+        failure="failed",
+    )
+    assert [one[:2] for one in due(failure)] == [["a2", "a3"]]
+    elsewhere = replace(failure, environment="e1"), replace(failure, setting=replace(samples.SETTING, threads=2))
+    assert due(*elsewhere) == due()
+
+
+def test_a_process_that_takes_too_long_is_ended() -> None:
+    with pytest.raises(TimeoutError, match=r"not finished after 0\.5 s"):
+        in_fresh_process(time.sleep, 600, timeout_s=0.5)
 
 
 def test_a_group_that_is_not_full_is_filled_up_with_what_was_timed_before() -> None:
@@ -134,7 +186,7 @@ def scripted(*controls: float):
 
 
 def attempts(*controls: float) -> list[tuple[int, int]]:
-    return [(one.attempt, one.process) for one in until_fit(CHOICE, [Series(run=scripted(*controls))])]
+    return [(one.attempt, one.process) for one in until_fit(CHOICE, [Series(run=scripted(*controls), subject=SUBJECT)])]
 
 
 def test_a_fit_timing_is_made_once() -> None:

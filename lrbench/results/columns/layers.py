@@ -185,6 +185,7 @@ SENSITIVITY = Table[ProbeRow](
             lambda row: row.record.images,
             "maximum number of calibration images on which outputs were compared",
         ),
+        Column("split", TEXT, lambda row: row.record.split, "split that these images came from"),
         Column("energy", NUMBER, lambda row: row.probe.energy, "as in layers.csv"),
         Column("weight_error", NUMBER, lambda row: row.probe.weight_error, "as in layers.csv"),
         Column(

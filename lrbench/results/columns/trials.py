@@ -160,5 +160,29 @@ TRIALS = Table[Outcome](
             "batch norm in finetuning (`train`, `frozen`, `re-estimated`), and the share of distillation (`distill=`)",
             filled=ALWAYS,
         ),
+        Column(
+            "calibration_split",
+            TEXT,
+            lambda row: row.trial.calibration_split,
+            "split that calibration images came from (`search` in all earlier results)",
+        ),
+        Column(
+            "baseline_amp",
+            TEXT,
+            measured(lambda done: done.baseline_amp),
+            "number format of the dense model's training; empty: not trained, or not recorded",
+        ),
+        Column(
+            "finetune_amp",
+            TEXT,
+            measured(lambda done: done.finetune_amp),
+            "number format of finetuning; empty: not finetuned, or not recorded",
+        ),
+        Column(
+            "allocator",
+            TEXT,
+            measured(lambda done: done.allocator),
+            "what was set of the memory allocator in the process that trained; latency is timed without it",
+        ),
     ),
 )

@@ -1,0 +1,13 @@
+"""What went wrong, in a form that a record can hold."""
+
+import torch
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that a machine's or a GPU's memory was not enough."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def plain_text(text: str) -> str:
+    """Text that can be written as UTF-8: file names may have bytes that cannot."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
