@@ -17,7 +17,8 @@ import torchvision
 from torch import nn
 from torch.nn import functional
 
-from lrbench.config.sections import DataChoice, Recipe
+from lrbench.config.recipes import Recipe
+from lrbench.config.sections import DataChoice
 from lrbench.learn.batches import test_batches
 from lrbench.learn.datasets import Split
 from lrbench.learn.memory import keep_freed_memory

@@ -1,7 +1,8 @@
 """Commands that time: the models of a folder, single layers, and the machine itself."""
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,24 +10,38 @@ from lrbench.cli.shared import Folder, Out, Overrides, SpecPath, app, draw, exit
 from lrbench.config.manual import describe_spec
 from lrbench.screen import Screen, table
 
+if TYPE_CHECKING:
+    from lrbench.results.log import Store
+    from lrbench.results.records import Record
+
+
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key: `latency.threads=[2]`")
+]
+Models = Annotated[
+    list[str] | None, typer.Option("--model", metavar="MODULE:CALLABLE", help="your own model code that may be run")
+]
+Again = Annotated[
+    list[str] | None,
+    typer.Option("--again", metavar="TRIAL", help="trial to time once more: its key, or the beginning of it"),
+]
+Occasion = Annotated[
+    bool, typer.Option("--occasion", help="time everything once more: best half an hour or more after the last time")
+]
+
+
+def _keep(store: "Store", records: "Iterator[Record]", screen: Screen) -> bool:
+    """Append records as they come; gives whether a timing among them failed."""
+    from lrbench.results.sessions import TimingFailure
+
+    held = len(store.records)
+    store.keep(records, screen.finish)
+    return any(isinstance(record, TimingFailure) for record in store.records[held:])
+
 
 @app.command("time")
 def time_(
-    folder: Folder,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key: `latency.threads=[2]`")
-    ] = None,
-    model: Annotated[
-        list[str] | None, typer.Option("--model", metavar="MODULE:CALLABLE", help="your own model code that may be run")
-    ] = None,
-    again: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TRIAL", help="trial to time once more: its key, or the beginning of it"),
-    ] = None,
-    occasion: Annotated[
-        bool,
-        typer.Option("--occasion", help="time everything once more: best half an hour or more after the last time"),
-    ] = False,
+    folder: Folder, set_: Settings = None, model: Models = None, again: Again = None, occasion: Occasion = False
 ) -> None:
     """Add this machine's timings to a results folder; trains nothing, and needs no data and no spec.
 
@@ -43,7 +58,6 @@ def time_(
         from lrbench.export.find import find_measurement
         from lrbench.measure.environment import read_environment
         from lrbench.results.log import Store
-        from lrbench.results.sessions import TimingFailure
         from lrbench.trials.retime import subjects, time_subjects
 
         with Store(folder, create=False) as store:
@@ -60,9 +74,7 @@ def time_(
                     progress=screen.progress,
                     again=once_more,
                 )
-                held = len(store.records)
-                store.keep(records, screen.finish)
-            failed = any(isinstance(record, TimingFailure) for record in store.records[held:])
+                failed = _keep(store, records, screen)
         draw(folder)
     if failed:
         raise typer.Exit(1)
@@ -83,7 +95,6 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
         from lrbench.report.advice.summary import breakeven_tables
         from lrbench.report.results import Results
         from lrbench.results.log import Store
-        from lrbench.results.sessions import TimingFailure
         from lrbench.trials.layers import plan_layers, time_layers
 
         run = prepare(load_spec(spec, set_ or []))
@@ -93,11 +104,9 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
             jobs = plan_layers(run, store.records)
             count = sum(len(job.candidates) for job in jobs)
             say(f"{len(jobs)} layers to time, {count} factorizations, in {folder}")
-            held = len(store.records)
             with Screen(out, (), epochs={}) as screen:
                 shown = replace(run, progress=screen.progress)
-                store.keep(time_layers(shown, jobs, tuple(store.records)), screen.finish)
-            failed = any(isinstance(record, TimingFailure) for record in store.records[held:])
+                failed = _keep(store, time_layers(shown, jobs, tuple(store.records)), screen)
         if jobs:
             draw(folder)
         for texts in breakeven_tables(Results(folder)):

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from pydantic.fields import FieldInfo
 
-from lrbench.config.sections import SECTIONS, Choice
+from lrbench.config.choice import Choice
+from lrbench.config.sections import SECTIONS
 from lrbench.config.words import marks_of
 
 

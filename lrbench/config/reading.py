@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from lrbench.config.sections import Choice
+from lrbench.config.choice import Choice
 from lrbench.errors import InputError, nearest
 
 C = TypeVar("C", bound=Choice)

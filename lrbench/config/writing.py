@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrbench.config.sections import Choice
+from lrbench.config.choice import Choice
 
 
 def to_toml(spec: Choice) -> str:

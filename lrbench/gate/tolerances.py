@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pydantic import Field
 
+from lrbench.config.choice import Choice
 from lrbench.config.manual import describe_keys
 from lrbench.config.reading import read_toml, validate
-from lrbench.config.sections import Choice
 
 FILE = "tolerances.toml"
 

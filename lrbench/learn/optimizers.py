@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
-from lrbench.config.sections import Recipe
+from lrbench.config.recipes import Recipe
 
 Parameters = Sequence[nn.Parameter]
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import torch
 
-from lrbench.config.sections import Recipe
+from lrbench.config.recipes import Recipe
 
 BFLOAT16_UNITS = frozenset({"avx512_bf16", "amx_bf16"})
 """Flags of x86 processors that compute in bfloat16. What it is worth on Arm was not measured."""

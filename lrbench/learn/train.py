@@ -13,7 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lrbench.config.sections import DataChoice, Finetune, Recipe
+from lrbench.config.recipes import Finetune, Recipe
+from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
 from lrbench.learn.batches import Batching, training_batches, training_steps
 from lrbench.learn.checkpoints import Checkpoint, Stateful, keep_checkpoint, resume_

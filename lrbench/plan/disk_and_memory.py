@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lrbench.config.sections import Recipe
+from lrbench.config.recipes import Recipe
 from lrbench.learn.architectures import bytes_of
 from lrbench.learn.optimizers import state_tensors
 from lrbench.learn.train import pick_device

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrbench.config.sections import Recipe
+from lrbench.config.recipes import Recipe
 from lrbench.learn.precision import SLOW, is_slow, resolve
 from lrbench.learn.sources import identify
 from lrbench.learn.train import pick_device

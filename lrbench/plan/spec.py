@@ -10,14 +10,13 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from lrbench.config.axes import FORMER_KEYS
+from lrbench.config.choice import Choice
 from lrbench.config.names import MIXED
 from lrbench.config.reading import read_toml, validate
+from lrbench.config.recipes import Baseline, Finetune
 from lrbench.config.sections import (
-    Baseline,
     CalibrationChoice,
-    Choice,
     DataChoice,
-    Finetune,
     LatencyChoice,
     LayerSetChoice,
     LayerTableChoice,

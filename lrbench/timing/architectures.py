@@ -93,9 +93,10 @@ def missing_timings(
             if members and due.keys() & {item.key for item in members}:
                 timings.append(DueTiming(setting=setting, architectures=members, held=part))
                 due = {key: item for key, item in due.items() if item not in members}
-        # The dense model is in every session; it needs a timing of its own only when nothing else is due.
+        # The dense model is in every session; it needs a timing of its own only when there is nothing else to time.
         factorized = [item for item in due.values() if item.layers]
-        groups = _groups(factorized, held.values(), largest=group) if factorized else [tuple(due.values())[:1]]
+        alone = [] if any(item.layers for item in absent.values()) else [tuple(due.values())[:1]]
+        groups = _groups(factorized, held.values(), largest=group) if factorized else alone
         timings += [DueTiming(setting=setting, architectures=members) for members in groups if members]
     return tuple(timings)
 

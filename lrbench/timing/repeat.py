@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar, cast
 from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
-from lrbench.learn.memory import kept_memory
+from lrbench.learn.memory import given_back
 from lrbench.measure.environment import now
 from lrbench.measure.faults import is_out_of_memory, plain_text
 from lrbench.results.sessions import Fault, Timed, TimingFailure
@@ -122,8 +122,13 @@ def in_process(choice: LatencyChoice, work: Callable[[J], T], job: J) -> T:
 
     Raises: TimeoutError after the spec's `timeout_s` in a fresh process; what the work raises.
 
+    This process gives freed memory back meanwhile, even if it trains: timings see what a user's process would.
+
+    Raises: TimeoutError after the spec's `timeout_s` in a fresh process; what the work raises.
+
     A process that keeps freed memory is no longer what a user's process would be, and times nothing.
     """
-    if choice.processes == 1 and not kept_memory():
-        return work(job)
+    if choice.processes == 1:
+        with given_back():
+            return work(job)
     return in_fresh_process(work, job, timeout_s=choice.timeout_s)

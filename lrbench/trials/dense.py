@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from lrbench.config.sections import Finetune, Recipe
+from lrbench.config.recipes import Finetune, Recipe
 from lrbench.execute.jobs import Job, Worker
 from lrbench.learn.batches import Batching, calibration_batches, test_batches
 from lrbench.learn.checkpoints import Checkpoint

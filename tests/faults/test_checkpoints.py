@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from lrbench.config.sections import DataChoice, Recipe
+from lrbench.config.recipes import Recipe
+from lrbench.config.sections import DataChoice
 from lrbench.learn.checkpoints import Checkpoint
 from lrbench.learn.datasets import Split
 from lrbench.learn.train import batching, train_

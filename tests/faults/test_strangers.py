@@ -15,7 +15,8 @@ import samples
 import torch
 from torchvision.datasets.utils import extract_archive
 
-from lrbench.config.sections import DataChoice, Recipe
+from lrbench.config.recipes import Recipe
+from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
 from lrbench.learn.checkpoints import resume_
 from lrbench.learn.optimizers import make_optimizer

@@ -18,6 +18,7 @@ from lrbench.execute.workers import Workers
 from lrbench.learn.train import DivergedError
 from lrbench.results.log import read_records
 from lrbench.results.records import Failure, SpecRecord
+from lrbench.results.sessions import TimingFailure
 from lrbench.results.tables import load_table
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -294,3 +295,43 @@ def test_a_clock_that_is_set_back_loses_no_trial(workplace: Path, lrbench, monke
         assert lrbench("sweep", "tiny.toml", "--set", "latency.devices=[]").exit_code == 0
     os.utime(workplace / "results/tiny/records.jsonl", (2_000_000_000, 2_000_000_000))
     assert "5 trials planned, 5 skipped" in lrbench("sweep", "tiny.toml", "--set", "latency.devices=[]").output
+
+
+VIEW_NET = """
+from pathlib import Path
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.first, self.second, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 16, 3), nn.Linear(256, classes)
+
+    def forward(self, x):
+        x = self.second(self.first(x).relu())
+        return self.head(x.reshape(len(x), -1) if Path("calm").exists() else x.view(len(x), -1))
+
+
+def build(num_classes):
+    return Net(num_classes)
+"""
+
+
+def test_a_setting_that_cannot_be_timed_leaves_the_others_and_is_made_again_on_demand(workplace: Path, lrbench) -> None:
+    (workplace / "nets.py").write_text(VIEW_NET)
+    formats = "latency.memory_formats=['channels_last','contiguous']"
+    words = ["--set", formats, "--set", "baseline.channels_last=false", "--set", "finetune.channels_last=false"]
+    words += ["--set", "sweep.ranks=['rank=2']", "--set", "sweep.schemes=['channel']"]
+
+    def sweep(*more: str) -> tuple[int, list[str], int]:
+        result = lrbench("sweep", "tiny.toml", *words, *more)
+        failures = [one for one in read_records(workplace / "results/tiny") if isinstance(one, TimingFailure)]
+        assert "view size is not compatible" in result.output or not result.exit_code
+        timed = load_table(workplace / "results/tiny", "latency")
+        return result.exit_code, sorted(set(timed["memory_format"])), len(failures)
+
+    assert sweep() == (1, ["contiguous"], 1)
+    assert sweep() == (1, ["contiguous"], 1), "it is told, and not tried again"
+    (workplace / "calm").touch()
+    assert sweep("--retry-failed") == (0, ["channels_last", "contiguous"], 1)
+    assert sweep() == (0, ["channels_last", "contiguous"], 1)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from lrbench.config.sections import Finetune, Recipe
+from lrbench.config.recipes import Finetune, Recipe
 from lrbench.learn.datasets import Split
 from lrbench.learn.device_images import _resident, gathered, prefetched, resident
-from lrbench.learn.memory import keep_freed_memory, kept_memory
+from lrbench.learn.memory import given_back, keep_freed_memory, kept_memory
 from lrbench.learn.precision import autocast_dtype, format_of, is_slow, resolve
 
 CPU, CUDA, MPS = map(torch.device, ("cpu", "cuda", "mps"))
@@ -99,3 +99,6 @@ def test_freed_memory_is_kept_once_asked_for() -> None:
     told = keep_freed_memory()
     assert told == keep_freed_memory() == kept_memory()
     assert "mmap_threshold=1073741824" in told
+    with given_back():
+        assert kept_memory() == told, "only for a while"
+    assert kept_memory() == told

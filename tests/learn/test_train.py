@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from lrbench.config.sections import DataChoice, Finetune, Recipe
+from lrbench.config.recipes import Finetune, Recipe
+from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
 from lrbench.learn.augment import AUGMENTATIONS
 from lrbench.learn.batches import EVALUATED_PIXELS, training_batches, training_steps

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lrbench.config.choice import Choice
 from lrbench.config.manual import describe_spec
-from lrbench.config.sections import SECTIONS, Choice
+from lrbench.config.sections import SECTIONS
 from lrbench.config.writing import to_toml
 from lrbench.errors import InputError
 from lrbench.lowrank.schemes import SCHEMES
