@@ -92,7 +92,7 @@ def main() -> None:
         indices=np.arange(options.images),
     )
     wanted = Recipe(epochs=10_000, batch_size=options.batch, schedule="constant", device=options.device)
-    recipe = resolve(wanted, device, ())
+    recipe = resolve(wanted, device, (), image_size=options.size)
     if options.loop == "lrbench":
         keep_freed_memory()
     if options.loop == "plain":

@@ -29,8 +29,8 @@ class Recipe(Choice):
     amp: bool | Literal["bfloat16", "auto"] = Field(
         True,
         description="mixed precision: `true`: on CUDA, in bfloat16 if the GPU supports it, else float16; `auto`: as "
-        "`true`, and bfloat16 on a processor with units for it; `bfloat16`: on any device, many times slower on a "
-        "processor without such units; evaluation is always in float32",
+        "`true`, and bfloat16 where a processor has units for it and batches are large; `bfloat16`: on any device, on "
+        "a processor without such units many times slower; evaluation is always in float32",
     )
     compile: bool = Field(
         False, exclude_if=partial(is_, False), description="train through torch.compile, which takes a minute to start"

@@ -108,7 +108,7 @@ class LatencyChoice(Choice):
         0.02, gt=0, description="a session ends when every 99 % interval has at most this half width, as a share"
     )
     rounds: int = Field(
-        400, ge=10, description="maximum number of rounds, in each of which every architecture runs once"
+        160, ge=10, description="maximum number of rounds, in each of which every architecture runs once"
     )
     limit_s: float = Field(60.0, gt=0, description="seconds after which a session ends, once it has 10 rounds")
     timeout_s: float = Field(
@@ -127,7 +127,7 @@ class LatencyChoice(Choice):
         description="seconds of one stretch of warm-up, repeated until a stretch is no faster than the one before",
     )
     group: int = Field(
-        8, ge=1, description="maximum number of architectures in one session, beside the dense model and its copy"
+        10, ge=1, description="maximum number of architectures in one session, beside the dense model and its copy"
     )
 
 

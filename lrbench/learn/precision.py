@@ -9,24 +9,30 @@ from lrbench.config.recipes import Recipe
 BFLOAT16_UNITS = frozenset({"avx512_bf16", "amx_bf16"})
 """Flags of x86 processors that compute in bfloat16. What it is worth on Arm was not measured."""
 
+PAYS_FROM = 2**17
+"""Pixels of a batch. A ResNet-18, dense or at an eighth of its ranks, on two cores with AMX: float32 took 0.8-0.9 of the
+time at 32 images of 32 px, 1.2-1.3 times the time at 64 of 64 px, 1.6-1.7 at 32 of 128 px (docs/training.md)."""
+
 SLOW = (
     "this processor has no units for it: ResNet-18 at 64 px was trained at 7 images/s there, in float32 at 75 "
     '(docs/training.md). amp = "auto" takes the faster one'
 )
 
 
-def resolve(recipe: Recipe, device: torch.device, flags: Collection[str]) -> Recipe:
+def resolve(recipe: Recipe, device: torch.device, flags: Collection[str], *, image_size: int) -> Recipe:
     """A recipe whose `amp` says what is done on a machine: `auto` and `true` are bfloat16 where that is fast.
 
     Args:
         recipe: the recipe of a spec.
         device: that it trains on.
         flags: of the processor.
+        image_size: height and width in pixels.
     """
+    large = recipe.batch_size * image_size**2 >= PAYS_FROM
     if device.type == "cuda" and recipe.amp in (True, "auto"):
         amp = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else True
     elif recipe.amp == "auto":
-        amp = "bfloat16" if device.type == "cpu" and BFLOAT16_UNITS & set(flags) else False
+        amp = "bfloat16" if device.type == "cpu" and BFLOAT16_UNITS & set(flags) and large else False
     else:
         amp = recipe.amp
     return recipe.model_copy(update={"amp": amp})

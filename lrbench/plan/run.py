@@ -53,7 +53,10 @@ def prepare(spec: SweepSpec, *, cache: Path = Path("cache"), progress: Progress 
     environment = read_environment()
     flags = environment.isa.split()
     devices = {name: pick_device(recipe.device) for name, recipe in recipes_of(spec).items()}
-    recipes = {name: resolve(recipe, devices[name], flags) for name, recipe in recipes_of(spec).items()}
+    recipes = {
+        name: resolve(recipe, devices[name], flags, image_size=spec.data.image_size)
+        for name, recipe in recipes_of(spec).items()
+    }
     slow = [
         f'Warning: {name}.amp = "bfloat16", but {SLOW}'
         for name, recipe in recipes.items()

@@ -33,7 +33,7 @@ AMX, AVX512, AVX2 = {"avx512_bf16", "amx_bf16"}, {"avx512_bf16", "avx512f"}, {"a
     ],
 )
 def test_the_number_format_is_what_the_machine_is_fast_in(amp: object, device: torch.device, flags, resolved) -> None:
-    assert resolve(Recipe(amp=amp), device, flags).amp == resolved
+    assert resolve(Recipe(amp=amp), device, flags, image_size=64).amp == resolved
 
 
 @pytest.mark.parametrize("amp", [True, "auto"])
@@ -42,15 +42,20 @@ def test_a_gpu_trains_in_bfloat16_where_it_can(
     amp: object, supported: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
-    recipe = resolve(Recipe(amp=amp), CUDA, ())
+    recipe = resolve(Recipe(amp=amp), CUDA, (), image_size=64)
     assert autocast_dtype(recipe, CUDA) == dtype
     assert format_of(recipe, CUDA) == str(dtype).removeprefix("torch.")
 
 
 def test_resolving_twice_changes_nothing() -> None:
     for amp in (True, False, "auto", "bfloat16"):
-        once = resolve(Finetune(amp=amp), CPU, AMX)
-        assert resolve(once, CPU, AMX) == once
+        once = resolve(Finetune(amp=amp), CPU, AMX, image_size=64)
+        assert resolve(once, CPU, AMX, image_size=64) == once
+
+
+def test_small_batches_stay_in_float32_on_a_processor() -> None:
+    small, large = (Recipe(amp="auto", batch_size=size) for size in (31, 32))
+    assert [resolve(recipe, CPU, AMX, image_size=64).amp for recipe in (small, large)] == [False, "bfloat16"]
 
 
 def test_slow_bfloat16_is_told() -> None:
@@ -59,7 +64,7 @@ def test_slow_bfloat16_is_told() -> None:
     assert not is_slow(slow, CPU, AMX)
     assert not is_slow(slow, CUDA, ())
     assert not is_slow(slow.model_copy(update={"epochs": 0}), CPU, AVX2), "nothing is trained"
-    assert not is_slow(resolve(Recipe(amp="auto"), CPU, AVX2), CPU, AVX2)
+    assert not is_slow(resolve(Recipe(amp="auto"), CPU, AVX2, image_size=64), CPU, AVX2)
 
 
 def split() -> Split:

@@ -1,6 +1,7 @@
 """Batches and the training loop."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -182,3 +183,27 @@ def test_the_schedule_waits_for_a_step_that_was_left_out() -> None:
 def test_a_device_that_is_not_here_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"device '{name}' is not available on this machine"):
         pick_device(name)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_training_learns_as_the_plain_one() -> None:
+    plain, compiled = net(), net()
+    recipe = Recipe(epochs=2, batch_size=8)
+    losses = [epoch.loss for epoch in run(plain, recipe, SMALL)]
+    again = [epoch.loss for epoch in run(compiled, recipe.model_copy(update={"compile": True}), SMALL)]
+    assert again == pytest.approx(losses, rel=1e-3)
+    assert plain.state_dict().keys() == compiled.state_dict().keys(), "weights are kept under the model's own names"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("fits", [True, False])
+@pytest.mark.parametrize("augment", ["none", "resized-crop-flip"])
+def test_a_gpu_learns_what_a_processor_learns(fits: bool, augment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrbench.learn.device_images.SHARE", 0.5 if fits else 0.0)
+    data = SMALL.model_copy(update={"augment": augment})
+    losses = [
+        [epoch.loss for epoch in run(net(), Recipe(epochs=3, batch_size=8, amp=False, device=device), data)]
+        for device in ("cpu", "cuda")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)

@@ -1,8 +1,13 @@
 """Keys of trials: those of recorded results are those that the same spec plans today."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from lrbench.config.sections import SECTIONS
+from lrbench.measure.environment import read_environment
+from lrbench.plan.run import prepare
 from lrbench.plan.spec import load_spec, make_spec
 from lrbench.plan.trials import baseline_key, plan_trials
 from lrbench.results.tables import load_table
@@ -44,6 +49,31 @@ def test_trainings_on_changed_images_have_the_version_of_the_changes_in_their_ke
     keys = [baseline_key(spec, identity="digits", seed=0) for spec in (plain, changed)]
     assert keys[0] == "0feb6fa2ec081c94", "unchanged images: as ever"
     assert len(set(keys)) == 2
+
+
+@pytest.mark.parametrize(("isa", "amp"), [("avx512f amx_bf16", "bfloat16"), ("avx2 fma", False)])
+def test_keys_and_the_kept_spec_say_which_number_format_auto_was(
+    isa: str, amp: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = replace(read_environment(), isa=isa)
+    monkeypatch.setattr("lrbench.plan.run.read_environment", lambda: where)
+    auto, told = (
+        prepare(make_spec({"baseline": {"amp": word, "device": "cpu", "batch_size": 128}}, where="test"))
+        for word in ("auto", amp)
+    )
+    assert auto.spec == told.spec
+    assert auto.spec.baseline.amp == amp
+    assert [trial.key for trial in auto.trials] == [trial.key for trial in told.trials]
+    assert auto.notes == told.notes == ()
+
+
+def test_slow_bfloat16_is_told_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = replace(read_environment(), isa="avx2 fma")
+    monkeypatch.setattr("lrbench.plan.run.read_environment", lambda: where)
+    (note,) = prepare(make_spec({"finetune": {"amp": "bfloat16", "device": "cpu"}}, where="test")).notes
+    assert note.startswith('Warning: finetune.amp = "bfloat16", but this processor has no units for it')
+    assert "7 images/s" in note
+    assert "75" in note
 
 
 def test_a_key_that_came_later_is_left_out_at_its_default() -> None:
