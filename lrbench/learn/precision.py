@@ -10,8 +10,7 @@ BFLOAT16_UNITS = frozenset({"avx512_bf16", "amx_bf16"})
 """Flags of x86 processors that compute in bfloat16. What it is worth on Arm was not measured."""
 
 PAYS_FROM = 2**17
-"""Pixels of a batch. A ResNet-18, dense or at an eighth of its ranks, on two cores with AMX: float32 took 0.8-0.9 of the
-time at 32 images of 32 px, 1.2-1.3 times the time at 64 of 64 px, 1.6-1.7 at 32 of 128 px (docs/training.md)."""
+"""Pixels of a batch. Smaller ones are faster in float32: at 32 images of 32 px, by `bench/study_amp.py`."""
 
 SLOW = (
     "this processor has no units for it: ResNet-18 at 64 px was trained at 7 images/s there, in float32 at 75 "
