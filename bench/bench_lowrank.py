@@ -1,4 +1,4 @@
-"""What decomposing once and counting by formula save, each beside the naive way in the same run."""
+"""What decomposing once, counting by formula and running once save, each beside the naive way in the same run."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,13 @@ import torchvision
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 
-from lrbench.lowrank.compress import decompose_layer, restructure
+from lrbench.lowrank.compress import compress, decompose_layer, make_cut, restructure
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.factors import weight_of
 from lrbench.lowrank.layers import Layer, find_layers
+from lrbench.lowrank.moments import output_rows
 from lrbench.lowrank.schemes import SCHEMES
+from lrbench.lowrank.sequential import JointMoments, compress_sequentially, decompose_regression
 from lrbench.measure.cost import measure_cost
 
 GRID = 32
@@ -124,3 +126,64 @@ def bench_macs_by_tracing(
     describe("MACs by tracing", reference=True, model=resnet)
     small = restructure(resnet, shapes(layers))
     assert benchmark(lambda: measure_cost(small, (3, 64, 64))).macs > 0
+
+
+SEQUENTIAL = "truncate the 20 convolutions of ResNet-18 in sequence on 64 images of 64 px"
+
+
+@pytest.fixture(scope="module")
+def in_sequence(resnet: nn.Module) -> list[Cut]:
+    """A quarter of the rank of each convolution."""
+    convs = [layer for layer in find_layers(resnet, (3, 64, 64)) if layer.kind == "conv"]
+    ranks = ((layer, SCHEMES["channel"].max_rank(layer.shape) // 4) for layer in convs)
+    return [make_cut(layer, rank, scheme="channel", truncation="sequential") for layer, rank in ranks]
+
+
+def image_batches() -> tuple[Tensor, ...]:
+    images = torch.rand(64, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    return images[:32], images[32:]
+
+
+@pytest.mark.benchmark(group=SEQUENTIAL)
+def bench_sequential(
+    benchmark: BenchmarkFixture, describe: Callable[..., None], resnet: nn.Module, in_sequence: list[Cut]
+) -> None:
+    batches = image_batches()
+    small = benchmark.pedantic(
+        lambda: compress_sequentially(resnet, in_sequence, batches=lambda: batches), rounds=3, warmup_rounds=1
+    )
+    describe("each batch once through both networks", model=small)
+
+
+@pytest.mark.benchmark(group=SEQUENTIAL)
+def bench_sequential_by_whole_passes(
+    benchmark: BenchmarkFixture, describe: Callable[..., None], resnet: nn.Module, in_sequence: list[Cut]
+) -> None:
+    """Two whole passes for each layer, and a new copy of the model for each cut."""
+    batches = image_batches()
+
+    @torch.no_grad()
+    def rows(model: nn.Module, name: str) -> Tensor:
+        seen: list[Tensor] = []
+        layer = model.get_submodule(name)
+        handle = layer.register_forward_hook(lambda module, _, output: seen.append(output_rows(module, output)))
+        for images in batches:
+            model(images)
+        handle.remove()
+        return torch.cat(seen)
+
+    def naive() -> nn.Module:
+        small = resnet
+        for cut in in_sequence:
+            y, x = (rows(model, cut.layer) for model in (resnet, small))
+            cy, cx = y - y.mean(0), x - x.mean(0)
+            moments = JointMoments(x.mean(0), y.mean(0), cx.T @ cx / len(x), cy.T @ cx / len(x))
+            weight = weight_of(resnet.get_submodule(cut.layer)).flatten(1)
+            decomposition = decompose_regression(weight, moments)
+            small = compress(small, [cut], decompose={cut: decomposition}.__getitem__)
+        return small
+
+    small = benchmark.pedantic(naive, rounds=1)
+    describe("two whole passes a layer", reference=True, model=small)
+    ours = compress_sequentially(resnet, in_sequence, batches=lambda: batches)
+    torch.testing.assert_close(ours(batches[0]), small(batches[0]), rtol=0, atol=1e-4)

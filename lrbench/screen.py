@@ -42,7 +42,7 @@ def console(*, stderr: bool) -> Console:
 
 
 def units_of(trials: Iterable[Trial]) -> int:
-    """The work in trials: epochs of training, and one for the rest of each."""
+    """The work in trials: epochs of training, and one for the rest of each, which goes by its truncation."""
     listed = list(trials)
     baselines = {trial.baseline: trial.baseline_epochs for trial in listed}
     return sum(baselines.values()) + sum(trial.finetune_epochs + 1 for trial in listed)
@@ -132,12 +132,12 @@ class Screen:
         share, epochs = done / max(total, 1), self._epochs.get(stage, 0)
         note = f"epoch {min(epochs, int(share * epochs) + 1)} of {epochs}" if epochs else ""
         if (what, stage) != self._last[:2]:
-            self._pending += self._stage_units
+            self._pending, self._stage_units = self._pending + self._stage_units, 0.0
             self._bars.reset(self._stage)
         if (what, stage, note) != self._last and not self._console.is_terminal:
             self._console.print(f"[{self._clock_text()}] {what}: {stage} {note}", markup=False, highlight=False)
         self._last = (what, stage, note)
-        self._stage_units = epochs * share
+        self._stage_units = (epochs or int(stage == "truncate")) * share
         self._bars.update(self._stage, description=f"{what}: {stage}", completed=done, total=total, note=note)
         self._bars.update(self._sweep, completed=self._units())
 

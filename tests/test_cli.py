@@ -11,6 +11,7 @@ from lrbench.cli import app
 from lrbench.results.log import LOG, read_records
 from lrbench.results.records import Measurement
 from lrbench.results.sessions import Session
+from lrbench.screen import Screen
 
 ONE_RANK = ("--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
 
@@ -63,7 +64,11 @@ def test_the_same_spec_gives_the_same_accuracies_and_new_settings_only_add_timin
     assert list(dict.fromkeys(sizes)) == [1, 4]
 
 
-def test_output_truncation_and_re_estimation_are_columns_of_their_own(workplace: Path, lrbench, undrawn: None) -> None:
+def test_output_truncation_and_re_estimation_are_columns_of_their_own(
+    workplace: Path, lrbench, undrawn: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str, int, int]] = []
+    monkeypatch.setattr(Screen, "progress", lambda self, *step: told.append(step))
     words = (
         "--set",
         "sweep.truncations=['plain','output','sequential']",
@@ -90,6 +95,9 @@ def test_output_truncation_and_re_estimation_are_columns_of_their_own(workplace:
     assert (cut["breakeven_share"] < 1).all()
     gained = layers[(layers["truncation"] == "output") & (layers["layer"] == 3) & layers["rank"].notna()]
     assert (gained["params"] == gained["rank"] * (8 * 9 + 16) + 16).all(), "the bias that the layer had not"
+    in_sequence = layers[(layers["truncation"] == "sequential") & layers["rank"].notna()]
+    done = [total for _, stage, done, total in told if stage == "truncate" and done == total]
+    assert sorted(done) == sorted(in_sequence.groupby("trial").size()), "each trial tells of its layers"
 
 
 def test_batch_norm_re_estimated_after_finetuning_is_in_the_kept_weights(

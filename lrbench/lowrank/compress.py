@@ -141,18 +141,39 @@ def compress(
     """
     if isinstance(cuts, Mapping):
         cuts = [Cut(layer=layer, scheme=scheme, rank=rank) for layer, rank in cuts.items()]
-    factorized = {cut.layer: (cut, cut.rank) for cut in cuts if cut.rank is not None}
-    _check_named(model, [cut for cut, _ in factorized.values()])
     small = deepcopy(model)
-    for name, (cut, rank) in factorized.items():
-        dense = small.get_submodule(name)
-        decomposition = (decompose or _plain(model))(cut)
-        replacement = replace_layer(dense, rank, scheme=SCHEMES[cut.scheme], decomposition=decomposition, name=name)
-        before, after = (sum(p.numel() for p in m.parameters() if p.dim() > 1) for m in (dense, replacement))
-        if after >= before and isinstance(replacement, Factors):
-            warnings.warn(f"layer {name}: rank {rank} has {after} weights, the dense layer has {before}", stacklevel=2)
-        small.set_submodule(name, replacement)
+    for cut in factorized(model, cuts):
+        replace_layer_(small, cut, (decompose or _plain(model))(cut))
     return small
+
+
+def factorized(model: nn.Module, cuts: Iterable[Cut]) -> tuple[Cut, ...]:
+    """The cuts that have a rank, the last of each layer.
+
+    Raises: ValueError for an unknown scheme or layer, or a layer that the scheme refuses.
+    """
+    chosen = tuple({cut.layer: cut for cut in cuts if cut.rank is not None}.values())
+    _check_named(model, chosen)
+    return chosen
+
+
+def replace_layer_(model: nn.Module, cut: Cut, decomposition: Decomposition) -> None:
+    """Replace one layer of a model as its cut, which has a rank, says (in place).
+
+    Raises: ValueError when the rank lies outside its range.
+
+    Warns: UserWarning when the replacement has at least as many weights as the layer.
+    """
+    assert cut.rank is not None
+    dense = model.get_submodule(cut.layer)
+    replacement = replace_layer(
+        dense, cut.rank, scheme=SCHEMES[cut.scheme], decomposition=decomposition, name=cut.layer
+    )
+    before, after = (sum(p.numel() for p in m.parameters() if p.dim() > 1) for m in (dense, replacement))
+    if after >= before and isinstance(replacement, Factors):
+        message = f"layer {cut.layer}: rank {cut.rank} has {after} weights, the dense layer has {before}"
+        warnings.warn(message, stacklevel=3)
+    model.set_submodule(cut.layer, replacement)
 
 
 def _plain(model: nn.Module) -> Callable[[Cut], Decomposition]:

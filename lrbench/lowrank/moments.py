@@ -19,8 +19,8 @@ class Moments:
 
 def output_rows(module: nn.Module, output: Tensor) -> Tensor:
     """A layer's outputs (N, O, H, W) or (..., O), bias taken off, as rows (P, O) of float64, one for each position."""
-    plain = output.detach().movedim(1, -1) if isinstance(module, nn.Conv2d) else output.detach()
-    rows = plain.reshape(-1, plain.shape[-1]).double()
+    last = output.detach().movedim(1, -1) if isinstance(module, nn.Conv2d) else output.detach()
+    rows = last.to(torch.float64, memory_format=torch.contiguous_format).reshape(-1, last.shape[-1])
     return rows - module.bias.detach().double() if isinstance(module.bias, Tensor) else rows
 
 

@@ -6,16 +6,17 @@ other inputs than the dense layer did. Fitting its outputs to the dense ones is 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from copy import deepcopy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from lrbench.lowrank.compress import compress
+from lrbench.lowrank.compress import decompose_layer, factorized, replace_layer_
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.factors import weight_of
 from lrbench.lowrank.moments import output_rows
+from lrbench.lowrank.passes import Batches, Networks, paired_outputs
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.svd import Decomposition, project
 
@@ -36,8 +37,14 @@ class JointMoments:
     yx: Tensor
 
 
+@torch.no_grad()
 def compress_sequentially(
-    model: nn.Module, cuts: Iterable[Cut], *, batches: Callable[[], Iterable[Tensor]]
+    model: nn.Module,
+    cuts: Iterable[Cut],
+    *,
+    batches: Batches,
+    memory_bytes: float = 4e9,
+    on_layer: Callable[[int, int], None] = lambda done, total: None,
 ) -> nn.Module:
     """A copy of a model with layers truncated in turn, each fitted to the dense outputs on what reaches it.
 
@@ -47,19 +54,25 @@ def compress_sequentially(
         model: left alone, in eval mode.
         cuts: in the order of the forward pass; those without a rank stay dense.
         batches: gives the calibration images from the start at each call, (N, C, H, W) on the model's device.
+        memory_bytes: how much of activations may be held between layers; with less the result takes longer.
+        on_layer: called with the layers done and their number after each.
 
-    Raises: ValueError as `compress` does, or when there are no images.
+    Raises: ValueError as `compress` does, when there are no images, or when no forward pass calls a layer.
     """
-    small = model
-    for cut in cuts:
-        if cut.rank is None:
-            continue
-        if not SCHEMES[cut.scheme].reads_outputs:
-            small = compress(small, [replace(cut, truncation="plain")])
-            continue
-        moments = _gather(model, small, name=cut.layer, batches=batches())
-        decomposition = decompose_regression(weight_of(model.get_submodule(cut.layer)).flatten(1), moments)
-        small = compress(small, [cut], decompose={cut: decomposition}.__getitem__)
+    todo = factorized(model, cuts)
+    fitted = [cut.layer for cut in todo if SCHEMES[cut.scheme].reads_outputs]
+    small = deepcopy(model)
+    networks = Networks(dense=model, small=small, batches=batches, memory_bytes=memory_bytes)
+    outputs = paired_outputs(networks, [cut.layer for cut in todo], wanted=fitted) if fitted else None
+    for done, cut in enumerate(todo, 1):
+        layer = model.get_submodule(cut.layer)
+        if outputs is not None and SCHEMES[cut.scheme].reads_outputs:
+            moments = _gather(layer, outputs(cut.layer))
+            decomposition = decompose_regression(weight_of(layer).flatten(1), moments)
+        else:
+            decomposition = decompose_layer(model, cut.layer, cut.scheme)
+        replace_layer_(small, cut, decomposition)
+        on_layer(done, len(todo))
     return small
 
 
@@ -84,29 +97,13 @@ def decompose_regression(matrix: Tensor, moments: JointMoments) -> Decomposition
     return Decomposition(kept=cut.kept, scores=cut.scores, cut=cut.cut, shift=shift)
 
 
-def _gather(model: nn.Module, small: nn.Module, *, name: str, batches: Iterable[Tensor]) -> JointMoments:
-    """Stream the joint moments of one layer's outputs in both networks."""
-    seen: dict[str, Tensor] = {}
-
-    def watch(network: nn.Module, key: str) -> torch.utils.hooks.RemovableHandle:
-        def hook(module: nn.Module, _: tuple[Any, ...], output: Tensor) -> None:
-            seen[key] = output_rows(module, output)
-
-        return network.get_submodule(name).register_forward_hook(hook)
-
-    # Before the first cut both names mean one module, so that one network is run after the other with its own hook.
+def _gather(layer: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]]) -> JointMoments:
+    """Stream the joint moments of a layer's outputs in the small network and in the dense one."""
     count, sums = 0, [torch.zeros((), dtype=torch.float64)] * 4
-    with torch.no_grad():
-        for images in batches:
-            for network, key in ((model, "y"), (small, "x")):
-                handle = watch(network, key)
-                network(images)
-                handle.remove()
-            x, y = seen["x"], seen["y"]
-            count += len(x)
-            sums = [a.to(x.device) + b for a, b in zip(sums, (x.sum(0), y.sum(0), x.T @ x, y.T @ x), strict=True)]
-    if count == 0:
-        raise ValueError("moments need at least one calibration image, got none")
+    for outputs in pairs:
+        x, y = (output_rows(layer, output) for output in outputs)
+        count += len(x)
+        sums = [a.to(x.device) + b for a, b in zip(sums, (x.sum(0), y.sum(0), x.T @ x, y.T @ x), strict=True)]
     x_mean, y_mean, xx, yx = (total / count for total in sums)
     return JointMoments(
         x_mean=x_mean, y_mean=y_mean, xx=xx - torch.outer(x_mean, x_mean), yx=yx - torch.outer(y_mean, x_mean)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -14,6 +15,7 @@ from lrbench.learn.batches import Batching, test_batches
 from lrbench.learn.memory import kept_memory
 from lrbench.learn.precision import format_of
 from lrbench.learn.train import batching
+from lrbench.limits import memory_left
 from lrbench.lowrank.compress import compress, layer_rank, refusal, singular_values
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer as ModelLayer
@@ -29,6 +31,9 @@ from lrbench.results.records import Accuracy, Layer, LayerSpectrum, Measurement,
 from lrbench.trials.dense import Context, Dense, trained
 
 T = TypeVar("T")
+
+HELD_SHARE = 0.25
+"""The share of free memory that activations of a truncation may take: other trials may run beside it."""
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
@@ -110,8 +115,18 @@ def _truncate(trial: Trial, dense: Dense, cuts: Sequence[Cut], context: Context)
     """A copy of the dense model with its layers factorized."""
     if trial.truncation == "sequential" and any(cut.rank is not None for cut in cuts):
         where = batching(context.spec.baseline, context.spec.data)  # its device may differ from that of finetuning
-        return compress_sequentially(dense.model, cuts, batches=lambda: context.calibration(where))
+        return compress_sequentially(
+            dense.model,
+            cuts,
+            batches=lambda: context.calibration(where),
+            memory_bytes=HELD_SHARE * _memory_left(where.device),
+            on_layer=partial(context.tell, "truncate"),
+        )
     return compress(dense.model, cuts, decompose=lambda cut: dense.decompose(cut.layer, cut.scheme, cut.truncation))
+
+
+def _memory_left(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else memory_left()
 
 
 def _recalibrate_(model: nn.Module, context: Context, how: Batching) -> Accuracy | None:

@@ -1,4 +1,4 @@
-"""Sequential truncation: a reduced-rank regression, against least squares written out."""
+"""Sequential truncation: the best regression of its rank, each layer behind those before it."""
 
 import pytest
 import torch

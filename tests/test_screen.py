@@ -1,0 +1,30 @@
+"""What the screen says of the time left."""
+
+from io import StringIO
+
+from rich.console import Console
+from samples import measurement, trial
+
+from lrbench.screen import Screen
+
+
+def test_a_truncation_counts_in_the_time_left() -> None:
+    """Five units: an epoch of the baseline, and for either trial an epoch and the rest, which goes by truncation."""
+    first, second = trial("t0"), trial("t1")
+    text, times = StringIO(), iter([0.0, 0.0, 10.0, 30.0, 40.0])
+    screen = Screen(
+        Console(file=text, width=200), [first, second], epochs={"baseline": 1, "finetune": 1}, clock=times.__next__
+    )
+    screen.progress("first", "truncate", 0, 20)
+    screen.progress("first", "finetune", 0, 1)
+    screen.finish(measurement(first))
+    screen.progress("second", "truncate", 10, 20)
+    screen.progress("second", "truncate", 20, 20)
+    screen.progress("second", "evaluate", 0, 1)
+    lines = [line for line in text.getvalue().splitlines() if line.startswith("[")]
+    assert lines == [
+        "[0:00:00] first: truncate ",
+        "[0:00:10] first: finetune epoch 1 of 1",
+        "[0:00:30, about 0:00:20 left] second: truncate ",
+        "[0:00:40, about 0:00:10 left] second: evaluate ",
+    ]
