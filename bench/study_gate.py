@@ -20,6 +20,8 @@ from typing import Any
 
 import pandas as pd
 
+from lrbench.gate.verdicts import EXIT_CODES
+
 ROOT = Path(__file__).resolve().parents[1]
 UNCHANGED, PLANTED = 20, 10
 PLANT = """
@@ -65,7 +67,7 @@ def regress(clone: Path, *, neighbour: bool) -> tuple[int, list[dict[str, Any]],
     finally:
         if neighbour:
             busy.terminate()
-    if done.returncode not in (0, 1):
+    if done.returncode not in EXIT_CODES.values():
         raise RuntimeError(done.stderr)
     return done.returncode, json.loads(done.stdout)["verdicts"], perf_counter() - started
 

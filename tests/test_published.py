@@ -60,7 +60,7 @@ def test_a_published_study_stands_alone(published: list[Path], tmp_path: Path, l
         ("table", tmp_path),
         ("recommend", tmp_path, "--max-drop", 50),
         ("check", tmp_path, study),
-        ("history", tmp_path, study, "--out", tmp_path / "figures/history.svg"),
+        ("history", tmp_path, study, "--figure", "macs", "--out", tmp_path / "figures/history.svg"),
     ):
         result = lrbench(*words)
         assert result.exit_code == 0, result.output

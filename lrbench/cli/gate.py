@@ -10,7 +10,7 @@ import typer
 from lrbench.cli.shared import app, err, exit_codes, explained, out, say
 from lrbench.errors import InputError, nearest
 from lrbench.gate.tolerances import describe_tolerances
-from lrbench.gate.verdicts import Verdict, exit_code
+from lrbench.gate.verdicts import BLOCKING, EXIT_CODES, STRICT, Judgement, Outcome, Verdict
 from lrbench.screen import table
 
 
@@ -43,7 +43,8 @@ def check(
 ) -> None:
     """Judge a results folder against a baseline: params, MACs, ranks, errors, accuracies, latencies, benchmarks.
 
-    Exit code 0 when nothing is worse, missing or incomparable, else 1; 2 for input that cannot be judged.
+    Exit code 1 when something is worse, missing or incomparable, 3 when nothing could be judged (all is new or
+    inconclusive), else 0; 2 for input that cannot be used.
 
     Example: `lrbench check bench/baseline results/my --format markdown`
     """
@@ -53,13 +54,14 @@ def check(
 
         allowed = load_tolerances(tolerances) if tolerances else tolerances_beside(baseline)
         verdicts = () if accept and not baseline.exists() else check_folders(baseline, current, allowed)
+        judgement = _judgement(verdicts, strict=strict)
         if accept:
             replace_baseline(baseline, current)
             _note(f"{current} is now the baseline {baseline}" + ("; what changed:" if verdicts else ""))
         if verdicts or not accept:
-            _tell(verdicts, chosen)
+            _tell(judgement, chosen)
     if not accept:
-        _end(verdicts, strict=strict)
+        _end(judgement.outcome)
 
 
 class Half(StrEnum):
@@ -116,8 +118,9 @@ def regress(  # noqa: PLR0913 - the options of a command
                 out=out_folder,
                 progress=_follow,
             )
-        _tell(verdicts, chosen)
-    _end(verdicts, strict=strict)
+        judgement = _judgement(verdicts, strict=strict)
+        _tell(judgement, chosen)
+    _end(judgement.outcome)
 
 
 @app.command()
@@ -127,6 +130,8 @@ def history(
     out_file: Annotated[Path, typer.Option("--out", help="PNG or SVG file to write")] = Path("history.png"),
 ) -> None:
     """Plot a figure over recorded runs, one results folder for each, and mark where its level changes.
+
+    Exit code 3 when no name has enough runs to judge (6, or 2 of params and macs), 2 for unusable input, else 0.
 
     Example: `lrbench history runs/* --figure macs`
     """
@@ -142,26 +147,35 @@ def history(
             raise InputError(f"--out {out_file} cannot be written as PNG or SVG: {error}") from error
     for row in values[values["step"]].itertuples():
         say(f"step: {row.name} is {row.value:.6g} since {row.folder} ({row.code})")
-    say(f"{figure} of {values['name'].nunique()} names over {len(folders)} runs: {out_file}")
+    judged = values.loc[values["judged"], "name"].nunique()
+    say(f"{figure} of {values['name'].nunique()} names over {len(folders)} runs, {judged} judged: {out_file}")
+    if not judged:
+        say("nothing judged: no name has enough runs")
+        _end("nothing judged")
 
 
-def _tell(verdicts: Sequence[Verdict], chosen: Format) -> None:
+def _judgement(verdicts: Sequence[Verdict], *, strict: bool) -> Judgement:
+    return Judgement(verdicts=tuple(verdicts), blocking=STRICT if strict else BLOCKING)
+
+
+def _tell(judgement: Judgement, chosen: Format) -> None:
     """Print verdicts."""
-    from lrbench.gate.formats import FORMATS, HEADS, cells, count_words
+    from lrbench.gate.formats import FORMATS, HEADS, cells, summary
     from lrbench.report.texts import TextTable
 
     if chosen is not Format.TABLE:
-        say(FORMATS[chosen](verdicts))
+        say(FORMATS[chosen](judgement))
         return
-    rows = [cells(verdict) for verdict in verdicts if verdict.verdict != "ok"]
+    rows = [cells(verdict) for verdict in judgement.verdicts if verdict.verdict != "ok"]
     if rows:
         out.print(table(TextTable(title="Verdicts that are not ok", heads=HEADS, rows=rows)))
-    say(count_words(verdicts))
+    for line in summary(judgement):
+        say(line)
 
 
-def _end(verdicts: Sequence[Verdict], *, strict: bool) -> None:
-    """End with the exit code that the verdicts give."""
-    if code := exit_code(verdicts, strict=strict):
+def _end(outcome: Outcome) -> None:
+    """End with the exit code of an outcome."""
+    if code := EXIT_CODES[outcome]:
         raise typer.Exit(code)
 
 

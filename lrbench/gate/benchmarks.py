@@ -24,5 +24,5 @@ def judge_benchmarks(base: Folder, current: Folder) -> Iterator[Verdict]:
             verdict=word,
             baseline=old.get(name),
             current=new.get(name),
-            reason=reasons.get(word, "recorded, not judged"),
+            reason=reasons.get(word, "still there; its time is recorded, not judged"),
         )

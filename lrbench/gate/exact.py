@@ -76,8 +76,16 @@ def _costs(name: str, before: Row, after: Row, tolerance: WeightTolerance) -> It
         bound = was * (1 + allowed)
         word: Word = "worse" if now > bound else "better" if now < was * (1 - allowed) else "ok"
         reason = "" if now == was else f"{now - was:+,} ({now / was - 1:+.2%})"
-        values = {"baseline": was, "current": now, "bound": bound}
-        yield Verdict(name=name, tier=tier, figure=figure, verdict=word, reason=reason, **values)
+        yield Verdict(
+            name=name,
+            tier=tier,
+            figure=figure,
+            verdict=word,
+            baseline=was,
+            current=now,
+            bound=bound,
+            reason=reason,
+        )
 
 
 def _ranks(name: str, before: dict[str, Row], after: dict[str, Row]) -> Iterator[Verdict]:

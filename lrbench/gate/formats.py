@@ -4,22 +4,48 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from operator import attrgetter
 from types import MappingProxyType
 from xml.etree import ElementTree
 
-from lrbench.gate.verdicts import BLOCKING, Verdict, exit_code
+from lrbench.gate.verdicts import STRICT, Judgement, Power, Verdict
 from lrbench.report.texts import markdown
 
-Format = Callable[[Sequence[Verdict]], str]
-
-LEVELS = MappingProxyType({"worse": "error", "missing": "error", "incomparable": "error", "inconclusive": "warning"})
+Format = Callable[[Judgement], str]
 
 
-def count_words(verdicts: Sequence[Verdict]) -> str:
-    """How many of each word: `2 worse, 10 ok`."""
-    counts = Counter[str](verdict.verdict for verdict in verdicts)
+def headline(judgement: Judgement) -> str:
+    """The outcome, and how many of each word: `lrbench check: failed (2 worse, 10 ok)`."""
+    counts = Counter[str](verdict.verdict for verdict in judgement.verdicts)
     order = ("worse", "missing", "incomparable", "inconclusive", "better", "new", "ok")
-    return ", ".join(f"{counts[word]} {word}" for word in order if counts[word]) or "nothing was judged"
+    words = ", ".join(f"{counts[word]} {word}" for word in order if counts[word])
+    return f"lrbench check: {judgement.outcome} ({words or 'no verdicts'})"
+
+
+def summary(judgement: Judgement) -> list[str]:
+    """The headline, and for each figure that is an accuracy what drop could have been found."""
+    powers: dict[str, list[Power]] = {}
+    for verdict in judgement.verdicts:
+        if verdict.power:
+            powers.setdefault(verdict.figure, []).append(verdict.power)
+    return [headline(judgement), *(_power_line(figure, found) for figure, found in powers.items())]
+
+
+def _power_line(figure: str, powers: Sequence[Power]) -> str:
+    """By the name in which a drop is hardest to find."""
+    hardest = max(powers, key=attrgetter("excess"))
+    images, seeds = _span([power.images for power in powers]), _span([power.seeds for power in powers])
+    moves = "moves" if hardest.seed_freedom else "is assumed to move"
+    return (
+        f"{figure}: a drop {100 * hardest.excess:.1f} points larger than the allowed {100 * hardest.allowed:g} would "
+        f"be found in 9 of 10 runs (names: {len(powers)}; images: {images}; seeds: {seeds}; a seed {moves} an "
+        f"accuracy by {100 * hardest.seed_sd:.2f} points)"
+    )
+
+
+def _span(values: Sequence[int]) -> str:
+    low, high = f"{min(values):,}", f"{max(values):,}"
+    return low if low == high else f"{low} to {high}"
 
 
 def cells(verdict: Verdict) -> tuple[str, ...]:
@@ -38,36 +64,38 @@ HEADS = ("verdict", "tier", "name", "figure", "#baseline", "#current", "#bound",
 """Over `cells`; those that start with `#` stand over numbers."""
 
 
-def to_json(verdicts: Sequence[Verdict]) -> str:
-    """All verdicts, and whether they block."""
-    body = {"passed": exit_code(verdicts, strict=False) == 0, "verdicts": [asdict(verdict) for verdict in verdicts]}
-    return json.dumps(body, indent=2)
+def to_json(judgement: Judgement) -> str:
+    """The outcome and all verdicts."""
+    outcome, verdicts = judgement.outcome, [asdict(verdict) for verdict in judgement.verdicts]
+    return json.dumps({"passed": outcome == "passed", "outcome": outcome, "verdicts": verdicts}, indent=2)
 
 
-def to_markdown(verdicts: Sequence[Verdict]) -> str:
+def to_markdown(judgement: Judgement) -> str:
     """A summary, and a table of what is not ok."""
-    title = "failed" if exit_code(verdicts, strict=False) else "passed"
-    lines = [f"**lrbench check {title}**: {count_words(verdicts)}"]
-    rows = [cells(verdict) for verdict in verdicts if verdict.verdict != "ok"]
+    first, *more = summary(judgement)
+    lines = [f"**{first}**", *(part for line in more for part in ("", line))]
+    rows = [cells(verdict) for verdict in judgement.verdicts if verdict.verdict != "ok"]
     if rows:
         lines += ["", markdown(HEADS, rows)]
     return "\n".join(lines)
 
 
-def to_junit(verdicts: Sequence[Verdict]) -> str:
-    """A JUnit test suite: blocking verdicts are failures, inconclusive ones skipped."""
-    failed = sum(verdict.verdict in BLOCKING for verdict in verdicts)
-    skipped = sum(verdict.verdict == "inconclusive" for verdict in verdicts)
-    counts = {"tests": str(len(verdicts)), "failures": str(failed), "skipped": str(skipped), "errors": "0"}
-    suite = ElementTree.Element("testsuite", {"name": "lrbench check", **counts})
-    for verdict in verdicts:
-        case = ElementTree.SubElement(
-            suite, "testcase", {"classname": f"{verdict.tier}.{verdict.figure}", "name": _xml_text(verdict.name)}
-        )
-        if verdict.verdict in BLOCKING:
+def to_junit(judgement: Judgement) -> str:
+    """A JUnit test suite: what blocks is a failure, what else is inconclusive skipped, nothing judged an error."""
+    suite = ElementTree.Element("testsuite", {"name": "lrbench check"})
+    for verdict in judgement.verdicts:
+        names = {"classname": f"{verdict.tier}.{verdict.figure}", "name": _xml_text(verdict.name)}
+        case = ElementTree.SubElement(suite, "testcase", names)
+        if verdict.verdict in judgement.blocking:
             ElementTree.SubElement(case, "failure", {"message": _xml_text(f"{verdict.verdict}: {verdict.reason}")})
         elif verdict.verdict == "inconclusive":
             ElementTree.SubElement(case, "skipped", {"message": _xml_text(verdict.reason)})
+    if judgement.outcome == "nothing judged":
+        case = ElementTree.SubElement(suite, "testcase", {"classname": "check", "name": "something was judged"})
+        ElementTree.SubElement(case, "error", {"message": headline(judgement)})
+    for count, tag in (("tests", ""), ("failures", "/failure"), ("skipped", "/skipped"), ("errors", "/error")):
+        suite.set(count, str(len(suite.findall(f"testcase{tag}"))))
+    ElementTree.SubElement(suite, "system-out").text = "\n".join(summary(judgement))
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
 
@@ -76,15 +104,18 @@ def _xml_text(text: str) -> str:
     return "".join(char for char in text if char.isprintable() or char in "\t\n")
 
 
-def to_github(verdicts: Sequence[Verdict]) -> str:
-    """Workflow commands of GitHub Actions: an annotation for each verdict that is not fine."""
+def to_github(judgement: Judgement) -> str:
+    """Workflow commands of GitHub Actions: an annotation for each verdict that is not fine, and for nothing judged."""
     lines = [
-        f"::{LEVELS[verdict.verdict]} title={_escape(f'{verdict.verdict}: {verdict.name}', (':', ','))}::"
+        f"::{'error' if verdict.verdict in judgement.blocking else 'warning'} "
+        f"title={_escape(f'{verdict.verdict}: {verdict.name}', (':', ','))}::"
         f"{_escape(f'{verdict.figure}: {verdict.reason or verdict.verdict}')}"
-        for verdict in verdicts
-        if verdict.verdict in LEVELS
+        for verdict in judgement.verdicts
+        if verdict.verdict in STRICT
     ]
-    return "\n".join([*lines, f"lrbench check: {count_words(verdicts)}"])
+    if judgement.outcome == "nothing judged":
+        lines.append(f"::error title=nothing judged::{_escape(headline(judgement))}")
+    return "\n".join([*lines, *summary(judgement)])
 
 
 def _escape(text: str, also: Sequence[str] = ()) -> str:

@@ -5,18 +5,21 @@ from pathlib import Path
 from types import MappingProxyType
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from lrbench.gate.folders import Folder, load_folder
+from lrbench.gate.steps import LEAST, find_steps
 from lrbench.gate.timed import timing_ratios
 from lrbench.report.figures.canvas import canvas, colours_of, say_empty
 from lrbench.results.log import last_spec
+from lrbench.statistics.posterior import Floats
 
-EXACT = frozenset(["params", "macs"])
+EXACT = ("params", "macs")
 """Figures without noise: every change is a step."""
+
+COUNTED = ("accuracy_truncated", "accuracy_finetuned")
+"""Figures that are so many of the test images."""
 
 SHOWN = 12
 """Names in a legend at most."""
@@ -34,7 +37,7 @@ def _trials(column: str) -> Callable[[Folder], Values]:
 
 FIGURES: Mapping[str, Callable[[Folder], Values]] = MappingProxyType(
     {
-        **{name: _trials(name) for name in ("params", "macs", "accuracy_truncated", "accuracy_finetuned")},
+        **{name: _trials(name) for name in (*EXACT, *COUNTED)},
         "latency_ratio": lambda side: iter(timing_ratios(side)),
         "benchmark": lambda side: iter(side.benchmarks.items()),
     }
@@ -46,23 +49,28 @@ def read_history(folders: Sequence[Path], figure: str) -> pd.DataFrame:
     """One row for each run and name, in the order of the folders.
 
     Returns: `run` (its place, from 0), `folder`, `commit` (of lrbench), `repository_commit` (of the repository that
-        it was swept in, "" where the log does not say), `code` (both, for people), `name`, `value`, and `step`, true
-        where the value is the first of a new level (see `steps`).
+        it was swept in, "" where the log does not say), `code` (both, for people), `name`, `value`, `judged`, false
+        where its name has too few runs, and `step`, true where the value is the first of a new level (`find_steps`).
 
     Raises: InputError when a folder cannot be read.
     """
-    rows = []
+    rows, samples = [], 0
     for run, folder in enumerate(folders):
         side = load_folder(folder)
+        samples = max([samples, *side.trials["samples"].dropna().astype(int)])
         labels = {"run": run, "folder": str(folder), **_code(side)}
         rows += [{**labels, "name": name, "value": value} for name, value in FIGURES[figure](side)]
     names = ["run", "folder", "commit", "repository_commit", "code", "name", "value"]
-    frame = pd.DataFrame(rows, columns=names)
-    if frame.empty:
-        return frame.assign(step=False)
-    find = changes if figure in EXACT else steps
-    marked = frame.groupby("name", sort=False)["value"].transform(lambda values: find(values.to_numpy(float)))
-    return frame.assign(step=marked.astype(bool))
+    frame = pd.DataFrame(rows, columns=names).assign(judged=False, step=False)
+    for _, line in frame.groupby("name", sort=False):
+        values = line["value"].to_numpy(float)
+        if figure in EXACT:
+            places, least = changes(values), 2
+        else:
+            places, least = find_steps(values, resolution=1 / samples if figure in COUNTED else None), LEAST
+        frame.loc[line.index, "judged"] = len(values) >= least
+        frame.loc[line.index[places], "step"] = True
+    return frame
 
 
 def _code(side: Folder) -> dict[str, str]:
@@ -74,28 +82,9 @@ def _code(side: Folder) -> dict[str, str]:
     return {"commit": commit, "repository_commit": own, "code": code}
 
 
-def changes(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where a series is not what it was just before."""
-    return np.concatenate([np.zeros(min(1, len(values)), dtype=bool), np.diff(values) != 0])
-
-
-def steps(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where a series begins a new level: change points by PELT (Killick et al. 2012, arXiv 1101.1438) on squared error.
-
-    The noise is estimated from the median absolute difference of neighbours; a level costs 5 log(n) of its variance
-    (of series of 30 values that are noise alone, 1 in 100 then has a step) and holds two values at least, so that four
-    runs are the least. Without noise every change is a step.
-    """
-    from ruptures import Pelt
-
-    noise = float(np.median(np.abs(np.diff(values)))) / 0.954 if len(values) > 1 else 0.0
-    if noise == 0.0:
-        return changes(values)
-    marks = np.zeros(len(values), dtype=bool)
-    if len(values) >= 4:
-        breakpoints = Pelt(model="l2", min_size=2, jump=1).fit(values / noise).predict(pen=5 * np.log(len(values)))
-        marks[breakpoints[:-1]] = True
-    return marks
+def changes(values: Floats) -> list[int]:
+    """The places where a series is not what it was just before."""
+    return [place for place in range(1, len(values)) if values[place] != values[place - 1]]
 
 
 def history_figure(history: pd.DataFrame, *, figure: str) -> Figure:

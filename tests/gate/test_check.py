@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.gate.check import check_folders
+from lrbench.gate.formats import FORMATS, headline
 from lrbench.gate.tolerances import Tolerances
-from lrbench.gate.verdicts import Verdict, exit_code
+from lrbench.gate.verdicts import BLOCKING, EXIT_CODES, STRICT, Judgement, Verdict
 from lrbench.lowrank.allocations import ALLOCATIONS
 from lrbench.results.records import Accuracy, Measurement, Record
 from lrbench.results.sessions import Session
@@ -119,11 +120,11 @@ def test_full_rank_that_does_not_give_the_dense_loss_back_is_worse(verdicts) -> 
 
 @pytest.mark.parametrize(
     ("images", "kept", "word"),
-    [(3925, True, "worse"), (3925, False, "worse"), (360, True, "worse"), (360, False, "inconclusive")],
+    [(3925, True, "worse"), (3925, False, "inconclusive"), (360, True, "inconclusive"), (360, False, "inconclusive")],
 )
-def test_three_points_lost(images: int, kept: bool, word: str, verdicts) -> None:
-    """360 unpaired images cannot tell three points from noise; the same images answered worse one by one can."""
-    few, many = round(0.03 * images), round(0.06 * images) + 1
+def test_three_points_lost_where_one_is_allowed(images: int, kept: bool, word: str, verdicts) -> None:
+    """Of 3,925 images two points too much are found where the same images are compared one by one."""
+    few, many = round(0.2 * images), round(0.23 * images) + 1
     code, found = verdicts(
         [measured(wrong=few, images=images, kept=kept)], [measured(wrong=many, images=images, kept=kept)]
     )
@@ -135,6 +136,11 @@ def test_an_inconclusive_verdict_blocks_only_when_asked(verdicts) -> None:
     sides = ([measured(wrong=10, kept=False)], [measured(wrong=22, kept=False)])
     assert verdicts(*sides)[0] == 0
     assert verdicts(*sides, "--strict")[0] == 1
+
+
+def test_a_drop_just_above_what_is_allowed_is_inconclusive_however_sure_the_drop_itself_is(verdicts) -> None:
+    code, found = verdicts([measured(wrong=100, images=3925)], [measured(wrong=142, images=3925)])
+    assert (code, set(found.values())) == (0, {"inconclusive"})
 
 
 def test_a_small_drop_is_ok_however_sure(verdicts) -> None:
@@ -151,7 +157,7 @@ def test_seeds_that_scatter_excuse_a_drop(verdicts) -> None:
 
 
 def test_a_gain_is_better(verdicts) -> None:
-    assert set(verdicts([measured(wrong=40)], [measured(wrong=10)])[1].values()) == {"better"}
+    assert set(verdicts([measured(wrong=60)], [measured(wrong=10)])[1].values()) == {"better"}
 
 
 TIMED = "a0, cpu, batch 1, threads 1, contiguous"
@@ -272,9 +278,9 @@ def test_a_wrong_tolerance_exits_2(tmp_path: Path, lrbench) -> None:
 
 
 def test_tolerances_beside_the_baseline_count(verdicts, tmp_path: Path) -> None:
-    sides = ([measured(wrong=10)], [measured(wrong=22)])
+    sides = ([measured(wrong=10)], [measured(wrong=40)])
     assert verdicts(*sides)[0] == 1
-    (tmp_path / "wide.toml").write_text("[accuracy]\ndrop = 0.05\n")
+    (tmp_path / "wide.toml").write_text("[accuracy]\ndrop = 0.1\n")
     assert verdicts(*sides, "--tolerances", str(tmp_path / "wide.toml"))[0] == 0
 
 
@@ -305,14 +311,60 @@ def test_every_format_names_what_is_worse(chosen: str, tmp_path: Path, lrbench) 
     if chosen == "markdown":
         assert r"&lt;script&gt;\| \[red\]" in result.stdout
     if chosen == "github":
-        assert all(line.startswith(("::error title=", "lrbench check: ")) for line in result.stdout.splitlines())
+        starts = ("::error title=", "lrbench check: failed (", "accuracy_")
+        assert all(line.startswith(starts) for line in result.stdout.splitlines())
 
 
-words = st.sampled_from(["ok", "better", "worse", "inconclusive", "missing", "new", "incomparable"])
+WORDS = ("ok", "better", "worse", "inconclusive", "missing", "new", "incomparable")
 
 
-@given(st.lists(words))
-def test_only_what_is_worse_missing_or_incomparable_blocks(given_words: list[str]) -> None:
-    made = [Verdict(name="n", tier="exact", figure="f", verdict=word) for word in given_words]
-    assert exit_code(made, strict=False) == int(bool({"worse", "missing", "incomparable"} & set(given_words)))
-    assert exit_code(made, strict=True) >= exit_code(made, strict=False)
+def judgement(words: list[str], *, blocking: frozenset[str] = BLOCKING) -> Judgement:
+    made = (Verdict(name="n", tier="exact", figure="f", verdict=word) for word in words)
+    return Judgement(verdicts=tuple(made), blocking=blocking)
+
+
+@given(st.lists(st.sampled_from(WORDS)), st.sampled_from([BLOCKING, STRICT]))
+def test_a_check_fails_by_what_blocks_and_passes_by_what_is_fine(words: list[str], blocking: frozenset[str]) -> None:
+    made = judgement(words, blocking=blocking)
+    assert EXIT_CODES[made.outcome] == (1 if blocking & set(words) else 0 if {"ok", "better"} & set(words) else 3)
+    assert blocking - {"inconclusive"} == {"worse", "missing", "incomparable"}
+
+
+@pytest.mark.parametrize("words", [[], ["new"], ["inconclusive", "new"]])
+def test_no_format_says_passed_where_nothing_was_judged(words: list[str]) -> None:
+    made = judgement(words)
+    assert headline(made).startswith("lrbench check: nothing judged (")
+    told = {name: write(made) for name, write in FORMATS.items()}
+    said = json.loads(told["json"])
+    assert (said["passed"], said["outcome"]) == (False, "nothing judged")
+    suite = ElementTree.fromstring(told["junit"])
+    assert (suite.attrib["errors"], len(suite.findall("testcase/error"))) == ("1", 1)
+    assert int(suite.attrib["tests"]) == len(suite.findall("testcase")) == len(words) + 1
+    assert "nothing judged" in told["markdown"].splitlines()[0]
+    assert "::error title=nothing judged::" in told["github"]
+
+
+def test_formats_agree_with_the_exit_code_of_strict() -> None:
+    made = judgement(["ok", "inconclusive"], blocking=STRICT)
+    assert json.loads(FORMATS["json"](made))["passed"] is False
+    assert ElementTree.fromstring(FORMATS["junit"](made)).attrib["failures"] == "1"
+    assert FORMATS["github"](made).startswith("::error title=inconclusive")
+    assert FORMATS["markdown"](made).startswith("**lrbench check: failed")
+
+
+@pytest.mark.parametrize("chosen", ["table", "json", "markdown", "junit", "github"])
+@pytest.mark.parametrize(("base", "now"), [((), ()), ((), ("bench/a.py::bench_x",))], ids=["none", "new"])
+def test_without_a_benchmark_to_compare_nothing_is_judged(
+    base: tuple[str, ...], now: tuple[str, ...], chosen: str, tmp_path: Path, lrbench
+) -> None:
+    for side, names in (("base", base), ("current", now)):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "benchmarks.json").write_text(record(*names))
+    result = lrbench("check", tmp_path / "base", tmp_path / "current", "--format", chosen)
+    assert (result.exit_code, "nothing judged" in result.output) == (3, True)
+
+
+def test_timings_that_decide_nothing_are_not_passed(verdicts) -> None:
+    sides = (timed(0.5), timed(0.5 * 1.15, processes=1))
+    assert verdicts(*sides)[0] == 3
+    assert verdicts(*sides, "--strict")[0] == 1

@@ -114,7 +114,7 @@ def test_what_the_base_cannot_run_is_new_and_what_the_head_cannot_run_is_worse(r
 def test_a_head_that_differs_from_its_own_copy_is_inconclusive(repository: Path, regress) -> None:
     (repository / "speed.py").write_text(TURNS.format(odd=1.0, even=9.0))
     result = regress()
-    assert (result.exit_code, set(words(result).values())) == (0, {"inconclusive"})
+    assert (result.exit_code, set(words(result).values())) == (3, {"inconclusive"})
     assert "unfit" in result.stdout
 
 
@@ -130,6 +130,13 @@ def test_without_a_revision_the_references_judge(bound: float, code: int, reposi
     result = regress("--against", "nowhere")
     assert (result.exit_code, words(result)) == (code, {"cut": "worse" if code else "ok", "base": "inconclusive"})
     assert "no usable revision 'nowhere'" in result.stderr
+
+
+@pytest.mark.parametrize("text", ["WORKLOADS = {}", WORKLOADS.replace("BOUNDS", "NO_BOUNDS")])
+def test_with_no_workload_to_compare_nothing_is_judged(text: str, repository: Path, regress) -> None:
+    (repository / "bench/workloads.py").write_text(text)
+    result = regress("--against", "nowhere")
+    assert (result.exit_code, json.loads(result.stdout)["outcome"]) == (3, "nothing judged")
 
 
 @pytest.mark.parametrize(
