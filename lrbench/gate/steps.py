@@ -21,7 +21,7 @@ LEAST = 2 * SHORTEST
 """Runs of a series at least; fewer cannot be judged."""
 
 CRITICAL = MappingProxyType({10: 7.4, 16: 7.1, 30: 6.8, 60: 6.7})
-"""By number of runs, the least contrast that counts as a step; between these by interpolation, beyond them as at the nearest."""
+"""By number of runs, the least contrast that counts as a step; between them by interpolation."""
 
 
 def find_steps(values: Floats, *, resolution: float | None = None) -> list[int]:

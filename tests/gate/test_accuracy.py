@@ -62,9 +62,9 @@ def test_made_up_noise_is_as_large_as_what_was_measured() -> None:
     assert np.std([np.diff(pair.accuracies) for pair in pairs]) / sqrt(2) == pytest.approx(0.00315, rel=0.1)
 
 
-def answers(*wrong: int, images: int = 1000) -> Answers:
-    """By seed, the first so many images answered wrongly."""
-    right = np.array([np.arange(images) >= count for count in wrong], dtype=float)
+def answers(*wrong: int, images: int = 1000, turn: int = 0) -> Answers:
+    """By seed, so many images answered wrongly: the first ones, or those from `turn` on."""
+    right = np.array([np.roll(np.arange(images) >= count, turn) for count in wrong], dtype=float)
     return Answers(correct={seed: images - count for seed, count in enumerate(wrong)}, samples=images, right=right)
 
 
@@ -74,17 +74,18 @@ def judge(base: list[Answers], current: list[Answers], **tolerance: float) -> li
 
 
 def test_the_excess_that_would_be_found_follows_from_images_seeds_and_names() -> None:
-    (verdict,) = judge([answers(100)], [answers(108)], seed_sd=0.01)
-    error = sqrt((8 + 1 - 8**2 / 1000) / 1000**2 + 2 * 0.01**2)
+    base, current = answers(150), answers(158, turn=500)
+    (verdict,) = judge([base], [current], seed_sd=0.01)
+    error = sqrt((150 + 158 + 1 - 8**2 / 1000) / 1000**2 + 2 * 0.01**2)
     assert verdict.power is not None
     assert verdict.power.excess == pytest.approx((norm.isf(0.01) + norm.ppf(0.9)) * error, rel=1e-4)
-    pair = judge([answers(100), answers(90)], [answers(108), answers(90)], seed_sd=0.01)
+    pair = judge([base, base], [current, base], seed_sd=0.01)
     assert pair[0].power is not None
     assert pair[0].power.excess == pytest.approx((norm.isf(0.01 / 2) + norm.ppf(0.9)) * error, rel=1e-4)
     said = summary(Judgement(verdicts=tuple(pair)))
     assert said[0] == "lrbench check: passed (2 ok)"
     assert said[1] == (
-        "accuracy_finetuned: a drop 5.6 points larger than the allowed 1 would be found in 9 of 10 runs "
+        "accuracy_finetuned: a drop 8.7 points larger than the allowed 1 would be found in 9 of 10 runs "
         "(names: 2; images: 1,000; seeds: 1; a seed is assumed to move an accuracy by 1.00 points)"
     )
 
