@@ -49,21 +49,21 @@ def paired_outputs(networks: Networks, replaced: Sequence[str], *, wanted: Seque
     few = next((images[:2] for images in networks.batches()), None)
     if few is None:
         raise ValueError("moments need at least one calibration image, got none")
-    traced = _trace(networks.dense, few)
-    calls = [node.target for node in traced.graph.nodes if node.op == "call_module"] if traced is not None else []
-    if traced is not None and [layer for layer in calls if layer in replaced] == list(replaced):
-        return _walk_side_by_side(networks, traced, first=replaced[0])
-    return _run_again(networks, _count_calls(networks.dense, wanted, few))
+    traced = _trace(networks.dense, few, replaced)
+    if traced is None:
+        return _run_again(networks, _count_calls(networks.dense, wanted, few))
+    return _walk_side_by_side(networks, traced, first=replaced[0])
 
 
-def _trace(model: nn.Module, images: Tensor) -> fx.GraphModule | None:
-    """The graph of a model; None when there is none, or when it puts out something else."""
+def _trace(model: nn.Module, images: Tensor, layers: Sequence[str]) -> fx.GraphModule | None:
+    """The graph of a model; None when it gives other outputs, or does not call each layer once and in this order."""
     try:
         traced = fx.symbolic_trace(copy(model))  # a copy, as tracing leaves constants on the model
         torch.testing.assert_close(traced(images), model(images), equal_nan=True)
     except Exception:  # whatever the model's own code raises under tracing
         return None
-    return traced
+    calls = [node.target for node in traced.graph.nodes if node.op == "call_module" and node.target in layers]
+    return traced if calls == list(layers) else None
 
 
 class _Walk(fx.Interpreter):

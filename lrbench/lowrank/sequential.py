@@ -52,7 +52,7 @@ def compress_sequentially(
 
     Args:
         model: left alone, in eval mode.
-        cuts: in the order of the forward pass; those without a rank stay dense.
+        cuts: in the order of the forward pass (in another it takes longer); those without a rank stay dense.
         batches: gives the calibration images from the start at each call, (N, C, H, W) on the model's device.
         memory_bytes: how much of activations may be held between layers; with less the result takes longer.
         on_layer: called with the layers done and their number after each.
