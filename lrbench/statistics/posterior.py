@@ -42,6 +42,11 @@ class Answers:
         """By seed, 0..1."""
         return np.array(list(self.correct.values())) / self.samples
 
+    @property
+    def between(self) -> float:
+        """Squared standard error of the mean accuracy over seeds; 0 for a single one."""
+        return _between(self.accuracies)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
@@ -85,7 +90,7 @@ class Drop:
 def share_of(answers: Answers) -> Share:
     """The posterior of an accuracy: of the mean over the seeds."""
     mean, variance = _jeffreys(answers)
-    return Share(mean=mean, error=sqrt(variance + _between(answers.accuracies)))
+    return Share(mean=mean, error=sqrt(variance + answers.between))
 
 
 def drop_between(before: Answers, after: Answers) -> Drop:

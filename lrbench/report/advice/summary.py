@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from lrbench.report.frames.latency import SETTING, describe
-from lrbench.report.frames.standing import name_training
+from lrbench.report.frames.rivals import name_training
 from lrbench.report.results import Results
 from lrbench.report.texts import TextTable, number, ratio_of
 from lrbench.results.records import MEASURED
@@ -14,6 +14,7 @@ from lrbench.results.records import MEASURED
 HEADS = (
     *("data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
     *("#latency ratio, 99 %", "#truncated", "#re-estimated", "#finetuned", "#rank after training"),
+    "standing in MACs",
 )
 
 
@@ -37,6 +38,7 @@ def _row(trial: Mapping[Any, Any]) -> tuple[str, ...]:
         "" if pd.isna(trial["ratio"]) else ratio_of(trial),
         *(number(trial[f"accuracy_{stage}"], ".2%") for stage in MEASURED),
         "" if pd.isna(trial["trained_ranks"]) else str(trial["trained_ranks"]),
+        str(trial["standing"]),
     )
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from lrbench.report.frames.audit import DAMAGES
 from lrbench.report.frames.latency import SETTING, describe
+from lrbench.report.frames.rivals import RIVALS, name_rivals
 from lrbench.report.frames.scores import SCORES
-from lrbench.report.frames.standing import RIVALS, name_rivals
 from lrbench.report.page.overlay import Overlay
 from lrbench.report.texts import RATIO, ratio_of
 from lrbench.results.records import MEASURED
