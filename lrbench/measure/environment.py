@@ -40,8 +40,15 @@ VARIABLES = (
 )
 """Beginnings of environment variables that may change kernels, threads or memory."""
 
-IGNORED_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-"""Not recorded: sessions set threads themselves."""
+IGNORED_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "KMP_DUPLICATE_LIB_OK",
+    "KMP_INIT_AT_FORK",
+    "CUDA_MODULE_LOADING",
+)
+"""Not recorded: sessions set threads themselves, and libraries set the others where they are imported or first used
+(scikit-learn, torch), so that a sweep and `lrbench time` would seem two machines."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Accuracy and environment."""
+"""Accuracy."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from lrbench.measure.accuracy import evaluate
-from lrbench.measure.environment import peak_memory_bytes, read_commit, read_environment
 
 
 def test_accuracy_is_the_share_of_right_answers_and_the_mean_cross_entropy() -> None:
@@ -30,13 +29,3 @@ def test_a_logit_that_is_not_finite_is_an_error(logit: float) -> None:
     """Also -inf for a wrong class, which leaves the loss finite."""
     with pytest.raises(ArithmeticError, match="a logit on the test images is not finite"):
         evaluate(nn.Identity(), [(torch.tensor([[0.0, logit]]), torch.tensor([0]))])
-
-
-def test_the_environment_is_the_same_each_time_and_knows_this_machine() -> None:
-    found = read_environment()
-    assert found == read_environment()
-    assert found.torch == torch.__version__
-    assert found.cpus >= 1
-    assert len(found.key) == 12
-    assert peak_memory_bytes() > 10**7
-    assert read_commit()
