@@ -5,11 +5,10 @@ Published studies are packed. Readers name the plain file and get its content ei
 
 import gzip
 import os
-import zlib
 from io import BytesIO
 from pathlib import Path
 
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
 from lrbench.limits import writing
 
 
@@ -33,13 +32,11 @@ def read_file(path: Path) -> bytes:
 
     Raises: InputError when it cannot be read, when the packed one is damaged, or when the two differ.
     """
-    try:
+    with reading(path):
         if not packed(path).is_file():
             return path.read_bytes()
         content = _unpacked(packed(path))
         plain = path.read_bytes() if path.is_file() else content
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if plain != content:
         raise InputError(
             f"{path} ({len(plain):,} bytes) and {packed(path).name} beside it ({len(content):,} bytes unpacked) "
@@ -53,16 +50,12 @@ def _unpacked(path: Path) -> bytes:
 
     Raises: InputError when it is no gzip file, is cut short, or fails its checksum.
     """
-    raw = path.read_bytes()
-    try:
+    hint = "Nothing was changed. Put back a whole copy of it; a table may also be removed: the sweep's own command"
+    with reading(path, "is damaged", hint=f"{hint} writes it anew, from the log"):
+        raw = path.read_bytes()
         if not raw:
             raise EOFError("it is empty")
         return gzip.decompress(raw)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} is damaged: {error}. Nothing was changed. Put back a whole copy of it; a table may also be "
-            "removed: the sweep's own command writes it anew, from the log"
-        ) from error
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -11,12 +11,12 @@ from typing import Self
 import pandas as pd
 from filelock import FileLock
 
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
 from lrbench.limits import writing
 from lrbench.results.files import is_there, packed, read_file, unpack
 from lrbench.results.records import Record, SpecRecord, from_line, to_line
 from lrbench.results.tables import build_tables, guarded
-from lrbench.results.writers import acquire, locked, sign, unsign
+from lrbench.results.writers import acquire, locked, release, sign, unsign
 
 LOG = "records.jsonl"
 SPEC = "spec.toml"
@@ -81,7 +81,7 @@ class Store:
     def _release(self) -> None:
         unsign(self.folder)
         if self._lock is not None:
-            self._lock.release()
+            release(self._lock)
 
     def append(self, record: Record) -> None:
         """Write one record to disk, flushed; see `extend`."""
@@ -173,13 +173,9 @@ def _numbered_lines(folder: Path) -> list[tuple[int, bytes]]:
 
 
 def _read_line(number: int, line: bytes, folder: Path) -> Record:
-    try:
+    hint = "Nothing was changed. Put back a whole copy of the file, or delete that line: what it held is then run again"
+    with reading(f"{folder / LOG}, line {number},", "is no record of this version", hint=hint):
         return from_line(line.decode())
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{folder / LOG}, line {number}, is no record of this version: {error}. Nothing was changed. Put back a "
-            "whole copy of the file, or delete that line: what it held is then run again"
-        ) from error
 
 
 def set_aside(folder: Path) -> Path | None:
