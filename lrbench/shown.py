@@ -14,6 +14,11 @@ def shown(text: str) -> str:
     return _HIDDEN.sub(_escape, text)
 
 
+def is_hiding(value: object) -> bool:
+    """Whether `shown` would change a value."""
+    return isinstance(value, str) and _HIDDEN.search(value) is not None
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that it cannot decode

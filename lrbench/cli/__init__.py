@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a check or trial failed, 2 wrong input, 130 Ctrl-C, 141 cl
 """
 
 import gc
+import os
 import sys
 from typing import Any
 
@@ -13,6 +14,7 @@ from lrbench.shown import shown
 
 def main() -> None:
     """The command `lrbench`, from its first import to its exit code."""
+    os.environ["MPLBACKEND"] = "agg"  # whatever a notebook or a profile left there; figures go to files
     with ending_by(leave):
         try:
             from lrbench.cli.commands import app

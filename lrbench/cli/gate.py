@@ -12,6 +12,7 @@ from lrbench.errors import InputError, nearest
 from lrbench.gate.tolerances import describe_tolerances
 from lrbench.gate.verdicts import BLOCKING, EXIT_CODES, STRICT, Judgement, Outcome, Verdict
 from lrbench.screen import table
+from lrbench.whole import replacing
 
 
 class Format(StrEnum):
@@ -138,10 +139,10 @@ def history(
     if figure not in FIGURES:
         raise InputError(f"unknown figure {figure!r}: {nearest(figure, FIGURES)}")
     values = read_history(folders, figure)
-    try:
-        history_figure(values, figure=figure).savefig(out_file, dpi=100)
-    except (OSError, ValueError) as error:
-        raise InputError(f"--out {out_file} cannot be written as PNG or SVG: {error}") from error
+    if out_file.suffix not in (".png", ".svg"):
+        raise InputError(f"--out must end in .png or .svg, got {out_file}")
+    with replacing(out_file, suffix=out_file.suffix) as part:
+        history_figure(values, figure=figure).savefig(part, dpi=100)
     for row in values[values["step"]].itertuples():
         say(f"step: {row.name} is {row.value:.6g} since {row.folder} ({row.code})")
     judged = values.loc[values["judged"], "name"].nunique()

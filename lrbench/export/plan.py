@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 
 from lrbench.config.sections import Triple
 from lrbench.errors import InputError, reading
-from lrbench.limits import writing
 from lrbench.results.sessions import Architecture
+from lrbench.whole import write_whole
 
 SCHEMA = 1
 PLAN = "plan.json"
@@ -54,8 +54,7 @@ def write_plan(plan: Plan, folder: Path) -> None:
     """Write a plan with the digest of its content."""
     fields = _adapter.dump_python(plan, mode="json")
     document = {"schema": SCHEMA, "digest": _digest(fields), **fields}
-    with writing(folder / PLAN):
-        (folder / PLAN).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / PLAN, f"{json.dumps(document, indent=2)}\n".encode())
 
 
 def read_plan(folder: Path) -> Plan:

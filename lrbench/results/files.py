@@ -4,12 +4,12 @@ Published studies are packed. Readers name the plain file and get its content ei
 """
 
 import gzip
-import os
 from io import BytesIO
 from pathlib import Path
 
 from lrbench.errors import InputError, reading
 from lrbench.limits import writing
+from lrbench.whole import refuse_link, write_whole
 
 
 def packed(path: Path) -> Path:
@@ -30,8 +30,10 @@ def is_there(path: Path) -> bool:
 def read_file(path: Path) -> bytes:
     """The content of a file, as it is or packed. Where both are there, as a kill may leave them, they must agree.
 
-    Raises: InputError when it cannot be read, when the packed one is damaged, or when the two differ.
+    Raises: InputError when it cannot be read, is a link, when the packed one is damaged, or when the two differ.
     """
+    for form in (path, packed(path)):
+        refuse_link(form)
     with reading(path):
         if not packed(path).is_file():
             return path.read_bytes()
@@ -58,29 +60,15 @@ def _unpacked(path: Path) -> bytes:
         return gzip.decompress(raw)
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file through a temporary name, flushed to disk.
-
-    Raises: InputError when the disk refuses it; then what was there before still is.
-    """
-    part = path.with_name(f"{path.name}.part")
-    with writing(path):
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-
-
 def pack(path: Path) -> None:
     """Put a file's packed form in its place: the same bytes for the same content, whenever and wherever it lies.
 
-    Raises: InputError as `read_file` and `write_file` do.
+    Raises: InputError as `read_file` and `write_whole` do.
     """
     content, packing = read_file(path), BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packing, mtime=0) as file:
         file.write(content)
-    write_file(packed(path), packing.getvalue())
+    write_whole(packed(path), packing.getvalue())
     with writing(path):
         path.unlink(missing_ok=True)
 
@@ -90,11 +78,11 @@ def unpack(path: Path) -> bool:
 
     The packed file goes last, so that one of them is whole at any moment.
 
-    Raises: InputError as `read_file` and `write_file` do.
+    Raises: InputError as `read_file` and `write_whole` do.
     """
     if not packed(path).is_file():
         return False
-    write_file(path, read_file(path))
+    write_whole(path, read_file(path))
     with writing(path):
         packed(path).unlink()
     return True

@@ -17,6 +17,7 @@ from lrbench.results.files import is_there, packed, read_file, unpack
 from lrbench.results.records import Record, SpecRecord, from_line, to_line
 from lrbench.results.tables import build_tables, guarded
 from lrbench.results.writers import acquire, locked, release, sign, unsign
+from lrbench.whole import flush_folder, replacing
 
 LOG = "records.jsonl"
 SPEC = "spec.toml"
@@ -114,6 +115,8 @@ class Store:
             except OSError:
                 log.truncate(found)
                 raise
+            if not found:
+                flush_folder(self.folder)  # the log's name, which is new
             self._size = os.fstat(log.fileno()).st_size
         self.records += records
         self._stale = True
@@ -141,10 +144,9 @@ class Store:
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV through a temporary name, so that a reader never sees half of it; a packed one goes."""
-    part = path.with_suffix(".csv.part")
-    with writing(path):
+    with replacing(path) as part:
         guarded(table).to_csv(part, index=False)
-        part.replace(path)
+    with writing(path):
         packed(path).unlink(missing_ok=True)
 
 

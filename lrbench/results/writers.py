@@ -12,9 +12,13 @@ from filelock import FileLock, Timeout
 
 from lrbench.errors import InputError
 from lrbench.limits import writing
+from lrbench.whole import refuse_links, write_whole
 
 LOCK, WRITER = ".lock", ".writer"
 """The lock, which the system frees when its holder dies, and beside it who holds it."""
+
+WRITTEN = ("figures",)
+"""The folders in a results folder that are written to as well."""
 
 HELD: set[FileLock] = set()
 """The locks of folders that this process has."""
@@ -25,6 +29,7 @@ def acquire(folder: Path) -> FileLock:
 
     Raises: InputError naming process and host when another one holds it, or when the folder cannot be written.
     """
+    refuse_links(folder, *WRITTEN)
     lock = FileLock(folder / LOCK)
     with writing(folder):
         try:
@@ -63,7 +68,7 @@ def sign(folder: Path) -> tuple[str, ...]:
         "host": socket.gethostname(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    (folder / WRITER).write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    write_whole(folder / WRITER, f"{json.dumps(facts)}\n".encode())
     return (f"{dead} ended without closing {folder}: what it finished is kept",) if dead else ()
 
 
