@@ -17,7 +17,9 @@ from lrbench.gate.regress import AGAIN, BASE, HEAD, against_base, against_refere
 from lrbench.gate.tolerances import Tolerances
 from lrbench.gate.verdicts import Verdict
 from lrbench.gate.versions import checked_out, commit_of, repository_root
+from lrbench.limits import writing
 from lrbench.progress import Progress
+from lrbench.whole import replacing
 
 
 def judge_sweep(spec: Path, baseline: Path, tolerances: Tolerances, *, out: Path) -> tuple[Verdict, ...]:
@@ -89,5 +91,7 @@ def _write_rounds(rounds: tuple[Round, ...], out: Path) -> None:
         for timed in rounds
         for version, seconds in timed.seconds.items()
     ]
-    out.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_csv(out / "rounds.csv", index=False)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with replacing(out / "rounds.csv") as part:
+        pd.DataFrame(rows).to_csv(part, index=False)

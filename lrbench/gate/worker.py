@@ -70,11 +70,14 @@ def serve(path: str) -> None:
             if not module:
                 module = runpy.run_path(path)
                 settle()
-            response = answer(json.loads(line), module, built)
-        except Exception as error:  # whatever the workload raised is the answer
+            response = json.dumps(answer(json.loads(line), module, built))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever the workload raised is the answer, `sys.exit` too
             place = traceback.extract_tb(error.__traceback__)[-1]
-            response = {"error": f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"}
-        reply.write(json.dumps(response) + "\n")
+            reason = traceback.format_exception_only(error)[-1].strip()  # survives a `__str__` that raises
+            response = json.dumps({"error": f"{reason} ({place.filename}, line {place.lineno})"})
+        reply.write(response + "\n")
 
 
 if __name__ == "__main__":

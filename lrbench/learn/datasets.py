@@ -17,6 +17,7 @@ from lrbench.errors import InputError
 from lrbench.learn.sources import Source, count_classes, files_of, labels_of, listing_of, names_of, open_source
 from lrbench.limits import require_disk, require_memory, writing
 from lrbench.progress import Progress, silent
+from lrbench.whole import replacing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +90,10 @@ def _split(source: Source, choice: DataChoice, *, cache: Path | None, what: str,
     with FileLock(cache / f".{what}.lock"):  # another sweep may want the same images: one decodes, the other waits
         if not path.exists():
             require_disk(cache, int(np.prod(shape)), what=f"the decoded {what} images")
-            part = path.with_suffix(".part")
-            mapped = _allocate(part, shape)
-            _decode_all(source, size, into=mapped, what=what, progress=progress)
-            mapped.flush()
-            part.replace(path)
+            with replacing(path) as part:
+                mapped = _allocate(part, shape)
+                _decode_all(source, size, into=mapped, what=what, progress=progress)
+                mapped.flush()
     return Split(images=np.load(path, mmap_mode="r"), labels=labels, indices=everything)
 
 

@@ -25,7 +25,7 @@ from lrbench.config.sections import (
     SensitivityChoice,
     SweepChoice,
 )
-from lrbench.errors import InputError, nearest
+from lrbench.errors import InputError, nearest, reading
 from lrbench.lowrank.allocations import parse_budget
 from lrbench.lowrank.rule_texts import format_rule, parse_rule
 from lrbench.lowrank.schemes import SCHEMES
@@ -147,8 +147,9 @@ def make_spec(document: Mapping[str, Any], overrides: Overrides = (), *, where: 
 
     Raises: InputError with the key and what is allowed.
     """
-    changed = deepcopy(dict(document))
-    _rename_former_keys(changed)
+    with reading(where, "cannot be used"):
+        changed = deepcopy(dict(document))
+        _rename_former_keys(changed)
     given = "overrides" if isinstance(overrides, Mapping) else "--set"
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parse_override, overrides)
     for name, value in pairs:
@@ -199,7 +200,7 @@ def _set(document: dict[str, Any], name: str, value: Any) -> None:
 def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text
 
 

@@ -11,12 +11,13 @@ from typing import Self
 import pandas as pd
 from filelock import FileLock
 
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
 from lrbench.limits import writing
 from lrbench.results.files import is_there, packed, read_file, unpack
 from lrbench.results.records import Record, SpecRecord, from_line, to_line
 from lrbench.results.tables import build_tables, guarded
-from lrbench.results.writers import acquire, locked, sign, unsign
+from lrbench.results.writers import acquire, locked, release, sign, unsign
+from lrbench.whole import flush_folder, replacing
 
 LOG = "records.jsonl"
 SPEC = "spec.toml"
@@ -81,7 +82,7 @@ class Store:
     def _release(self) -> None:
         unsign(self.folder)
         if self._lock is not None:
-            self._lock.release()
+            release(self._lock)
 
     def append(self, record: Record) -> None:
         """Write one record to disk, flushed; see `extend`."""
@@ -114,6 +115,8 @@ class Store:
             except OSError:
                 log.truncate(found)
                 raise
+            if not found:
+                flush_folder(self.folder)  # the log's name, which is new
             self._size = os.fstat(log.fileno()).st_size
         self.records += records
         self._stale = True
@@ -141,10 +144,9 @@ class Store:
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV through a temporary name, so that a reader never sees half of it; a packed one goes."""
-    part = path.with_suffix(".csv.part")
-    with writing(path):
+    with replacing(path) as part:
         guarded(table).to_csv(part, index=False)
-        part.replace(path)
+    with writing(path):
         packed(path).unlink(missing_ok=True)
 
 
@@ -173,13 +175,9 @@ def _numbered_lines(folder: Path) -> list[tuple[int, bytes]]:
 
 
 def _read_line(number: int, line: bytes, folder: Path) -> Record:
-    try:
+    hint = "Nothing was changed. Put back a whole copy of the file, or delete that line: what it held is then run again"
+    with reading(f"{folder / LOG}, line {number},", "is no record of this version", hint=hint):
         return from_line(line.decode())
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{folder / LOG}, line {number}, is no record of this version: {error}. Nothing was changed. Put back a "
-            "whole copy of the file, or delete that line: what it held is then run again"
-        ) from error
 
 
 def set_aside(folder: Path) -> Path | None:
