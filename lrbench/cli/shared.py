@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from lrbench.errors import InputError
+from lrbench.guard import forget_signals, note_signal, signals
 from lrbench.screen import console
 
 app = typer.Typer(
@@ -44,23 +45,23 @@ def exit_codes(*, continues: bool = True) -> Iterator[None]:
 
     `continues`: whether what was finished before a signal is kept.
     """
-    received: list[int] = []
+    forget_signals()
     try:
-        with _stoppable(received):
+        with _stoppable():
             yield
     except (InputError, OSError) as error:
         err.print(f"error: {error}", style="bold red", markup=False, highlight=False)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
         err.print(f"interrupted: {KEPT if continues else STARTS_ANEW}", markup=False)
-        raise typer.Exit(128 + (received[0] if received else signal.SIGINT)) from error
+        raise typer.Exit(128 + next(iter(signals()), signal.SIGINT)) from error
 
 
 @contextmanager
-def _stoppable(received: list[int]) -> Iterator[None]:
+def _stoppable() -> Iterator[None]:
     """Let a signal end the command in order; a second one ends it at once, as the system does.
 
-    `received` gets the signal's number: code in C may turn what is raised here into a plain KeyboardInterrupt.
+    It is noted: code in C may turn what is raised here into something else, and a user's code may swallow it.
     """
     in_main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in ENDING if in_main}
@@ -69,7 +70,7 @@ def _stoppable(received: list[int]) -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> None:
         for other_number in handled:
             signal.signal(other_number, signal.SIG_DFL)
-        received.append(number)
+        note_signal(number)
         raise KeyboardInterrupt
 
     for number in handled:

@@ -122,7 +122,7 @@ def test_the_processes_of_several_timings_take_turns() -> None:
     [
         (RuntimeError("view size is not compatible"), "failed", "RuntimeError: view size is not compatible"),
         (InputError("threads must lie in 1..2, got 9"), "failed", "threads must lie in 1..2, got 9"),
-        (MemoryError(), "oom", "MemoryError: "),
+        (MemoryError(), "oom", "MemoryError"),
         (TimeoutError("not finished after 9 s"), "timeout", "TimeoutError: not finished after 9 s"),
         (ProcessLostError("a process for timings ended too early"), "killed", "a process for timings ended too early"),
     ],
