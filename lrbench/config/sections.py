@@ -117,8 +117,8 @@ class LatencyChoice(Choice):
     processes: int = Field(
         3,
         ge=1,
-        description="fresh processes that repeat a session; 1: the session runs in the command's own process, unless the "
-        "model is code of your own",
+        description="fresh processes that repeat a session; 1: the session runs in the command's own process, unless "
+        "the model is code of your own",
     )
     control_within: float = Field(
         0.05, gt=0, description="largest half width, as a share, of the A/A control's interval of a fit timing"

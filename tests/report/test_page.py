@@ -85,13 +85,19 @@ def test_the_summary_names_the_fastest_within_a_point_and_its_ties(tmp_path: Pat
             samples.measurement(samples.trial(name, rank_rule=f"rank={name[1:]}"), correct=correct, macs=50, arch=name)
             for name, correct in (("a1", 60), ("a2", 80), ("a3", 79), ("a4", 80))
         ),
-        samples.session({"a1": 0.2, "a2": 0.5, "a3": 0.501, "a4": 0.9}, rounds=100, noise=0.02),
+        *(
+            samples.session({"a1": 0.2, "a2": 0.5, "a3": 0.501, "a4": 0.9}, noise=0.02, series="s", process=process)
+            for process in range(2)
+        ),
     ]
     words = " ".join(page_of(tmp_path, log).texts("li"))
     assert "Of 4 factorized trials 3 measured within 1 point of it, 0 of them surely (95 % interval)." in words
     assert "fastest within 1 point is channel, layers early, rank=2, seed 0" in words
     assert "Tied with it in latency: channel, layers early, rank=3, seed 0." in words
     assert "a speed-up of 1.98 (" in words
+    words = " ".join(page_of(tmp_path / "one", log[:-1]).texts("li"))
+    assert "latency ratio 0.505 (no interval: one process)" in words
+    assert "What is tied with it in latency is not known." in words
 
 
 def test_names_run_no_script_and_load_nothing(tmp_path: Path) -> None:

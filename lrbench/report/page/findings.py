@@ -81,6 +81,8 @@ def _fastest(timed: pd.DataFrame, told: set[str]) -> str:
 
 def _speed(best: Row) -> str:
     ratio, low, high = (best[name] for name in INTERVAL)
+    if pd.isna(low):
+        return f"latency ratio {ratio:.3f} (no interval: one process)"
     text = f"latency ratio {ratio:.3f} (99 % interval {interval(low, high, form=replace(RATIO, between=' to '))})"
     if low <= 1 <= high:
         return f"{text}, not told apart from dense"
@@ -91,6 +93,8 @@ def _speed(best: Row) -> str:
 
 def _ties(ordered: pd.DataFrame, best: Row) -> str:
     """Which trials within a point, of other architectures, have a latency interval that overlaps the best one's."""
+    if pd.isna(best["ratio_high"]):
+        return "What is tied with it in latency is not known."
     tied = ordered[
         (ordered["ratio_low"] <= best["ratio_high"]) & (ordered["architecture"] != best["architecture"])
     ].drop_duplicates("architecture")
