@@ -30,7 +30,7 @@ from lrbench.plan.spec import make_spec
 from lrbench.results.observed import layout_logs
 from lrbench.results.sessions import CONTROL, Session
 from lrbench.results.timings import is_fit_timing
-from lrbench.statistics.paired import Ratio, ratio_of
+from lrbench.statistics.paired import Ratio, estimate
 from lrbench.timing.architectures import SessionJob, time_models
 from lrbench.timing.isolation import in_fresh_process
 
@@ -66,7 +66,7 @@ def aa_sessions() -> pd.DataFrame:
             models = [prepare(deepcopy(dense), setting, shape=(3, SIZE, SIZE)) for _ in range(2)]
             blocks = [block_of(model.call, setting) for model in models]
             timed = time_side_by_side(blocks, choice, renew=partial(renew_all, models), seed=session)
-            paired = ratio_of([layout_logs(timed, CONTROL)], confidence=0.95)
+            paired = estimate([layout_logs(timed, CONTROL)]).ratio(0.95)
             designs = {"interleaved": paired, "sequential": sequential(blocks, timed.calls)}
             for design, ratio in designs.items():
                 rows.append({"session": session, "design": design, **vars(ratio)})
@@ -109,7 +109,7 @@ def repeatability() -> pd.DataFrame:
                 busy.terminate()
         fit = is_fit_timing([session])
         for i, label in enumerate(labels, start=1):
-            ratio = ratio_of([layout_logs(session, i)])
+            ratio = estimate([layout_logs(session, i)]).ratio()
             columns = {"neighbour": neighbour, "architecture": label, "fit": fit, "rounds": len(session.rounds)}
             rows.append({**columns, **vars(ratio)})
     return pd.DataFrame(rows)

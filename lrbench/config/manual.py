@@ -1,4 +1,4 @@
-"""The help text about the keys of a spec, written on demand from the sections and the tables of words."""
+"""The help text and the page about the keys of a spec, written on demand from the sections and the tables of words."""
 
 from collections.abc import Mapping
 
@@ -12,6 +12,11 @@ from lrbench.config.words import marks_of
 def describe_spec() -> str:
     """Every key of a spec with its default, meaning and allowed words."""
     return describe_keys("Keys of a spec", SECTIONS)
+
+
+def keys_page() -> str:
+    """The page docs/keys.md."""
+    return f"# The spec, key by key\n\nWritten by `python bench/write_tables.py`.\n\n{describe_spec()}\n"
 
 
 def describe_keys(title: str, sections: Mapping[str, type[Choice]]) -> str:

@@ -21,9 +21,10 @@ from lrbench.measure.prepared import renew_all
 from lrbench.measure.side_by_side import block_of, quiet, time_side_by_side
 from lrbench.progress import Progress
 from lrbench.results.observed import layout_logs
+from lrbench.results.occasions import estimate_timing, told
 from lrbench.results.sessions import CONTROL, DENSE, Timed, TimingFailure
 from lrbench.results.timings import control_ratio, is_fit_timing, last_attempt
-from lrbench.statistics.paired import ratio_of
+from lrbench.statistics.components import prior_of
 from lrbench.timing.isolation import alone
 from lrbench.timing.repeat import Series, Subject, in_process, until_fit
 
@@ -133,7 +134,9 @@ def timing_table(timings: Sequence[Timing]) -> pd.DataFrame:
 
     def row(timing: Timing) -> dict[str, Any]:
         sessions, setting = timing.sessions, timing.setting
-        ratio, control = ratio_of([layout_logs(session, EXPORTED) for session in sessions]), control_ratio(sessions)
+        prior = prior_of(setting.device, setting.threads)
+        ratio = told(estimate_timing((layout_logs(session, EXPORTED) for session in sessions), prior)).ratio()
+        control = control_ratio(sessions)
         return {
             "schema": SCHEMA,
             "runtime": setting.runtime,
@@ -145,8 +148,8 @@ def timing_table(timings: Sequence[Timing]) -> pd.DataFrame:
             "latency_s": _median(sessions, EXPORTED),
             "dense_latency_s": _median(sessions, DENSE),
             "ratio": ratio.ratio,
-            "ratio_low": ratio.low,
-            "ratio_high": ratio.high,
+            "ratio_low": ratio.ends[0],
+            "ratio_high": ratio.ends[1],
             "control": control.ratio,
             "control_low": control.low,
             "control_high": control.high,

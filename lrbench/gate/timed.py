@@ -94,7 +94,7 @@ def judge_ratios(pairs: list[Comparison], tolerance: TimeTolerance) -> Iterator[
         elif faster < sure:
             word = "better"
         elif interval.ratio > limit or interval.half_width > tolerance.slack:
-            word, reason = "inconclusive", f"{reason}; more rounds are needed to decide"
+            word, reason = "inconclusive", f"{reason}; more timings are needed to decide"
         yield Verdict(
             name=pair.name,
             tier="timed",

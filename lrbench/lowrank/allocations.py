@@ -63,22 +63,42 @@ class Allocation:
 TOLERANCE = 1e-6
 """How far HiGHS may exceed a constraint; the budget is lowered by as much."""
 
+SCALE = 1e4
+"""The largest score as HiGHS sees it, whose sums are exact to 1e-6."""
+
 
 def least_sum(layers: Layers, budget: float) -> tuple[Option, ...]:
     """One option a layer with the least sum of scores within the budget: a multiple-choice knapsack, solved exactly.
 
+    HiGHS compares sums to a fixed precision. So options that alone lose more than a sum already found are left out,
+    and what remains is solved again on its own scale, until none is left out.
+
     Raises: OverBudgetError when even the cheapest options exceed the budget.
     """
     _check_reachable(layers, budget - TOLERANCE)
+    least = [min(option.score for option in layer) for layer in layers]
+    kept = [list(layer) for layer in layers]
+    while True:
+        chosen = _solve(kept, least, budget - TOLERANCE)
+        reached = sum(option.score - low for option, low in zip(chosen, least, strict=True))
+        fewer = [[o for o in layer if o.score - low <= reached] for layer, low in zip(kept, least, strict=True)]
+        if fewer == kept:
+            return chosen
+        kept = fewer
+
+
+def _solve(layers: Layers, least: Sequence[float], budget: float) -> tuple[Option, ...]:
+    """One option a layer with the least sum of scores above the `least` of each layer, to a 1e-10th of the largest."""
     options = list(chain.from_iterable(layers))
     owner = np.repeat(np.arange(len(layers)), [len(layer) for layer in layers])
+    scores = np.array([option.score for option in options]) - np.array(least)[owner]
     one_each = csr_array((np.ones(len(options)), (owner, np.arange(len(options)))), shape=(len(layers), len(options)))
     costs = np.array([[option.cost for option in options]])
     solution = milp(
-        np.array([option.score for option in options]),
+        SCALE * scores / (scores.max() or 1),
         integrality=np.ones(len(options)),
         bounds=Bounds(0, 1),
-        constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(costs, -inf, budget - TOLERANCE)],
+        constraints=[LinearConstraint(one_each, 1, 1), LinearConstraint(costs, -inf, budget)],
         options={"mip_rel_gap": 0},
     )
     assert solution.x is not None, solution.message

@@ -5,7 +5,7 @@ factorization, Journal of Machine Learning Research 14, 1-37; used for ranks by 
 """
 
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from scipy.optimize import minimize_scalar
 
 TAU = 2.5129
 """The zero-crossing of the paper's threshold, over the square root of the aspect ratio."""
+
+POINTS = 200
+"""Where the free energy is looked at, besides its bends, to find its dips."""
 
 Floats = NDArray[np.float64]
 
@@ -38,15 +41,30 @@ def evbmf_rank(singular_values: Sequence[float], shape: tuple[int, int]) -> int:
     lower = max(lower, upper * 1e-12)
     if lower >= upper:
         return int(np.sum(values > (columns * upper * threshold) ** 0.5))
-    minimum = minimize_scalar(
-        lambda log: _free_energy(float(np.exp(log)), values, rows=rows, columns=columns, threshold=threshold),
-        bounds=(np.log(lower), np.log(upper)),
-        method="bounded",
-    )
-    return int(np.sum(values > (columns * float(np.exp(minimum.x)) * threshold) ** 0.5))
+    variance = noise_variance(values, (lower, upper), rows=rows, columns=columns, threshold=threshold)
+    return int(np.sum(values > (columns * variance * threshold) ** 0.5))
 
 
-def _free_energy(variance: float, values: Floats, *, rows: int, columns: int, threshold: float) -> float:
+def noise_variance(values: Floats, bounds: tuple[float, float], *, rows: int, columns: int, threshold: float) -> float:
+    """The variance of least free energy, which has several local minima: each singular value that enters bends it."""
+
+    def energy(log: float) -> float:
+        return free_energy(float(np.exp(log)), values, rows=rows, columns=columns, threshold=threshold)
+
+    low, high = np.log(bounds)
+    bends = np.log(np.maximum(values, 1e-150) ** 2 / (columns * threshold))
+    logs: Floats = np.unique([*np.linspace(low, high, POINTS), *bends[(bends > low) & (bends < high)]])
+    energies = np.array([inf, *map(energy, logs), inf])
+    dips = np.flatnonzero((energies[1:-1] <= energies[:-2]) & (energies[1:-1] <= energies[2:]))
+    found = [(float(energies[1 + dip]), float(logs[dip])) for dip in dips]
+    for dip in dips.tolist():
+        around = (logs[max(0, dip - 1)], logs[min(len(logs) - 1, dip + 1)])
+        finer = minimize_scalar(energy, bounds=around, method="bounded")
+        found.append((finer.fun, finer.x))
+    return float(np.exp(min(found)[1]))
+
+
+def free_energy(variance: float, values: Floats, *, rows: int, columns: int, threshold: float) -> float:
     """The variational free energy at a noise variance, constants left out."""
     aspect = rows / columns
     x = np.maximum(values**2 / (columns * variance), 1e-300)

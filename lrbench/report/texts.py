@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import pandas as pd
@@ -46,7 +47,12 @@ def interval(low: float, high: float, *, form: Form) -> str:
 
 
 def with_interval(value: float, low: float, high: float, *, form: Form = RATIO, note: str = "") -> str:
-    """A value with its interval: `0.527 (0.500-0.550)`, or with a note `0.527 (0.500-0.550, 99 %)`."""
+    """A value with its interval: `0.527 (0.500-0.550)`, or with a note `0.527 (0.500-0.550, 99 %)`.
+
+    Where nothing is known of it, as for a latency from one process: `0.527 (no interval)`.
+    """
+    if not (isfinite(low) and isfinite(high)):
+        return f"{value:{form.value}} (no interval)"
     return f"{value:{form.value}} ({interval(low, high, form=form)}{f', {note}' if note else ''})"
 
 

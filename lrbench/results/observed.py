@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lrbench.config.axes import Setting
+from lrbench.config.axes import AXES, Setting
 from lrbench.results.sessions import CONTROL, DENSE, LayerSession, Session, Timed, layout_of
+from lrbench.statistics.components import PRIORS, Components, prior_of
 from lrbench.statistics.paired import Logs, layout_medians
 
 Floats = NDArray[np.float64]
@@ -24,6 +25,10 @@ class Observed(Generic[T]):
 
     Attributes:
         subject: what was timed, and where.
+        place: what all subjects share that are compared with it.
+        prior: components of variance, before anything is known of the place.
+        session: number of the session.
+        started: when the session began (UTC, ISO 8601); "" for layers, whose tables do not tell.
         series: the timing that the session belongs to.
         attempt: number of the attempt at that timing, from 1.
         control: whether the subject is the copy of the dense model or layer.
@@ -33,6 +38,10 @@ class Observed(Generic[T]):
     """
 
     subject: T
+    place: Hashable
+    prior: Components
+    session: int
+    started: str
     series: str
     attempt: int
     control: bool
@@ -99,6 +108,10 @@ def _observe(session: Session | LayerSession, number: int, subjects: Sequence[T]
     for index in range(CONTROL, len(subjects)):
         yield Observed(
             subject=subjects[index],
+            place=place_of(session),
+            prior=_prior(session.setting.device, session.setting.threads, control=index == CONTROL),
+            session=number,
+            started=session.started if isinstance(session, Session) else "",
             series=series_of(session, number),
             attempt=session.attempt,
             control=index == CONTROL,
@@ -106,6 +119,10 @@ def _observe(session: Session | LayerSession, number: int, subjects: Sequence[T]
             logs=layout_logs(session, index),
             dense_s=dense_s,
         )
+
+
+def _prior(device: str, threads: int, *, control: bool) -> Components:
+    return PRIORS["control"] if control else prior_of(device, threads)
 
 
 def layout_logs(timed: Timed, index: int) -> Logs:
@@ -133,6 +150,10 @@ def _layouts(timed: Timed) -> list[int]:
     return [layout_of(number, timed_round) for number, timed_round in enumerate(timed.rounds)]
 
 
+PLACE = ["environment", "model", "image_size", *AXES]
+"""The columns of what two timings must share to be compared."""
+
+
 def observe_rows(rows: pd.DataFrame, subjects: "pd.Series[int]") -> tuple[list[Observed[int]], Ints]:
     """The observations in rows of a timing table with the column `log`, log(subject / dense) of a round or layout.
 
@@ -145,21 +166,26 @@ def observe_rows(rows: pd.DataFrame, subjects: "pd.Series[int]") -> tuple[list[O
     pairs = rows.groupby([subjects.rename("subject"), rows["session"]], sort=False).ngroup().rename("pair")
     pair_numbers = pairs.to_numpy()
     medians = rows["log"].groupby([pairs, rows["layout"]], sort=False).median()
-    first = ~pairs.duplicated()
-    facts = rows.loc[first, ["series", "attempt", "control", "control_within"]].itertuples(index=False, name=None)
+    first = rows[~pairs.duplicated()]
+    places = first.groupby(PLACE, sort=False, dropna=False).ngroup()
     observed = [
         Observed(
             subject=subject,
-            series=str(series),
-            attempt=int(attempt),
-            control=bool(control),
-            control_within=float(control_within),
+            place=place,
+            prior=_prior(str(row["device"]), int(row["threads"]), control=bool(row["control"])),
+            session=int(row["session"]),
+            started=str(row.get("started", "")),
+            series=str(row["series"]),
+            attempt=int(row["attempt"]),
+            control=bool(row["control"]),
+            control_within=float(row["control_within"]),
             logs=logs,
             dense_s=dense_s,
         )
-        for subject, (series, attempt, control, control_within), logs, dense_s in zip(
-            subjects[first].to_list(),
-            facts,
+        for subject, place, row, logs, dense_s in zip(
+            subjects[first.index].to_list(),
+            places.to_list(),
+            first.to_dict("records"),
             _parts(medians.to_numpy(float), medians.index.get_level_values("pair").to_numpy()),
             _parts(rows["dense_latency_s"].to_numpy(float), pair_numbers),
             strict=True,

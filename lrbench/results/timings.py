@@ -2,7 +2,8 @@
 
 A timing is a series of sessions, a process each. It is fit when its A/A control holds over all its processes; an unfit
 timing is repeated. Of each timing the last attempt counts; of all timings of one subject the fit ones count, or all
-when none is fit. They are pooled over their layouts. Sums of layers are scaled by what whole models save.
+when none is fit. They are pooled over their occasions (see `occasions`). Sums of layers are scaled by what whole
+models save.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,8 +23,10 @@ from lrbench.results.observed import (
     observe_rows,
     series_of,
 )
+from lrbench.results.occasions import estimate_timing, estimates
 from lrbench.results.sessions import CONTROL, LayerSession, Session, Timed
-from lrbench.statistics.paired import Estimate, Logs, Ratio, estimate, is_fit, log_ratios, ratio_of
+from lrbench.statistics.components import PRIORS
+from lrbench.statistics.paired import Estimate, Logs, Ratio, is_fit, log_ratios
 from lrbench.statistics.paired import slope_through_origin as slope
 
 
@@ -57,7 +60,11 @@ def last_attempts(items: Iterable[N]) -> dict[str, list[N]]:
 
 def control_ratio(sessions: Iterable[Timed]) -> Ratio:
     """The A/A control of a timing, over all processes of one attempt."""
-    return ratio_of([layout_logs(session, CONTROL) for session in sessions])
+    return _control_ratio(layout_logs(session, CONTROL) for session in sessions)
+
+
+def _control_ratio(processes: Iterable[Logs]) -> Ratio:
+    return estimate_timing(processes, PRIORS["control"]).ratio()
 
 
 def is_fit_timing(sessions: Sequence[Timed]) -> bool:
@@ -93,7 +100,8 @@ def fitness(observed: Iterable[Observed[T]]) -> dict[str, bool]:
     fit = {}
     for series, group in last_attempts(observed).items():
         if controls := [item for item in group if item.control]:
-            fit[series] = is_fit(ratio_of([item.logs for item in controls]), within=controls[0].control_within)
+            ratio = _control_ratio(item.logs for item in controls)
+            fit[series] = is_fit(ratio, within=controls[0].control_within)
     return fit
 
 
@@ -119,30 +127,35 @@ class Pooled:
         logs: log(subject / dense) of each layout, by session.
         dense_s: median seconds of the dense model or layer beside it.
         fit: whether all these timings are fit.
+        estimate: of log(subject / dense), over all occasions.
     """
 
     logs: tuple[Logs, ...]
     dense_s: float
     fit: bool
+    estimate: Estimate
 
-    @property
-    def estimate(self) -> Estimate:
-        """The estimate of log(subject / dense) over all sessions."""
-        return estimate(self.logs)
+
+def counted_by_subject(observed: Sequence[Observed[T]]) -> dict[T, list[Observed[T]]]:
+    """The observations that count, by subject, in the order in which subjects are first counted."""
+    groups = dict[T, list[Observed[T]]]()
+    for item, counts in zip(observed, counted(observed), strict=True):
+        if counts:
+            groups.setdefault(item.subject, []).append(item)
+    return groups
 
 
 def pool(observed: Iterable[Observed[T]]) -> dict[T, Pooled]:
     """The pooled timings of each subject, in the order in which subjects are first counted."""
     every = list(observed)
-    fit, groups = fitness(every), dict[T, list[Observed[T]]]()
-    for item, counts in zip(every, counted(every), strict=True):
-        if counts:
-            groups.setdefault(item.subject, []).append(item)
+    fit, groups = fitness(every), counted_by_subject(every)
+    estimated = estimates(groups)
     return {
         subject: Pooled(
             logs=tuple(item.logs for item in group),
             dense_s=_median_s(group),
             fit=all(fit.get(item.series, False) for item in group),
+            estimate=estimated[subject],
         )
         for subject, group in groups.items()
     }

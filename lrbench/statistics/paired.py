@@ -9,7 +9,7 @@ what is averaged, and what an interval counts as one observation, is the median 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, hypot, inf, log, sqrt
+from math import exp, hypot, inf, log, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,16 @@ CONFIDENCE = 0.99
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """A ratio of latencies with its interval."""
+    """A ratio of latencies with its interval, which reaches from 0 to infinity where nothing is known of it."""
 
     ratio: float
     low: float
     high: float
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The interval as tables have it: NaN where nothing is known."""
+        return (self.low, self.high) if self.high < inf else (nan, nan)
 
     @property
     def half_width(self) -> float:
@@ -55,17 +60,22 @@ def layout_medians(logs: Logs, layouts: Sequence[int]) -> Logs:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A mean log ratio with its standard error and degrees of freedom."""
+    """A mean log ratio with its standard error and degrees of freedom, and what it stands on.
+
+    With less than one degree of freedom nothing is known of its error.
+    """
 
     log: float
     error: float
     freedom: float
+    processes: int = 1
+    occasions: int = 1
 
     def ratio(self, confidence: float = CONFIDENCE) -> Ratio:
         """As a ratio, with its interval by Student's t."""
-        if self.freedom < 1:
+        if self.error == inf:
             return Ratio(ratio=exp(self.log), low=0.0, high=inf)
-        reach = _quantile(self.freedom, confidence) * self.error
+        reach = _quantile(self.freedom, confidence) * self.error if self.error else 0.0
         return Ratio(ratio=exp(self.log), low=exp(self.log - reach), high=exp(self.log + reach))
 
     def chance_above(self, ratio: float) -> float:
@@ -77,22 +87,20 @@ class Estimate:
 
 
 def estimate(processes: Sequence[Logs]) -> Estimate:
-    """The mean log ratio over all layouts of one or several processes.
+    """The mean log ratio over all layouts of some processes, where nothing but layouts moves a model.
 
-    The standard error is that of the layouts, or that of the processes where they disagree by more than layouts do.
+    This holds for a model beside its own copy; for a factorized one beside the dense see `components`.
 
     Args:
-        processes: the layout medians of each process, at least one each.
+        processes: the layout medians of each, at least one each.
 
     Raises: ValueError when a process has none.
     """
     if not processes or any(len(medians) == 0 for medians in processes):
         raise ValueError("a ratio needs at least one layout of each process")
     layouts = np.concatenate(processes)
-    error = _standard_error(layouts) if len(layouts) > 1 else inf
-    if len(processes) > 1:
-        error = max(error, _standard_error(np.array([medians.mean() for medians in processes])))
-    return Estimate(log=float(layouts.mean()), error=error, freedom=len(layouts) - 1)
+    error = float(layouts.std(ddof=1)) / sqrt(len(layouts)) if len(layouts) > 1 else inf
+    return Estimate(log=float(layouts.mean()), error=error, freedom=len(layouts) - 1, processes=len(processes))
 
 
 def difference(first: Estimate, second: Estimate) -> Estimate:
@@ -104,22 +112,6 @@ def difference(first: Estimate, second: Estimate) -> Estimate:
         return Estimate(log=gap, error=0.0, freedom=first.freedom + second.freedom)
     parts = first.error**4 / first.freedom + second.error**4 / second.freedom
     return Estimate(log=gap, error=error, freedom=error**4 / parts)
-
-
-def ratio_of(processes: Sequence[Logs], *, confidence: float = CONFIDENCE) -> Ratio:
-    """The ratio over all layouts of one or several processes, and its interval; see `estimate`.
-
-    Args:
-        processes: the layout medians of each process, at least one each.
-        confidence: of the interval, 0..1.
-
-    Raises: ValueError when a process has none.
-    """
-    return estimate(processes).ratio(confidence)
-
-
-def _standard_error(values: Logs) -> float:
-    return float(values.std(ddof=1)) / sqrt(len(values))
 
 
 @lru_cache(maxsize=4096)

@@ -18,6 +18,7 @@ from lrbench.measure.settings import settings
 from lrbench.measure.side_by_side import block_of, prepare, quiet, time_side_by_side
 from lrbench.progress import Progress
 from lrbench.results.keys import digest
+from lrbench.results.occasions import is_vetoed
 from lrbench.results.sessions import DENSE, Architecture, Session, TimingFailure
 from lrbench.results.timings import complete_sessions, incomplete_sessions
 from lrbench.timing.isolation import alone
@@ -31,12 +32,18 @@ MEMORY_SHARE = 0.5
 class DueTiming:
     """One timing to be made or finished: architectures beside the dense model, in as many processes as the spec says.
 
-    `held` are its sessions that were made before it was interrupted.
+    `held` are its sessions that were made before it was interrupted, `earlier` those of other timings in the setting.
     """
 
     setting: Setting
     architectures: tuple[Architecture, ...]
     held: tuple[Session, ...] = ()
+    earlier: tuple[Session, ...] = ()
+
+    def is_odd(self, session: Session) -> bool:
+        """Whether the B/B control of a session of this timing lies beyond the limits of earlier ones."""
+        factorized = [item for item in self.architectures if item.layers]
+        return bool(factorized) and is_vetoed(session, self.earlier, reference=reference_of(factorized).key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +90,7 @@ def missing_timings(
     for setting in settings(choice):
         same = [record for record in here if isinstance(record, Session) and record.setting == setting]
         failures = [record for record in here if isinstance(record, TimingFailure) and record.setting == setting]
-        complete = complete_sessions(same, processes=choice.processes)
+        complete = tuple(complete_sessions(same, processes=choice.processes))
         held = {item.key: item for session in complete for item in session.architectures}
         hopeless = {key for failure in failures for key in failure.architectures}
         absent = {key: item for key, item in wanted.items() if key not in held or key in again}
@@ -91,13 +98,15 @@ def missing_timings(
         for part in incomplete_sessions(same, processes=choice.processes):
             members = tuple(item for item in part[0].architectures if item.layers)
             if members and due.keys() & {item.key for item in members}:
-                timings.append(DueTiming(setting=setting, architectures=members, held=part))
+                timings.append(DueTiming(setting=setting, architectures=members, held=part, earlier=complete))
                 due = {key: item for key, item in due.items() if item not in members}
         # The dense model is in every session; it needs a timing of its own only when there is nothing else to time.
         factorized = [item for item in due.values() if item.layers]
         alone = [] if any(item.layers for item in absent.values()) else [tuple(due.values())[:1]]
         groups = _groups(factorized, held.values(), largest=group) if factorized else alone
-        timings += [DueTiming(setting=setting, architectures=members) for members in groups if members]
+        timings += [
+            DueTiming(setting=setting, architectures=members, earlier=complete) for members in groups if members
+        ]
     return tuple(timings)
 
 
@@ -158,7 +167,7 @@ def run_timings(
 
         keys = tuple(item.key for item in timing.architectures)
         subject = Subject(environment=environment, commit=commit, setting=timing.setting, architectures=keys)
-        return resumed(run, subject, timing.held)
+        return resumed(run, subject, timing.held, is_odd=timing.is_odd)
 
     yield from until_fit(choice, [series_of(number, timing) for number, timing in enumerate(timings, start=1)])
 

@@ -55,22 +55,32 @@ class Series(Generic[S]):
         subject: what is timed, as the record of a failure names it.
         held: the sessions of that attempt that are there already.
         attempt: the attempt to begin with.
+        is_odd: whether a session's B/B control tells that it is to be made again.
     """
 
     run: Callable[[int, int], S]
     subject: Subject
     held: tuple[S, ...] = ()
     attempt: int = 1
+    is_odd: Callable[[S], bool] = lambda _: False
 
 
-def resumed(run: Callable[[int, int], S], subject: Subject, sessions: Sequence[S]) -> Series[S]:
+def resumed(
+    run: Callable[[int, int], S],
+    subject: Subject,
+    sessions: Sequence[S],
+    *,
+    is_odd: Callable[[S], bool] = lambda _: False,
+) -> Series[S]:
     """A timing of which some sessions were made before it was interrupted."""
     held = tuple(last_attempt(sessions))
-    return Series(run=run, subject=subject, held=held, attempt=held[0].attempt if held else 1)
+    return Series(run=run, subject=subject, held=held, attempt=held[0].attempt if held else 1, is_odd=is_odd)
 
 
 def until_fit(choice: LatencyChoice, timings: Sequence[Series[S]]) -> Iterator[S | TimingFailure]:
-    """Run the missing processes of timings, and all of a timing again when its A/A control finds it unfit.
+    """Run the missing processes of timings, and all of a timing again when a control of it speaks against it.
+
+    The A/A control does when it finds the timing unfit, the B/B control when a session is odd beside earlier ones.
 
     The first process of every timing comes first, then the second of every one, and so on: processes that follow one
     another all see the same minutes of a machine, and agree more than they should. A timing of which a process fails
@@ -93,8 +103,12 @@ def until_fit(choice: LatencyChoice, timings: Sequence[Series[S]]) -> Iterator[S
         left = [
             replace(timing, held=(), attempt=timing.attempt + 1)
             for number, (timing, sessions) in enumerate(zip(left, done, strict=True))
-            if number not in lost and timing.attempt < ATTEMPTS and not is_fit_timing(cast("list[Timed]", sessions))
+            if number not in lost and timing.attempt < ATTEMPTS and _is_to_repeat(timing, sessions)
         ]
+
+
+def _is_to_repeat(timing: Series[S], sessions: Sequence[S]) -> bool:
+    return not is_fit_timing(cast("Sequence[Timed]", sessions)) or any(timing.is_odd(session) for session in sessions)
 
 
 def _attempt(timing: Series[S], process: int) -> S | TimingFailure:
@@ -119,8 +133,6 @@ def _attempt(timing: Series[S], process: int) -> S | TimingFailure:
 
 def in_process(choice: LatencyChoice, work: Callable[[J], T], job: J) -> T:
     """Run a job in a fresh process, which Ctrl-C ends too; in this process when the spec says one process.
-
-    Raises: TimeoutError after the spec's `timeout_s` in a fresh process; what the work raises.
 
     This process gives freed memory back meanwhile, even if it trains: timings see what a user's process would.
 

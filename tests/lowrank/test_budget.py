@@ -1,7 +1,9 @@
 """Budget rules: their texts, and the choices they make, against every choice there is."""
 
+from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +47,41 @@ def test_the_knapsack_is_the_best_of_all_choices_within_the_budget(layers: list[
     assert cost(found) <= share - 1 + 1e-12
     assert loss(found) <= min(map(loss, able)) + 1e-9
     assert all(option in some for option, some in zip(found, layers, strict=True))
+
+
+def drawn(random: np.random.Generator) -> tuple[list[list[Option]], int]:
+    """Options whose costs are whole thousandths and whose damages lie anywhere from 1e-8 to 1, and a budget."""
+    layers = [
+        [
+            replace(KEPT, cost=int(thousandths) / 1000, score=10 ** random.uniform(-8, 0))
+            for thousandths in random.integers(1, 200, size=random.integers(2, 8))
+        ]
+        for _ in range(random.integers(2, 7))
+    ]
+    least, most = (sum(pick(round(one.cost * 1000) for one in layer) for layer in layers) for pick in (min, max))
+    return layers, int(random.integers(least, most + 1))
+
+
+def least_by_dynamic_programme(layers: list[list[Option]], budget: int) -> float:
+    """The least sum of scores by a table over the budgets 0, 1, ... thousandths."""
+    least = np.zeros(budget + 1)
+    for layer in layers:
+        taken = np.full(budget + 1, np.inf)
+        for one in layer:
+            cost = round(one.cost * 1000)
+            if cost <= budget:
+                taken[cost:] = np.minimum(taken[cost:], least[: budget + 1 - cost] + one.score)
+        least = taken
+    return float(least[budget])
+
+
+def test_the_knapsack_is_exact_at_any_scale_of_damage() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(1000):
+        layers, budget = drawn(random)
+        found = least_sum(layers, (budget + 0.5) / 1000)
+        assert sum(round(one.cost * 1000) for one in found) <= budget
+        assert sum(one.score for one in found) == pytest.approx(least_by_dynamic_programme(layers, budget), rel=1e-9)
 
 
 @given(layers=tables(), share=numbers)

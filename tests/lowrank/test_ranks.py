@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrbench.lowrank.evbmf import evbmf_rank
+from lrbench.lowrank.evbmf import TAU, evbmf_rank, free_energy, noise_variance
 from lrbench.lowrank.ranks import RULES, Candidate, RankRule
 from lrbench.lowrank.rule_texts import format_rule, parse_rule
 
@@ -117,6 +117,20 @@ def test_evbmf_finds_a_planted_rank_under_noise(rank: int, shape: tuple[int, int
     for scale in (1.0, 1e-3, 1e4):
         values = np.linalg.svd(scale * noisy, compute_uv=False)
         assert evbmf_rank(tuple(values), shape) == evbmf_rank(tuple(values), shape[::-1]) == rank
+
+
+@pytest.mark.parametrize("seed", [*range(10), 26, 30, 37, 38])
+def test_evbmf_takes_the_noise_of_least_free_energy(seed: int) -> None:
+    """Spectra that fall slowly have several local minima."""
+    random = np.random.default_rng(seed)
+    values = np.sort(np.exp(-random.uniform(0.5, 6) * random.uniform(0, 1, 20)))[::-1]
+    columns = int(random.integers(20, 60))
+    root = (20 / columns) ** 0.5
+    sizes = {"rows": 20, "columns": columns, "threshold": (1 + TAU * root) * (1 + root / TAU)}
+    bounds = (1e-6, 0.05)
+    found = free_energy(noise_variance(values, bounds, **sizes), values, **sizes)
+    fine = [free_energy(variance, values, **sizes) for variance in np.geomspace(*bounds, 5000)]
+    assert found <= min(fine) + 1e-6
 
 
 def test_evbmf_finds_nothing_in_noise_and_nothing_in_zeros() -> None:

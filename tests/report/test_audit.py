@@ -239,7 +239,7 @@ def test_the_page_has_a_row_for_each_plan_and_setting_and_no_section_without_pla
     page = write_report([folder(tmp_path / "plans")], tmp_path / "page.html").read_text(encoding="utf-8")
     section = page.split('<section id="plans">')[1].split("</section>")[0]
     assert section.count("<tr>") == 1 + 2 * len(PLANS)
-    assert '<td class="number">0.500 (0.500 to 0.500)</td>' in section
+    assert '<td class="number">0.500 (no interval)</td>' in section
     bare = write_report([samples.folder_of(tmp_path / "bare", samples.sweep())], tmp_path / "bare.html")
     assert 'id="plans"' not in bare.read_text(encoding="utf-8")
 

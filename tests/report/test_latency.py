@@ -56,8 +56,9 @@ def test_processes_are_pooled_and_what_they_disagree_in_is_in_the_interval() -> 
 
 
 def test_break_even_lies_between_the_ranks_timed() -> None:
-    log = samples.layer_session({("channel", 16): 0.5, ("channel", 32): 0.9, ("channel", 48): 1.1, ("spatial", 8): 0.2})
-    found = breakeven(layer_ratios(table("layer_latency", log))).set_index("scheme")
+    one = samples.layer_session({("channel", 16): 0.5, ("channel", 32): 0.9, ("channel", 48): 1.1, ("spatial", 8): 0.2})
+    log = [replace(one, series="s", process=process) for process in range(2)]
+    found = breakeven(layer_ratios(table("layer_latency", *log))).set_index("scheme")
     assert found.loc["channel", "breakeven_rank_latency"] == pytest.approx(40.0)
     assert found.loc["channel", ["highest_faster_rank", "lowest_slower_rank"]].tolist() == [32, 48]
     assert np.isnan(found.loc["spatial", "breakeven_rank_latency"]), "always faster: no such rank was timed"

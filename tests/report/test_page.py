@@ -20,6 +20,7 @@ from lrbench.report.page.overlay import label_folders
 from lrbench.report.page.page import embed, write_report
 from lrbench.report.results import Results
 from lrbench.results.records import Accuracy, Measurement
+from lrbench.results.sessions import Session
 
 
 class Page(HTMLParser):
@@ -89,6 +90,11 @@ def judged(key: str, *, search: int, test: int, macs: int = 50, **changes: objec
     return replace(made, finetuned=seen[test], search=seen[search])
 
 
+def twice(ratios: dict[str, float]) -> list[Session]:
+    """A timing by two processes."""
+    return [samples.session(ratios, noise=0.02, series="s", process=process) for process in range(2)]
+
+
 def test_every_pick_that_is_shown_is_that_of_recommend(tmp_path: Path, lrbench) -> None:
     """The second is best on the test split, which the page chose by, once; the first is best on the search split."""
     dense = {"scheme": "dense", "layer_set": "none", "rank_rule": "none"}
@@ -97,7 +103,7 @@ def test_every_pick_that_is_shown_is_that_of_recommend(tmp_path: Path, lrbench) 
         judged("a1", search=92, test=78, macs=80, rank_rule="rank=80"),
         judged("a2", search=70, test=90, macs=50, rank_rule="rank=50"),
         judged("a3", search=91, test=79, macs=90, rank_rule="rank=90"),
-        samples.session({"a1": 0.7, "a2": 0.5, "a3": 0.6}, rounds=100, noise=0.02),
+        *twice({"a1": 0.7, "a2": 0.5, "a3": 0.6}),
     ]
     results = Results(samples.folder_of(tmp_path / "run", log))
     words = Page(write_report([results.folder], tmp_path / "page.html")).texts("li")
@@ -120,11 +126,13 @@ def test_the_page_says_when_nothing_is_sure_enough_or_faster(tmp_path: Path) -> 
     log = [
         judged("dense", search=90, test=80, macs=100, **dense),
         judged("a1", search=60, test=60, macs=50, rank_rule="rank=50"),
-        samples.session({"a1": 1.2}, rounds=100, noise=0.02),
+        *twice({"a1": 1.2}),
     ]
     words = page_of(tmp_path, log).texts("li")
     assert "Fewest MACs: no point is sure enough" in words[1]
-    assert "Nothing here is faster than dense. 1 of 1 points timed are surely slower" in words[2]
+    assert "Nothing here is faster than dense. 1 of 1 points timed are significantly slower" in words[2]
+    words = page_of(tmp_path / "one", log[:-1]).texts("li")
+    assert words[2].endswith("Nothing here is faster than dense."), "one process has no interval: nothing is sure"
 
 
 def test_names_run_no_script_and_load_nothing(tmp_path: Path) -> None:

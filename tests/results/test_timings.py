@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrbench.config.axes import AXES
-from lrbench.results.observed import Observed, observe_layers, observe_models
+from lrbench.results.observed import observe_layers, observe_models
 from lrbench.results.records import Record
 from lrbench.results.sessions import LayerSession, Session
 from lrbench.results.tables import build_tables
@@ -107,7 +107,8 @@ def said(pooled: dict[Any, Pooled]) -> dict[Any, Any]:
             pytest.approx(known.dense_s, rel=1e-12),
             pytest.approx(known.estimate.log, rel=1e-9, abs=1e-12),
             pytest.approx(known.estimate.error, rel=1e-6, abs=1e-12, nan_ok=True),
-            known.estimate.freedom,
+            pytest.approx(known.estimate.freedom, rel=1e-6),
+            (known.estimate.processes, known.estimate.occasions),
         )
         for thing, known in pooled.items()
     }
@@ -229,11 +230,9 @@ def test_sessions_without_a_series_are_timings_of_their_own() -> None:
 
 
 def test_what_no_control_stands_beside_is_not_fit() -> None:
-    alone = Observed(
-        subject="a", series="s", attempt=1, control=False, control_within=0.05, logs=np.zeros(3), dense_s=np.ones(3)
-    )
+    alone = next(item for item in observe_models([samples.session({"a0": 0.5})]) if not item.control)
     assert fitness([alone]) == {}
-    assert not pool([alone])["a"].fit
+    assert not pool([alone])[alone.subject].fit
     assert dense_seconds([]) is None
 
 

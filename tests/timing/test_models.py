@@ -17,7 +17,7 @@ from lrbench.plan.layer_ranks import ranks_to_time
 from lrbench.results.records import from_line, to_line
 from lrbench.results.sessions import Architecture, Session, TimingFailure
 from lrbench.results.timings import fit_sessions
-from lrbench.timing.architectures import missing_timings, reference_of
+from lrbench.timing.architectures import DueTiming, missing_timings, reference_of
 from lrbench.timing.isolation import ProcessLostError, in_fresh_process
 from lrbench.timing.repeat import Series, Subject, resumed, until_fit
 from lrbench.trials.retime import subjects
@@ -115,6 +115,21 @@ def test_the_processes_of_several_timings_take_turns() -> None:
 
     list(until_fit(CHOICE, [timing("a", 1.0, 1.0), timing("b", 1.2, 1.2, 1.0, 1.0)]))
     assert order == [(1, 0, "a"), (1, 0, "b"), (1, 1, "a"), (1, 1, "b"), (2, 0, "b"), (2, 1, "b")]
+
+
+def test_a_timing_whose_strong_control_is_far_from_earlier_ones_is_made_once_more() -> None:
+    earlier = tuple(samples.session({"a0": 0.5}, series=f"s{number}") for number in range(5))
+    timing = DueTiming(setting=samples.SETTING, architectures=(WANTED["a0"],), earlier=earlier)
+
+    def attempts_at(ratio: float, timing: DueTiming) -> list[int]:
+        def run(process: int, attempt: int) -> Session:
+            return replace(samples.session({"a0": ratio}), process=process, attempt=attempt)
+
+        return [made.attempt for made in until_fit(CHOICE, [resumed(run, SUBJECT, (), is_odd=timing.is_odd)])]
+
+    assert attempts_at(0.5, timing) == [1, 1]
+    assert attempts_at(0.9, timing) == [1, 1, 2, 2]
+    assert attempts_at(0.9, replace(timing, earlier=earlier[1:])) == [1, 1], "four earlier values tell nothing"
 
 
 @pytest.mark.parametrize(

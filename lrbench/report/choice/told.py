@@ -77,7 +77,7 @@ def _speed(best: Row) -> str:
         return f"latency ratio {ratio:.3f} (no interval: one process)"
     text = f"latency ratio {ratio:.3f} (99 % interval {interval(low, high, form=replace(RATIO, between=' to '))})"
     if low <= 1 <= high:
-        return f"{text}, not told apart from dense"
+        return f"{text}, not significantly different from dense"
     if ratio > 1:
         return f"{text}, slower than dense"
     return f"{text}, a speed-up of {with_interval(1 / ratio, 1 / high, 1 / low, form=SPEED)}"
@@ -91,7 +91,7 @@ def _slower(pick: Pick) -> str:
     timed = points[~points["dense"].astype(bool) & points["ratio"].notna()]
     slower = int((timed["ratio_low"] > 1).sum())
     none = " Nothing here is faster than dense." if (timed["ratio"] >= 1).all() else ""
-    return none + (f" {slower} of {len(timed)} points timed are surely slower than dense." if slower else "")
+    return none + (f" {slower} of {len(timed)} points timed are significantly slower than dense." if slower else "")
 
 
 def _accuracy(point: Row, reference: str) -> str:

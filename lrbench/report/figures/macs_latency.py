@@ -34,7 +34,7 @@ def draw(points: pd.DataFrame, *, title: str) -> Figure:
     ends = [0.0, 1.05 * max(1.0, trials["mac_ratio"].max())]
     axis.plot(ends, ends, color="0.6", ls=":", lw=1.2, zorder=1)
     axis.axhline(1.0, color="0.2", ls="--", lw=1.2, zorder=1)
-    axis.set(xlim=ends, ylim=(0.0, 1.05 * max(1.0, trials["ratio_high"].max())))
+    axis.set(xlim=ends, ylim=(0.0, 1.05 * max(1.0, trials[["ratio", "ratio_high"]].max().max())))
     line = mpl.lines.Line2D
     handles = [line([], [], color=colours[m], marker="o", ls="", label=m) for m in dict.fromkeys(trials["method"])]
     handles += [

@@ -24,9 +24,10 @@ def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
     timings.
 
     Returns: one row an architecture and setting: `ratio` with its 99 % interval `ratio_low`, `ratio_high` (see
-        `statistics.ratio_of`), `fit` (the A/A control beside it holds), median `latency_s` and `dense_latency_s`,
-        `images_per_s`, `peak_bytes`, `first_wall_s`, `rounds` and `processes`; `log_error` and `freedom` are the
-        standard error of the log ratio and its degrees of freedom.
+        `statistics.components`; none from a single process), `fit` (the A/A control beside it holds), median
+        `latency_s` and `dense_latency_s`, `images_per_s`, `peak_bytes`, `first_wall_s`, `rounds`, and the `processes`
+        and `occasions` that it stands on; `log_error` and `freedom` are the standard error of the log ratio and its
+        degrees of freedom.
     """
     keys = [*SETTING, "architecture"]
     rows = []
@@ -38,20 +39,22 @@ def latency_ratios(latency: pd.DataFrame) -> pd.DataFrame:
                 **counted.known,
                 "control": bool(group["control"].any()),
                 "fit": counted.pooled.fit,
-                **dict(zip(INTERVAL, (ratio.ratio, ratio.low, ratio.high), strict=True)),
+                **dict(zip(INTERVAL, (ratio.ratio, *ratio.ends), strict=True)),
                 "latency_s": float(group["latency_s"].median()),
                 "dense_latency_s": counted.pooled.dense_s,
                 "images_per_s": float((group["batch_size"] / group["latency_s"]).median()),
                 "peak_bytes": group["peak_bytes"].max(),
                 "first_wall_s": float(group["first_wall_s"].median()),
                 "rounds": len(group),
-                "processes": group["session"].nunique(),
+                "processes": timing.processes,
+                "occasions": timing.occasions,
                 "log_error": timing.error,
                 "freedom": timing.freedom,
             }
         )
     columns = [*keys, "control", "fit", *INTERVAL, "latency_s", "dense_latency_s", "images_per_s", "peak_bytes"]
-    return pd.DataFrame(rows, columns=[*columns, "first_wall_s", "rounds", "processes", "log_error", "freedom"])
+    columns += ["first_wall_s", "rounds", "processes", "occasions", "log_error", "freedom"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def layer_ratios(rows: pd.DataFrame) -> pd.DataFrame:
@@ -71,7 +74,7 @@ def layer_ratios(rows: pd.DataFrame) -> pd.DataFrame:
                 **counted.known,
                 "layers": first["layers"],
                 "fit": counted.pooled.fit,
-                **dict(zip(INTERVAL, (ratio.ratio, ratio.low, ratio.high), strict=True)),
+                **dict(zip(INTERVAL, (ratio.ratio, *ratio.ends), strict=True)),
                 "dense_latency_s": counted.pooled.dense_s,
                 "mac_ratio": first["macs"] / first["dense_macs"],
                 "breakeven_rank_macs": first["breakeven_rank_macs"],

@@ -180,6 +180,7 @@ def control_table(overlay: Overlay) -> Table:
         "noise floor",
         "rounds",
         "processes",
+        "occasions",
         "verdict",
     )
     controls = overlay.ratios[overlay.ratios["control"].astype(bool)] if len(overlay.ratios) else overlay.ratios
@@ -193,7 +194,7 @@ def _control_row(control: Row) -> tuple[Cell, ...]:
         _text(describe(control.items())),
         _interval(control),
         _real(floor, ".2%"),
-        *(_whole(control[name]) for name in ("rounds", "processes")),
+        *(_whole(control[name]) for name in ("rounds", "processes", "occasions")),
         _text("fit" if control["fit"] else "unfit"),
     )
 
