@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lrbench.cli.shared import Folder, app, draw, exit_codes, say
+from lrbench.cli.shared import Folder, app, draw, say
 
 
 @app.command()
@@ -14,8 +14,7 @@ def plots(folder: Folder) -> None:
 
     Example: `lrbench plots results/digits`
     """
-    with exit_codes():
-        draw(folder)
+    draw(folder)
 
 
 @app.command("table")
@@ -26,14 +25,13 @@ def table_(folder: Folder) -> None:
 
     Example: `lrbench table results/seed`
     """
-    with exit_codes():
-        from lrbench.report.advice.summary import recommended, trial_table
-        from lrbench.report.results import Results
-        from lrbench.report.texts import markdown
+    from lrbench.report.advice.summary import recommended, trial_table
+    from lrbench.report.results import Results
+    from lrbench.report.texts import markdown
 
-        results = Results(folder)
-        texts = trial_table(results.summary, picked=recommended(results))
-        say(markdown(texts.heads, texts.rows))
+    results = Results(folder)
+    texts = trial_table(results.summary, picked=recommended(results))
+    say(markdown(texts.heads, texts.rows))
 
 
 @app.command()
@@ -52,9 +50,8 @@ def report(
 
     Example: `lrbench report results/digits`, `lrbench report results/before results/after --out change.html`
     """
-    with exit_codes():
-        from lrbench.report.page.page import write_report
+    from lrbench.report.page.page import write_report
 
-        name = "report.html" if len(folders) == 1 else "comparison.html"
-        target = write_report(folders, out or folders[0] / name)
-        say(f"{target} ({target.stat().st_size / 1e6:.1f} MB): open it in a browser")
+    name = "report.html" if len(folders) == 1 else "comparison.html"
+    target = write_report(folders, out or folders[0] / name)
+    say(f"{target} ({target.stat().st_size / 1e6:.1f} MB): open it in a browser")

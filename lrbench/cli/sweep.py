@@ -78,8 +78,9 @@ def sweep(  # noqa: PLR0913 - one for each option
         from lrbench.plan.run import prepare
         from lrbench.plan.spec import load_spec
 
-        workers = choose_workers(executor, options)
-        run = prepare(load_spec(spec, set_ or []), cache=cache)
+        chosen = load_spec(spec, set_ or [])
+        workers = choose_workers(executor, options, spec=chosen)
+        run = prepare(chosen, cache=cache, limit_s=timeout)
         if fresh:
             _set_aside(folder)
         stages = tuple(map(str, Stage if only is None else (only,)))

@@ -1,5 +1,6 @@
 """The two halves of `lrbench regress`: a sweep judged against a committed baseline, and workloads timed in turn."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,21 @@ from lrbench.gate.regress import AGAIN, BASE, HEAD, against_base, against_refere
 from lrbench.gate.tolerances import Tolerances
 from lrbench.gate.verdicts import Verdict
 from lrbench.gate.versions import checked_out, commit_of, repository_root
+from lrbench.limits import writing
 from lrbench.progress import Progress
+from lrbench.whole import replacing
+
+SWEEP = """
+import sys
+
+from lrbench.processes import end_with_parent
+
+end_with_parent(int(sys.argv.pop(1)))
+from lrbench.cli import app
+
+app()
+"""
+"""The command line in a process that ends with this one."""
 
 
 def judge_sweep(spec: Path, baseline: Path, tolerances: Tolerances, *, out: Path) -> tuple[Verdict, ...]:
@@ -29,7 +44,7 @@ def judge_sweep(spec: Path, baseline: Path, tolerances: Tolerances, *, out: Path
     with TemporaryDirectory(prefix="lrbench-gate-") as cache:
         words = ["sweep", str(spec), "--only", "accuracy", "--out", str(out), "--cache", cache]
         done = subprocess.run(
-            [sys.executable, "-m", "lrbench.cli", *words], stdout=2, check=False
+            [sys.executable, "-c", SWEEP, str(os.getpid()), *words], stdout=2, check=False
         )  # stdout is for verdicts
     if done.returncode not in (0, 1):
         raise InputError(f"the sweep of {spec} failed with exit code {done.returncode}")
@@ -89,5 +104,7 @@ def _write_rounds(rounds: tuple[Round, ...], out: Path) -> None:
         for timed in rounds
         for version, seconds in timed.seconds.items()
     ]
-    out.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_csv(out / "rounds.csv", index=False)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with replacing(out / "rounds.csv") as part:
+        pd.DataFrame(rows).to_csv(part, index=False)

@@ -1,6 +1,5 @@
 """Trained weights kept as safetensors under the digest of what made them, with the epochs that led there."""
 
-import os
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -10,6 +9,7 @@ from torch import nn
 
 from lrbench.limits import writing
 from lrbench.results.records import Epoch
+from lrbench.whole import replacing
 
 _epochs: TypeAdapter[tuple[Epoch, ...]] = TypeAdapter(tuple[Epoch, ...])
 
@@ -24,13 +24,10 @@ def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...]) -> 
 
     Raises: InputError when the disk refuses them.
     """
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with writing(path, SafetensorError):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, SafetensorError) as part:
         save_model(model, str(part), metadata={"epochs": _epochs.dump_json(epochs).decode()})
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
 
 
 def fits(model: nn.Module, path: Path) -> bool:

@@ -11,17 +11,18 @@ from lrbench.config.axes import Setting
 from lrbench.config.writing import to_toml
 from lrbench.execute import executors
 from lrbench.execute.workers import ALONE, Workers
-from lrbench.measure.environment import now, read_repository_commit, require_cpus
+from lrbench.limits import require_cpus
+from lrbench.measure.environment import now, read_repository_commit
 from lrbench.plan.disk_and_memory import check_disk
 from lrbench.plan.run import Run
 from lrbench.plan.spec import SweepSpec, differences, flat_keys
-from lrbench.results.files import write_file
 from lrbench.results.log import SPEC, Store
 from lrbench.results.records import Record, SpecRecord, Trial
 from lrbench.results.sessions import Session, TimingFailure
 from lrbench.screen import Screen
 from lrbench.trials.run import missing_trials
 from lrbench.trials.sweep import STAGES, missing_plans, run_sweep
+from lrbench.whole import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def fill(
     """
     spec, at_once = run.spec, executors.executor_of(workers).at_once(workers)
     if at_once:  # else timings run on other machines
-        require_cpus(max(spec.latency.threads))
+        require_cpus(max(spec.latency.threads), what="latency.threads")
     _say(console, (*run.notes, *spec.left_out()))
     with Store(folder) as store:
         _say(console, (*store.notices, *_note_spec(spec, store)))
@@ -116,7 +117,7 @@ def _note_spec(spec: SweepSpec, store: Store) -> Iterator[str]:
         store.append(noted)
     resolved, path = to_toml(spec).encode(), store.folder / SPEC
     if not path.is_file() or path.read_bytes() != resolved:
-        write_file(path, resolved)
+        write_whole(path, resolved)
     if changes:
         yield f"the spec differs from the one that {store.folder} was last swept with:"
         yield from (f"  {change}" for change in changes)

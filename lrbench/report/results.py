@@ -16,6 +16,18 @@ from lrbench.report.frames.standing import standings, with_standing
 from lrbench.report.frames.summary import fronts, summarise
 from lrbench.report.frames.trials import done_trials, timed_architectures, with_latency
 from lrbench.results.tables import load_table
+from lrbench.shown import is_hiding, shown
+
+
+def _table(folder: Path, name: str) -> pd.DataFrame:
+    """A table of a folder, its texts as they are shown: a stranger's name may hold what steers a terminal."""
+    frame = load_table(folder, name)
+    texts = frame.select_dtypes(exclude=["number", "bool"])
+    hiding = [column for column in texts if any(is_hiding(cell) for cell in texts[column].unique())]
+    seen = {
+        str(column): frame[column].map(lambda cell: shown(cell) if isinstance(cell, str) else cell) for column in hiding
+    }
+    return frame.assign(**seen)
 
 
 class Results:
@@ -32,32 +44,32 @@ class Results:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """Rows of `trials.csv`, finished and failed."""
-        return load_table(self.folder, "trials")
+        return _table(self.folder, "trials")
 
     @cached_property
     def layers(self) -> pd.DataFrame:
         """Rows of `layers.csv`."""
-        return load_table(self.folder, "layers")
+        return _table(self.folder, "layers")
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
         """Rows of `epochs.csv`."""
-        return load_table(self.folder, "epochs")
+        return _table(self.folder, "epochs")
 
     @cached_property
     def spectra(self) -> pd.DataFrame:
         """Rows of `spectra.csv`."""
-        return load_table(self.folder, "spectra")
+        return _table(self.folder, "spectra")
 
     @cached_property
     def sensitivity(self) -> pd.DataFrame:
         """Rows of `sensitivity.csv`."""
-        return load_table(self.folder, "sensitivity")
+        return _table(self.folder, "sensitivity")
 
     @cached_property
     def answers(self) -> pd.DataFrame:
         """Rows of `answers.csv`."""
-        return load_table(self.folder, "answers")
+        return _table(self.folder, "answers")
 
     @cached_property
     def right(self) -> Right:
@@ -67,22 +79,22 @@ class Results:
     @cached_property
     def architectures(self) -> pd.DataFrame:
         """Rows of `architectures.csv`."""
-        return load_table(self.folder, "architectures")
+        return _table(self.folder, "architectures")
 
     @cached_property
     def latency(self) -> pd.DataFrame:
         """Rows of `latency.csv`."""
-        return load_table(self.folder, "latency")
+        return _table(self.folder, "latency")
 
     @cached_property
     def layer_latency(self) -> pd.DataFrame:
         """Rows of `layer_latency.csv`."""
-        return load_table(self.folder, "layer_latency")
+        return _table(self.folder, "layer_latency")
 
     @cached_property
     def environments(self) -> pd.DataFrame:
         """Rows of `environments.csv`."""
-        return load_table(self.folder, "environments")
+        return _table(self.folder, "environments")
 
     @cached_property
     def done(self) -> pd.DataFrame:

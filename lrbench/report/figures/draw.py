@@ -10,6 +10,8 @@ from lrbench.report.figures import table
 from lrbench.report.figures.figure import Drawings
 from lrbench.report.results import Results
 from lrbench.results.log import write_table
+from lrbench.results.writers import WRITTEN
+from lrbench.whole import refuse_links, replacing
 
 
 def figure_tables(results: Results) -> Mapping[str, pd.DataFrame]:
@@ -38,15 +40,15 @@ def draw_figures(results: Results) -> list[Path]:
     Raises: InputError when the folder holds no readable tables or cannot be written.
     """
     target = results.folder / "figures"
+    refuse_links(results.folder, *WRITTEN)
     tables, drawn = figure_tables(results), []
+    with writing(target):
+        target.mkdir(exist_ok=True)
     for name, draw in drawings(results):
         picture = draw()
-        with writing(target):
-            target.mkdir(exist_ok=True)
-            for suffix in (".svg", ".png"):
-                part = target / f".{name}{suffix}"
+        for suffix in (".svg", ".png"):
+            with replacing(target / f"{name}{suffix}", suffix=suffix) as part:
                 picture.savefig(part, dpi=100, metadata={"Date": None} if suffix == ".svg" else None)
-                part.replace(target / f"{name}{suffix}")
         drawn.append(target / f"{name}.png")
     for name, frame in tables.items():
         if len(frame):
