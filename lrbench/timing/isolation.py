@@ -1,41 +1,18 @@
-"""Where timings run: one at a time on this machine, each in a process of its own."""
+"""Where timings run: each in a process of its own."""
 
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import get_context
-from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock, Timeout
 from pebble import ProcessExpired, ProcessPool
 
 from lrbench.errors import InputError
-from lrbench.progress import Progress
 
 T = TypeVar("T")
 
-LOCK = Path(tempfile.gettempdir()) / "lrbench-timing.lock"
-"""The lock that a timing on this machine holds while it runs."""
-
 GUARD = 'a script that calls lrbench.sweep must do so below `if __name__ == "__main__":`, for each process imports it'
 """What a script of the user's needs, since fresh processes import it again."""
-
-
-@contextmanager
-def alone(progress: Progress) -> Iterator[None]:
-    """Hold the lock for timings on this machine; wait until it is free."""
-    lock = FileLock(LOCK, mode=0o666)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress("latency", "waiting for another timing on this machine", 0, 1)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class ProcessLostError(InputError):

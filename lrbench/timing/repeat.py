@@ -15,6 +15,7 @@ from lrbench.measure.faults import is_out_of_memory, plain_text
 from lrbench.results.sessions import Fault, Timed, TimingFailure
 from lrbench.results.timings import is_fit_timing, last_attempt
 from lrbench.timing.isolation import ProcessLostError, in_fresh_process
+from lrbench.timing.lock import BusyError
 
 T = TypeVar("T")
 J = TypeVar("J")
@@ -115,6 +116,8 @@ def _attempt(timing: Series[S], process: int) -> S | TimingFailure:
     started, clock = now(), perf_counter()
     try:
         return timing.run(process, timing.attempt)
+    except BusyError:  # no fault of what is timed
+        raise
     except Exception as error:  # whatever the model's own code or a library raises
         fault: Fault = "oom" if is_out_of_memory(error) else "failed"
         if isinstance(error, TimeoutError | ProcessLostError):
