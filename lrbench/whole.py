@@ -171,7 +171,9 @@ def make_room(path: Path, *, is_ours: bool) -> Path | None:
 
 
 def begins(path: Path, *marks: bytes) -> bool:
-    """Whether a file's first 4 kB hold one of some marks."""
+    """Whether a plain file's first 4 kB hold one of some marks."""
+    if not path.is_file():  # a pipe would wait for ever
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(4096)
