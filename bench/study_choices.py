@@ -34,7 +34,7 @@ LEARNED, OTHERS = (Path("results/imagenette"),), (Path("results/recipes"),)
 CONFIDENCES = (0.5, 0.6, 0.7, 0.8, 0.9)
 LIMITS = np.arange(25) / 400  # 0 to 6 points of accuracy in quarters
 COSTS = ("latency", "macs", "params")
-SPLITS = {947: 620, 144: 60, 300: 60, 3000: 60}
+SPLITS = {947: 400, 144: 40, 300: 40, 3000: 40}
 """Images of a search split (947 is that of results/imagenette), and how often one is drawn from each study."""
 
 DRAWN_LIMITS = 6

@@ -31,11 +31,14 @@ def tell_picks(picks: Sequence[Pick]) -> Iterator[str]:
     """
     choices, found = picks[0].choices, picks[0].found
     images = f"{int(choices.points['samples'].iloc[0]):,} images of the {choices.split} split"
-    seen = "which no choice saw" if choices.split == "search" else "which chose, and so flatters"
+    seen = (
+        "The test split, which no choice saw, is told after."
+        if choices.split == "search"
+        else "There is no search split: the test split chose, which flatters what it chose."
+    )
     yield (
         f"Recommended is what loses at most 1 point against {choices.reference.words} with a probability of "
-        f"{ADVICE_CONFIDENCE:.0%} or more, among {found.candidates} points, by the {images}. The test split, {seen}, "
-        "is told after."
+        f"{ADVICE_CONFIDENCE:.0%} or more, among {found.candidates} points, by the {images}. {seen}"
     )
     told: set[str] = set()
     several = len({pick.setting["environment"] for pick in picks if pick.setting}) > 1
