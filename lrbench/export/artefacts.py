@@ -6,13 +6,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from safetensors.torch import save_model
 from torch import Tensor, nn
 
 from lrbench.config.axes import Setting
 from lrbench.errors import InputError
 from lrbench.export.load import load
 from lrbench.export.plan import WEIGHTS, Plan, sha256_of, write_plan
+from lrbench.learn.weights import save_weights
 from lrbench.limits import writing
 from lrbench.measure import runtimes
 from lrbench.measure.prepared import Opened, Runtime, absent_packages
@@ -55,7 +55,7 @@ def _write(name: str, model: nn.Module, folder: Path, images: Tensor) -> None:
     if in_file is not None:
         in_file.write(model, file, images)
     else:
-        save_model(model, str(file))
+        save_weights(model, file)
         file.chmod(file.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read it
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_model
 from torch import nn
 
 from lrbench.config.sections import ModelChoice
@@ -13,6 +12,7 @@ from lrbench.errors import InputError
 from lrbench.export.plan import WEIGHTS, read_plan
 from lrbench.learn.architectures import shaped
 from lrbench.learn.models import build_model, build_own
+from lrbench.learn.weights import load_weights
 
 
 def load(folder: str | Path, build: Callable[..., nn.Module] | None = None) -> nn.Module:
@@ -39,7 +39,7 @@ def load(folder: str | Path, build: Callable[..., nn.Module] | None = None) -> n
             dense = build_own(build, choice, classes=shape.classes, image_size=shape.image_size)
         model = shaped(dense, shape)
     try:
-        load_model(model, folder / WEIGHTS)
+        load_weights(model, folder / WEIGHTS)
     except (RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder / WEIGHTS} does not fit model {shape.model!r}: {error}") from error
     return model.eval()

@@ -73,7 +73,7 @@ def decode(image: Any, size: int) -> NDArray[np.uint8]:
     return np.asarray(fitted, dtype=np.uint8).transpose(2, 0, 1)
 
 
-MUST_BE = "must be a PIL image of 8 bits a channel, or a uint8 array (H, W), (H, W, 3) or (H, W, 4), no side 0"
+MUST_BE = "must be a PIL image or a uint8 array (H, W) or (H, W, 3), of 8 bits a channel and no side 0"
 
 
 def _decode_all(source: Source, size: int, *, into: NDArray[np.uint8], what: str, progress: Progress) -> None:

@@ -1,12 +1,17 @@
-"""Trained weights kept as safetensors under the digest of what made them, with the epochs that led there."""
+"""Trained weights kept as safetensors under the digest of what made them, with the epochs that led there.
+
+A tensor that a model holds under several names is kept once, under the first of them.
+"""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_model, save_model
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from lrbench.limits import writing
 from lrbench.results.records import Epoch
@@ -19,6 +24,43 @@ def weights_path(weights: Path, key: str) -> Path:
     return weights / f"{key}.safetensors"
 
 
+def first_names(model: nn.Module) -> dict[str, str]:
+    """By name of a tensor, the first of the names under which the model holds it."""
+    firsts: dict[Any, str] = {}
+    return {name: firsts.setdefault(_place(tensor), name) for name, tensor in sorted(tensors_of(model).items())}
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """A model's tensors by name; what else its state holds is left out."""
+    return {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+
+
+def _place(tensor: Tensor) -> Any:
+    """What two names of one tensor have in common."""
+    where = tensor.untyped_storage().data_ptr() or id(tensor)
+    return where, tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride()), str(tensor.device), tensor.dtype
+
+
+def save_weights(model: nn.Module, path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a model's tensors, plain and contiguous, whatever they share or however they lie; raises what fails."""
+    tensors = tensors_of(model)
+    kept = {name: tensors[name] for name, first in first_names(model).items() if name == first}
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in kept.items()}
+    save_file(plain, str(path), metadata=dict(metadata) if metadata else None)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load kept weights into a model (in place).
+
+    Raises: RuntimeError when the weights are another model's; what the reader raises when the file is damaged.
+    """
+    kept, firsts = load_file(path), first_names(model)
+    by_first = {firsts.get(name, name): value for name, value in kept.items()}
+    whole = {name: by_first[first] for name, first in firsts.items() if first in by_first}
+    others = {name: value for name, value in model.state_dict().items() if name not in firsts}
+    model.load_state_dict({**kept, **whole, **others})
+
+
 def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...]) -> None:
     """Write a model's weights, through a temporary name, flushed.
 
@@ -27,7 +69,7 @@ def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...]) -> 
     part = path.with_suffix(f".{os.getpid()}.part")
     with writing(path, SafetensorError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_model(model, str(part), metadata={"epochs": _epochs.dump_json(epochs).decode()})
+        save_weights(model, part, metadata={"epochs": _epochs.dump_json(epochs).decode()})
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)
@@ -45,6 +87,6 @@ def recall_weights(model: nn.Module, path: Path) -> tuple[Epoch, ...]:
 
     Raises: RuntimeError when the weights are another model's.
     """
-    load_model(model, path, device=str(next(model.parameters()).device))
+    load_weights(model, path)
     with safe_open(path, framework="pt") as file:
         return _epochs.validate_json(file.metadata()["epochs"])

@@ -9,7 +9,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from lrbench.config.recipes import Finetune, Recipe
+from lrbench.errors import InputError
 from lrbench.execute.jobs import Job, Worker
+from lrbench.guard import reason_of
 from lrbench.learn.batches import Batching, calibration_batches, test_batches
 from lrbench.learn.checkpoints import Checkpoint
 from lrbench.learn.datasets import Dataset
@@ -119,9 +121,22 @@ def trained(
     )
     if isinstance(recipe, Finetune) and recipe.batch_norm == "re-estimated":
         reestimate_batch_norm_(model, context.calibration(batching(recipe, context.spec.data)))
-    keep_weights(model, path, epochs=epochs)
+    _keep(model, path, epochs=epochs, context=context)
     checkpoint.path.unlink(missing_ok=True)
     return epochs, False
+
+
+def _keep(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...], context: Context) -> None:
+    """Keep a model's weights; a model whose weights cannot be written loses them, and no more.
+
+    Raises: InputError when the disk refuses them.
+    """
+    try:
+        keep_weights(model, path, epochs=epochs)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a user's own state does
+        context.tell(f"its weights cannot be kept: {reason_of(error)}", 0, 1)
 
 
 def reestimated(model: nn.Module, *, context: Context, how: Batching) -> nn.Module:

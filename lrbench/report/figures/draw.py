@@ -1,5 +1,6 @@
 """Draw what the table of figures lists, from the tables of a results folder alone, and save it as PNG, SVG and CSV."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pandas as pd
 
 from lrbench.limits import writing
 from lrbench.report.figures import table
+from lrbench.report.figures.canvas import shorten_
 from lrbench.report.figures.figure import Drawings
 from lrbench.report.results import Results
 from lrbench.results.log import write_table
@@ -40,8 +42,9 @@ def draw_figures(results: Results) -> list[Path]:
     target = results.folder / "figures"
     tables, drawn = figure_tables(results), []
     for name, draw in drawings(results):
-        picture = draw()
-        with writing(target):
+        picture = shorten_(draw())
+        with writing(target), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a name in another script
             target.mkdir(exist_ok=True)
             for suffix in (".svg", ".png"):
                 part = target / f".{name}{suffix}"
