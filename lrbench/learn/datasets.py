@@ -15,8 +15,10 @@ from sklearn.model_selection import train_test_split
 from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
 from lrbench.guard import guarded
+from lrbench.learn import decoded
+from lrbench.learn.decoded import why_unusable, write_note
 from lrbench.learn.sources import Source, count_classes, files_of, labels_of, listing_of, names_of, open_source
-from lrbench.limits import require_disk, require_memory, writing
+from lrbench.limits import put_aside, require_disk, require_memory, writing
 from lrbench.progress import Progress, silent
 
 
@@ -108,6 +110,9 @@ def _split(source: Source, choice: DataChoice, *, cache: Path | None, what: str,
     with writing(cache):
         cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f".{what}.lock"):  # another sweep may want the same images: one decodes, the other waits
+        files = files_of(source) or ()
+        if path.exists() and (why := why_unusable(path, files, shape=shape)):
+            progress(f"{put_aside(path)} is not used ({why}): decoded anew", what, 0, len(source))
         if not path.exists():
             require_disk(cache, int(np.prod(shape)), what=f"the decoded {what} images")
             part = path.with_suffix(".part")
@@ -115,7 +120,8 @@ def _split(source: Source, choice: DataChoice, *, cache: Path | None, what: str,
             _decode_all(source, size, into=mapped, what=what, progress=progress)
             mapped.flush()
             part.replace(path)
-    return Split(images=np.load(path, mmap_mode="r"), labels=labels, indices=everything)
+            write_note(path, files)
+    return Split(images=decoded.mapped(path), labels=labels, indices=everything)
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[np.uint8]]":

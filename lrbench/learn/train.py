@@ -17,7 +17,7 @@ from lrbench.config.recipes import Finetune, Recipe
 from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
 from lrbench.learn.batches import Batching, training_batches, training_steps
-from lrbench.learn.checkpoints import Checkpoint, Stateful, keep_checkpoint, resume_
+from lrbench.learn.checkpoints import Checkpoint, Stateful, keep_checkpoint, resumed_
 from lrbench.learn.datasets import Split
 from lrbench.learn.optimizers import make_optimizer, make_schedule
 from lrbench.learn.precision import autocast_dtype
@@ -147,7 +147,7 @@ def train_(  # noqa: PLR0913 - what a training is made of
             if isinstance(module, _BatchNorm):
                 module.eval()
     parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
-    epochs = list(resume_(checkpoint.path, parts)) if checkpoint else []
+    epochs = list(resumed_(checkpoint.path, parts, tell=checkpoint.tell)) if checkpoint else []
     yield from epochs
     kept = time.monotonic()
     for epoch in range(len(epochs), recipe.epochs):

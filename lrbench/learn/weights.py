@@ -3,11 +3,13 @@
 A tensor that a model holds under several names is kept once, under the first of them.
 """
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -43,10 +45,23 @@ def _place(tensor: Tensor) -> Any:
 
 def save_weights(model: nn.Module, path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
     """Write a model's tensors, plain and contiguous, whatever they share or however they lie; raises what fails."""
+    save_file(_kept(model), str(path), metadata=dict(metadata) if metadata else None)
+
+
+def _kept(model: nn.Module) -> dict[str, Tensor]:
+    """What is kept of a model: each tensor once, plain and contiguous."""
     tensors = tensors_of(model)
-    kept = {name: tensors[name] for name, first in first_names(model).items() if name == first}
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in kept.items()}
-    save_file(plain, str(path), metadata=dict(metadata) if metadata else None)
+    names = [name for name, first in first_names(model).items() if name == first]
+    return {name: tensors[name].detach().cpu().contiguous().clone() for name in names}
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """A digest of tensors and their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy() if tensor.numel() else b"")
+    return digest.hexdigest()
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -67,9 +82,10 @@ def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...]) -> 
     Raises: InputError when the disk refuses them.
     """
     part = path.with_suffix(f".{os.getpid()}.part")
+    notes = {"epochs": _epochs.dump_json(epochs).decode(), "sha256": _digest(_kept(model))}
     with writing(path, SafetensorError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_weights(model, part, metadata={"epochs": _epochs.dump_json(epochs).decode()})
+        save_weights(model, part, metadata=notes)
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)
@@ -85,8 +101,13 @@ def fits(model: nn.Module, path: Path) -> bool:
 def recall_weights(model: nn.Module, path: Path) -> tuple[Epoch, ...]:
     """Load kept weights into a model (in place), and give the epochs that led there.
 
-    Raises: RuntimeError when the weights are another model's.
+    Raises: RuntimeError when the weights are another model's; ValueError when they are not as they were written, then
+        the model is left as it was; what the reader raises when the file is damaged.
     """
-    load_weights(model, path)
     with safe_open(path, framework="pt") as file:
-        return _epochs.validate_json(file.metadata()["epochs"])
+        notes = file.metadata() or {}
+    epochs = _epochs.validate_json(notes["epochs"])
+    if "sha256" in notes and notes["sha256"] != _digest(load_file(path)):  # files of earlier versions have none
+        raise ValueError("its tensors are not those that were written")
+    load_weights(model, path)
+    return epochs

@@ -42,9 +42,9 @@ def draw_figures(results: Results) -> list[Path]:
     target = results.folder / "figures"
     tables, drawn = figure_tables(results), []
     for name, draw in drawings(results):
-        picture = shorten_(draw())
         with writing(target), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a name in another script
+            picture = shorten_(draw())
             target.mkdir(exist_ok=True)
             for suffix in (".svg", ".png"):
                 part = target / f".{name}{suffix}"
