@@ -1,4 +1,4 @@
-"""Files that no person would write, bytes of real ones changed, cut or repeated: each is read, or named in one error."""
+"""Files that nobody would write, bytes of real ones changed, cut or repeated: each is read, or named in one error."""
 
 import io
 import json

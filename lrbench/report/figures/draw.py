@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 
 from lrbench.limits import writing
 from lrbench.report.figures import table
+from lrbench.report.figures.canvas import shorten_
 from lrbench.report.figures.figure import Drawings
 from lrbench.report.results import Results
 from lrbench.results import columns
@@ -85,10 +87,12 @@ def draw_figures(results: Results) -> list[Path]:
     with writing(target):
         target.mkdir(exist_ok=True)
     for name, draw in drawings(results):
-        picture = draw()
-        for suffix in (".svg", ".png"):
-            with replacing(target / f"{name}{suffix}", suffix=suffix) as part:
-                picture.savefig(part, dpi=100, metadata={"Date": None} if suffix == ".svg" else None)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a name in another script
+            picture = shorten_(draw())
+            for suffix in (".svg", ".png"):
+                with replacing(target / f"{name}{suffix}", suffix=suffix) as part:
+                    picture.savefig(part, dpi=100, metadata={"Date": None} if suffix == ".svg" else None)
         drawn.append(target / f"{name}.png")
     kept = {name: frame for name, frame in tables.items() if len(frame)}
     for name, frame in kept.items():
