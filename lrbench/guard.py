@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from lrbench.errors import InputError
+from lrbench.shown import said
 
 _signals: list[int] = []
 """The signals that asked this process to end, in the order in which they came."""
@@ -37,12 +38,8 @@ def forget_signals() -> None:
 
 def reason_of(error: BaseException) -> str:
     """An error in words, `KeyError: 'x'`, even where its own text cannot be made."""
-    name = type(error).__name__
-    try:
-        text = str(error).strip()
-    except BaseException as second:  # a user's error may do anything when it is asked for its text
-        text = f"(its text cannot be made: {type(second).__name__})"
-    return f"{name}: {text}" if text else name
+    name, text = type(error).__name__, said(error)
+    return name if text == name else f"{name}: {text}"
 
 
 @contextmanager

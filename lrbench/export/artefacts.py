@@ -16,6 +16,7 @@ from lrbench.learn.weights import save_weights
 from lrbench.limits import writing
 from lrbench.measure import runtimes
 from lrbench.measure.prepared import Opened, Runtime, absent_packages
+from lrbench.whole import replacing
 
 Build = Callable[..., nn.Module]
 
@@ -55,8 +56,8 @@ def _write(name: str, model: nn.Module, folder: Path, images: Tensor) -> None:
     if in_file is not None:
         in_file.write(model, file, images)
     else:
-        save_weights(model, file)
-        file.chmod(file.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read it
+        with replacing(file) as part:
+            save_weights(model, part)
 
 
 def open_artefact(name: str, folder: Path, *, setting: Setting, build: Build | None) -> Opened:

@@ -1,6 +1,5 @@
 """A training kept on disk between its epochs, so that a kill costs minutes, not hours; tensors and plain values."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pydantic import TypeAdapter
 
 from lrbench.limits import put_aside, writing
 from lrbench.results.records import Epoch
+from lrbench.whole import replacing
 
 _epochs: TypeAdapter[tuple[Epoch, ...]] = TypeAdapter(tuple[Epoch, ...])
 
@@ -48,13 +48,10 @@ def keep_checkpoint(path: Path, parts: Mapping[str, Stateful], *, epochs: Iterab
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "epochs": _epochs.dump_json(tuple(epochs)).decode(),
     }
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with writing(path, RuntimeError):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, RuntimeError) as part:
         torch.save(state, part)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
 
 
 def resume_(path: Path, parts: Mapping[str, Stateful]) -> tuple[Epoch, ...]:

@@ -17,9 +17,11 @@ from lrbench.errors import InputError
 from lrbench.guard import guarded
 from lrbench.learn import decoded
 from lrbench.learn.decoded import why_unusable, write_note
+from lrbench.learn.imports import source_digest
 from lrbench.learn.sources import Source, count_classes, files_of, labels_of, listing_of, names_of, open_source
 from lrbench.limits import put_aside, require_disk, require_memory, writing
 from lrbench.progress import Progress, silent
+from lrbench.whole import replacing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,11 +117,10 @@ def _split(source: Source, choice: DataChoice, *, cache: Path | None, what: str,
             progress(f"{put_aside(path)} is not used ({why}): decoded anew", what, 0, len(source))
         if not path.exists():
             require_disk(cache, int(np.prod(shape)), what=f"the decoded {what} images")
-            part = path.with_suffix(".part")
-            mapped = _allocate(part, shape)
-            _decode_all(source, size, into=mapped, what=what, progress=progress)
-            mapped.flush()
-            part.replace(path)
+            with replacing(path) as part:
+                mapped = _allocate(part, shape)
+                _decode_all(source, size, into=mapped, what=what, progress=progress)
+                mapped.flush()
             write_note(path, files)
     return Split(images=decoded.mapped(path), labels=labels, indices=everything)
 
@@ -147,7 +148,8 @@ def load_dataset(choice: DataChoice, *, cache: Path, progress: Progress = silent
     train, test = open_source(choice)
     classes = count_classes(train, test)
     listing = listing_of(train, test)
-    folder = cache / f"{listing}-{choice.image_size}px" if listing else None
+    code = f"-{source_digest(choice.name, key='data.name')}" if ":" in choice.name else ""  # it may transform images
+    folder = cache / f"{listing}-{choice.image_size}px{code}" if listing else None
     train_split = _split(train, choice, cache=folder, what="train", progress=progress)
     test_split = _split(test, choice, cache=folder, what="test", progress=progress)
     kept, searched = hold_out(train_split.labels, share=choice.search_share)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lrbench.config.sections import ModelChoice
-from lrbench.errors import InputError, nearest
+from lrbench.errors import InputError, nearest, reading
 from lrbench.guard import guarded
 from lrbench.learn.imports import call_fitting, import_callable, try_first
 
@@ -63,10 +63,8 @@ def _torchvision_model(choice: ModelChoice, classes: int) -> nn.Module:
             f"unknown model.weights={choice.weights!r} for {choice.name}: "
             f"{nearest(choice.weights, (*available, 'DEFAULT', 'none'))}, or a {'/'.join(FILES)} file"
         )
-    try:
+    with reading(f"model.weights={choice.weights!r}", "could not be downloaded"):
         pretrained: nn.Module = torchvision.models.get_model(choice.name, weights=choice.weights)
-    except OSError as error:
-        raise InputError(f"model.weights={choice.weights!r} could not be downloaded: {error}") from error
     return pretrained
 
 
@@ -108,18 +106,16 @@ def _read_state(path: str) -> Mapping[str, Tensor]:
     """Tensors by name from a file; nothing in the file can run code."""
     if not Path(path).is_file():
         raise InputError(f"model.weights={path!r} does not exist")
-    try:
+    with reading(f"model.weights={path!r}", "cannot be read as plain tensors"):
         state: Any = (
             load_file(path)
             if path.endswith(".safetensors")
             else torch.load(path, map_location="cpu", weights_only=True)
         )
-    except Exception as error:  # safetensors, zipfile and unpickler each raise their own
-        raise InputError(f"model.weights={path!r} cannot be read as plain tensors: {error}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise InputError(f"model.weights={path!r} must hold a state dict: tensors by name")
     return state
 
@@ -133,13 +129,12 @@ def _load_state(model: nn.Module, state: Mapping[str, Tensor], *, choice: ModelC
             f"model.weights={choice.weights!r} does not fit {choice.name}: missing tensors: {_first_names(missing)}; "
             f"unexpected tensors: {_first_names(unknown)}"
         )
-    for name, layer in _heads(model, count_outputs(model, choice=choice, image_size=image_size)):
-        if f"{name}.weight" in state:
-            _replace_head(model, name, layer, len(state[f"{name}.weight"]))
-    try:
+    outputs = count_outputs(model, choice=choice, image_size=image_size)
+    with reading(f"model.weights={choice.weights!r}", f"does not fit {choice.name}"):
+        for name, layer in _heads(model, outputs):
+            if f"{name}.weight" in state:
+                _replace_head(model, name, layer, len(state[f"{name}.weight"]))
         model.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(f"model.weights={choice.weights!r} does not fit {choice.name}: {error}") from error
     return model
 
 

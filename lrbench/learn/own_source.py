@@ -1,17 +1,15 @@
 """A user's own data set, held to what a source is: whatever it answers is checked, and named where it is wrong."""
 
 import operator
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from os import PathLike
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from lrbench.errors import InputError
-from lrbench.guard import guarded, reason_of
+from lrbench.guard import guarded
 
 T = TypeVar("T")
 
@@ -100,20 +98,3 @@ def _files(source: Any, count: int) -> list[tuple[str, int]] | None:
     if not pairs or not all(isinstance(path, str | PathLike) for path, _ in samples):
         return None
     return [(str(path), label_of(label, f"the label of {path}")) for path, label in samples]
-
-
-def open_image(path: str) -> Image.Image:
-    """The image in a file, its pixels read and as they are."""
-    with open(path, "rb") as file:  # noqa: PTH123 - as torchvision calls it
-        image = Image.open(file)
-        image.load()
-    return image
-
-
-@contextmanager
-def reading(path: str) -> Iterator[None]:
-    """Turn whatever is raised while a file is read into an InputError that names it."""
-    try:
-        yield
-    except Exception as error:
-        raise InputError(f"{path} cannot be read: {reason_of(error)}") from error

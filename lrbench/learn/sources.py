@@ -5,6 +5,7 @@ add one, write it and add one entry to `SOURCES`, and its name to `lrbench.confi
 """
 
 import hashlib
+import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,14 +15,15 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torchvision.datasets import CIFAR10, ImageFolder, Imagenette
 
 from lrbench.config.sections import DataChoice
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
 from lrbench.learn.imports import call_fitting, import_callable, source_digest, try_first
-from lrbench.learn.own_source import CLASSES, OwnSource, open_image, reading
+from lrbench.learn.own_source import CLASSES, OwnSource
 
 T = TypeVar("T")
 
@@ -58,6 +60,15 @@ class _Digits(Sequence[tuple[Any, int]]):
         return self._images[index], int(self._labels[index])
 
 
+def read_image(path: str) -> Image.Image:
+    """The image in a file, decoded, in its own mode.
+
+    Raises: InputError naming the file, whatever its decoder raises.
+    """
+    with reading(path, "cannot be read as an image", hint="Replace or remove it."), Image.open(path) as image:
+        return image.copy()
+
+
 def _digits(_: DataChoice) -> tuple[Source, Source]:
     labels = load_digits(return_X_y=True)[1]
     train, test = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0)
@@ -74,9 +85,11 @@ def _imagenette(choice: DataChoice) -> tuple[Source, Source]:
 
     def split(name: str) -> Imagenette:
         try:
-            return Imagenette(choice.root, split=name, size=size)
+            return Imagenette(choice.root, split=name, size=size, loader=read_image)
         except RuntimeError:
-            return _downloaded(lambda: Imagenette(choice.root, split=name, size=size, download=True), choice)
+            return _downloaded(
+                lambda: Imagenette(choice.root, split=name, size=size, download=True, loader=read_image), choice
+            )
 
     return split("train"), split("val")
 
@@ -103,14 +116,10 @@ def safe_archives() -> Iterator[None]:
 
 
 def _downloaded(load: Callable[[], T], choice: DataChoice) -> T:
-    try:
-        with safe_archives():
-            return load()
-    except (OSError, RuntimeError, tarfile.TarError) as error:
-        raise InputError(
-            f"data.name={choice.name!r} could not be downloaded to data.root={choice.root!r}: {error}. Put the files "
-            f"there yourself, or point data.name='folder' at a directory with train/CLASS/ and val/CLASS/ images."
-        ) from error
+    hint = "Put the files there yourself, or point data.name='folder' at a directory of train/CLASS/ and val/CLASS/"
+    what = f"data.name={choice.name!r}"
+    with reading(what, f"could not be downloaded to data.root={choice.root!r}", hint=hint), safe_archives():
+        return load()
 
 
 def _folder(choice: DataChoice) -> tuple[Source, Source]:
@@ -121,10 +130,8 @@ def _folder(choice: DataChoice) -> tuple[Source, Source]:
             f"data.root={choice.root!r} has no {' and no '.join(f'{name}/' for name in missing)}: put one directory of "
             f"images for each class into train/ and val/, such as train/cat/1.jpg"
         )
-    try:
-        train, test = (ImageFolder(root / name, loader=open_image) for name in ("train", "val"))
-    except FileNotFoundError as error:
-        raise InputError(f"data.root={choice.root!r}: {error}") from error
+    with reading(f"data.root={choice.root!r}"):
+        train, test = (ImageFolder(root / name, loader=read_image) for name in ("train", "val"))
     if train.classes != test.classes:
         unmatched = sorted(set(train.classes) ^ set(test.classes))
         raise InputError(f"data.root={choice.root!r}: classes in only one of train/ and val/: {', '.join(unmatched)}")
@@ -192,8 +199,8 @@ def listing_of(train: Source, test: Source) -> str | None:
             return None
         for path, label in files:
             with reading(path):
-                size_bytes = Path(path).stat().st_size
-            digest.update(f"{split}/{label}/{Path(path).name}:{size_bytes}\n".encode())
+                size = Path(path).stat().st_size
+            digest.update(f"{split}/{label}/".encode() + os.fsencode(Path(path).name) + f":{size}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -4,7 +4,6 @@ A tensor that a model holds under several names is kept once, under the first of
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from lrbench.limits import writing
 from lrbench.results.records import Epoch
+from lrbench.whole import replacing
 
 _epochs: TypeAdapter[tuple[Epoch, ...]] = TypeAdapter(tuple[Epoch, ...])
 
@@ -81,14 +81,11 @@ def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...]) -> 
 
     Raises: InputError when the disk refuses them.
     """
-    part = path.with_suffix(f".{os.getpid()}.part")
     notes = {"epochs": _epochs.dump_json(epochs).decode(), "sha256": _digest(_kept(model))}
-    with writing(path, SafetensorError):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, SafetensorError) as part:
         save_weights(model, part, metadata=notes)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
 
 
 def fits(model: nn.Module, path: Path) -> bool:

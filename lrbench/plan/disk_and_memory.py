@@ -58,8 +58,8 @@ def check_memory(spec: SweepSpec, model: nn.Module, *, images: int, jobs: int) -
 
 
 def weights_to_keep(spec: SweepSpec, todo: Sequence[Trial], *, cache: Path) -> int:
-    """The number of models that the sweep will train and keep."""
-    keys = {trial.key for trial in todo} if spec.finetune.epochs else set()
+    """The number of models that the sweep will keep: of each trial, and of each dense model that it trains."""
+    keys = {trial.key for trial in todo}
     keys |= {trial.baseline for trial in todo} if spec.baseline.epochs else set()
     return sum(not weights_path(cache / "weights", key).exists() for key in keys)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
 from lrbench.results import columns
 from lrbench.results.checks import checked
 from lrbench.results.columns.column import Table, Text
@@ -66,7 +66,8 @@ def read_table(content: bytes, table: Table[Any], *, path: Path) -> pd.DataFrame
             f"{path} lacks the columns {', '.join(missing)}: an older lrbench wrote it, or a hand. The sweep's own "
             "command writes the tables anew, from records.jsonl"
         )
-    return checked(frame.assign(**{text: unguarded(frame[text]) for text in texts}), table, path=path)
+    with reading(path, "cannot be read as a table"):
+        return checked(frame.assign(**{text: unguarded(frame[text]) for text in texts}), table, path=path)
 
 
 def as_csv(table: pd.DataFrame) -> bytes:
@@ -81,10 +82,8 @@ def _read(content: bytes, path: Path, table: Table[Any], texts: Sequence[str]) -
     """
     now = {column.formerly: column.name for column in table.columns if column.formerly}
     kept = {**dict.fromkeys(texts, str), **{then: str for then, name in now.items() if name in texts}}
-    try:
+    with reading(path, "cannot be read as a table"):
         frame = pd.read_csv(BytesIO(content), keep_default_na=False, na_values=[""], dtype=kept)
-    except ValueError as error:
-        raise InputError(f"{path} cannot be read as a table: {error}") from error
     if not content.endswith(b"\n"):
         raise InputError(
             f"{path} is cut short: its last line has no end; the next sweep into {path.parent} writes it anew"

@@ -18,6 +18,7 @@ from lrbench.results.timings import is_fit_timing, last_attempt
 from lrbench.results.valid import require_readable
 from lrbench.timing import isolation
 from lrbench.timing.isolation import ProcessLostError, in_fresh_process
+from lrbench.timing.lock import BusyError
 
 T = TypeVar("T")
 J = TypeVar("J")
@@ -121,7 +122,7 @@ def _attempt(timing: Series[S], process: int) -> S | TimingFailure:
             session = timing.run(process, timing.attempt)
         if isinstance(session, Session | LayerSession):
             require_readable([session])
-    except Interrupted:
+    except (Interrupted, BusyError):  # no fault of what is timed
         raise
     except BaseException as error:  # whatever the model's own code or a library raises, sys.exit() too
         fault: Fault = "oom" if is_out_of_memory(error) else "failed"
