@@ -43,6 +43,7 @@ def keep_checkpoint(path: Path, parts: Mapping[str, Stateful], *, epochs: Iterab
     Raises: InputError when the disk refuses it.
     """
     state = {
+        "of": path.name,
         "parts": {name: part.state_dict() for name, part in parts.items()},
         "generator": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -65,6 +66,8 @@ def resume_(path: Path, parts: Mapping[str, Stateful]) -> tuple[Epoch, ...]:
         return ()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+        if (of := state.get("of", path.name)) != path.name:
+            raise ValueError(f"it was kept as {of}")
         for name, part in parts.items():
             part.load_state_dict(state["parts"][name])
         torch.set_rng_state(state["generator"])

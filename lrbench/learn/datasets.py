@@ -17,6 +17,7 @@ from lrbench.errors import InputError
 from lrbench.guard import guarded
 from lrbench.learn import decoded
 from lrbench.learn.decoded import why_unusable, write_note
+from lrbench.learn.imports import source_digest
 from lrbench.learn.sources import Source, count_classes, files_of, labels_of, listing_of, names_of, open_source
 from lrbench.limits import put_aside, require_disk, require_memory, writing
 from lrbench.progress import Progress, silent
@@ -147,7 +148,8 @@ def load_dataset(choice: DataChoice, *, cache: Path, progress: Progress = silent
     train, test = open_source(choice)
     classes = count_classes(train, test)
     listing = listing_of(train, test)
-    folder = cache / f"{listing}-{choice.image_size}px" if listing else None
+    code = f"-{source_digest(choice.name, key='data.name')}" if ":" in choice.name else ""  # it may transform images
+    folder = cache / f"{listing}-{choice.image_size}px{code}" if listing else None
     train_split = _split(train, choice, cache=folder, what="train", progress=progress)
     test_split = _split(test, choice, cache=folder, what="test", progress=progress)
     kept, searched = hold_out(train_split.labels, share=choice.search_share)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lrbench.limits import writing
+from lrbench.whole import write_whole
 
 Files = Sequence[tuple[str, int]]
 """Paths of images with their labels."""
@@ -23,8 +23,7 @@ def note_of(array: Path) -> Path:
 def write_note(array: Path, files: Files) -> None:
     """Note what a decoded array is: its content and that of its images, each with sizes and times for a fast look."""
     note = {"content": digest_of(array), "images": _digest_all(files), **_stamps(array, files)}
-    with writing(note_of(array)):
-        note_of(array).write_text(json.dumps(note), encoding="utf-8")
+    write_whole(note_of(array), json.dumps(note).encode())
 
 
 def why_unusable(array: Path, files: Files, *, shape: tuple[int, ...]) -> str:
@@ -32,6 +31,8 @@ def why_unusable(array: Path, files: Files, *, shape: tuple[int, ...]) -> str:
 
     Contents are read only where a size or a time has changed.
     """
+    if not note_of(array).is_file():
+        return "nothing says what it holds: an older lrbench wrote it, or something else"
     try:
         held: Any = np.load(array, mmap_mode="r")
         note = json.loads(note_of(array).read_text(encoding="utf-8"))
@@ -46,7 +47,7 @@ def why_unusable(array: Path, files: Files, *, shape: tuple[int, ...]) -> str:
     if now["files"] != stamps[1] and _digest_all(files) != images:
         return "its images have other contents now"
     if (now["array"], now["files"]) != stamps:
-        note_of(array).write_text(json.dumps({"content": content, "images": images, **now}), encoding="utf-8")
+        write_whole(note_of(array), json.dumps({"content": content, "images": images, **now}).encode())
     return ""
 
 

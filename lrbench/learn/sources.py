@@ -61,12 +61,12 @@ class _Digits(Sequence[tuple[Any, int]]):
 
 
 def read_image(path: str) -> Image.Image:
-    """The image in a file, decoded, as RGB.
+    """The image in a file, decoded, in its own mode.
 
     Raises: InputError naming the file, whatever its decoder raises.
     """
     with reading(path, "cannot be read as an image", hint="Replace or remove it."), Image.open(path) as image:
-        return image.convert("RGB")
+        return image.copy()
 
 
 def _digits(_: DataChoice) -> tuple[Source, Source]:

@@ -95,7 +95,9 @@ def swap(path: Path) -> None:
 
     with safe_open(path, framework="pt") as file:
         notes = file.metadata()
-    save_file({name: torch.zeros_like(value) for name, value in load_file(path).items()}, path, metadata=notes)
+    other = {name: torch.zeros_like(value) for name, value in load_file(path).items()}
+    path.unlink()
+    save_file(other, path, metadata=notes)
 
 
 WEIGHTS = {
@@ -103,7 +105,7 @@ WEIGHTS = {
     "empty": lambda path: path.write_bytes(b""),
     "a bit": flip,
     "other numbers": swap,
-    "no notes": lambda path: save_file(load_file(path), path),
+    "no notes": lambda path: save_file({name: v.clone() for name, v in load_file(path).items()}, path),
 }
 
 
@@ -113,7 +115,7 @@ def test_weights_that_are_not_those_that_were_kept_are_trained_anew(damage, work
     words = ("--set", "latency.devices=[]", "--set", "sweep.ranks=['rank=2']", "--set", "sweep.schemes=['channel']")
     assert lrbench("sweep", "tiny.toml", *words, "--out", "one").exit_code == 0
     kept = sorted((workplace / "cache/weights").glob("*.safetensors"))
-    before = {path: load_file(path) for path in kept}
+    before = {path: {name: value.clone() for name, value in load_file(path).items()} for path in kept}
     for path in kept:
         damage(path)
     result = lrbench("sweep", "tiny.toml", *words, "--out", "two")
