@@ -1,4 +1,4 @@
-"""Files that no person would write, bytes of real ones changed, cut or repeated: each is read, or named in one error."""
+"""Files that no person would write, bytes of real ones changed, cut or repeated: each is read, or named in one line."""
 
 import io
 import json
