@@ -1,5 +1,6 @@
-"""What the machine allows: writing, free disk, free memory. Each error names the place and how much is left."""
+"""What the machine allows: writing, free disk, free memory, CPUs. Each error names the place and how much is left."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -61,6 +62,17 @@ def memory_left() -> int:
     if limit.exists() and used.exists() and limit.read_text().strip() != "max":
         left = min(left, int(limit.read_text()) - int(used.read_text()))
     return left
+
+
+def usable_cpus() -> int:
+    """How many logical CPUs this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def require_cpus(threads: int, *, what: str = "threads") -> None:
+    """Raises: InputError when there are more threads than logical CPUs that this process may run on."""
+    if threads > usable_cpus():
+        raise InputError(f"{what} must lie in 1..{usable_cpus()}, the CPUs that this process may use, got {threads}")
 
 
 def in_words(size_bytes: float) -> str:

@@ -75,6 +75,18 @@ def timing_lock(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(autouse=True)
+def in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's own model runs in this process, not in a child that imports torch first; unless a test is about that."""
+    if "in_children" not in request.fixturenames:
+        monkeypatch.setattr("lrbench.timing.isolation.needs_child", lambda model, data="": False)
+
+
+@pytest.fixture
+def in_children() -> None:
+    """A user's own code runs in child processes, as in the real command."""
+
+
+@pytest.fixture(autouse=True)
 def no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     """A timing session collects no garbage first: among all that the tests import that takes longer than the timing."""
     monkeypatch.setattr(gc, "collect", lambda generation=2: 0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
 
+from lrbench.guard import note_signal
 from lrbench.shown import said
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -46,11 +47,12 @@ def ending_by(handler: Handler) -> Iterator[None]:
 
 
 @contextmanager
-def stoppable(received: list[int]) -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """Let a signal end the command in order; a second one ends it at once, as the system does.
 
-    `received` gets the signal's number: code in C may turn what is raised here into an error of its own. An import is
-    not interrupted halfway, for a library may make anything of that: the process ends, unless it writes to a folder.
+    It is noted: code in C may turn what is raised here into an error of its own, and a user's code may swallow it. An
+    import is not interrupted halfway, for a library may make anything of that: the process ends, unless it writes to a
+    folder.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -59,7 +61,7 @@ def stoppable(received: list[int]) -> Iterator[None]:
         for other_number in ENDING:
             if signal.getsignal(other_number) is stop:
                 signal.signal(other_number, signal.SIG_DFL)
-        received.append(number)
+        note_signal(number)
         raise KeyboardInterrupt
 
     with ending_by(stop):

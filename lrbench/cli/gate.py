@@ -94,7 +94,9 @@ def regress(  # noqa: PLR0913 - the options of a command
     from lrbench.gate.alternate import TimingOptions
     from lrbench.gate.job import judge_sweep, judge_workloads, make_ready
     from lrbench.gate.tolerances import tolerances_beside
+    from lrbench.limits import require_cpus
 
+    require_cpus(threads, what="--threads")
     given = {Half.RECORDED: (spec, baseline), Half.TIMED: (workloads,)}
     lacking = {half: [path for path in paths if not path.exists()] for half, paths in given.items()}
     halves = [half for half in Half if (only is None and not lacking[half]) or only is half]

@@ -21,13 +21,16 @@ def plots(folder: Folder) -> None:
 def table_(folder: Folder) -> None:
     """Print every finished trial of a results folder as a Markdown table, with latency in the first setting timed.
 
+    Marked as recommended is what `lrbench recommend --max-drop 1 --minimise macs` takes.
+
     Example: `lrbench table results/seed`
     """
-    from lrbench.report.advice.summary import trial_table
+    from lrbench.report.advice.summary import recommended, trial_table
     from lrbench.report.results import Results
     from lrbench.report.texts import markdown
 
-    texts = trial_table(Results(folder).summary)
+    results = Results(folder)
+    texts = trial_table(results.summary, picked=recommended(results))
     say(markdown(texts.heads, texts.rows))
 
 

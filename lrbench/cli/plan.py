@@ -99,10 +99,8 @@ def sensitivity(
     from lrbench.trials.run import probe_baselines
 
     options = dict.fromkeys(("timeout", "address", "cpus-per-trial", "gpus-per-trial", "on"))
-    run, workers = (
-        prepare(load_spec(spec, set_ or []), cache=cache),
-        choose_workers(None, {"jobs": jobs, **options}),
-    )
+    chosen = load_spec(spec, set_ or [])
+    run, workers = prepare(chosen, cache=cache), choose_workers(None, {"jobs": jobs, **options}, spec=chosen)
     with Store(folder) as store, Screen(out, (), epochs={}) as screen:
         for note in store.notices:
             say(note)

@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from lrbench.cli.ending import KEPT, STARTS_ANEW, fault, stoppable
 from lrbench.errors import InputError
+from lrbench.guard import forget_signals, signals
 from lrbench.screen import ClosedPipe, console
 
 TOLD: tuple[type[BaseException], ...] = (typer.Exit, typer.Abort, *typer.BadParameter.__mro__[1:3], ClosedPipe)
@@ -51,16 +52,16 @@ def exit_codes(*, continues: bool = True) -> Iterator[None]:
 
     `continues`: whether what was finished before a signal is kept.
     """
-    received: list[int] = []
+    forget_signals()
     try:
-        with stoppable(received):
+        with stoppable():
             yield
     except TOLD:
         raise
     except BaseException as error:
-        if received or isinstance(error, KeyboardInterrupt):
+        if signals() or isinstance(error, KeyboardInterrupt):
             err.print(f"interrupted: {KEPT if continues else STARTS_ANEW}", markup=False)
-            raise typer.Exit(128 + (received[0] if received else signal.SIGINT)) from error
+            raise typer.Exit(128 + next(iter(signals()), signal.SIGINT)) from error
         text = str(error) if isinstance(error, InputError | OSError) else fault(error)
         err.print(f"error: {text}", style="bold red", markup=False, highlight=False)
         raise typer.Exit(2) from error

@@ -115,7 +115,10 @@ class LatencyChoice(Choice):
         1800.0, gt=0, description="seconds after which a process of a timing is ended and counts as failed"
     )
     processes: int = Field(
-        3, ge=1, description="fresh processes that repeat a session; 1: the session runs in the command's own process"
+        3,
+        ge=1,
+        description="fresh processes that repeat a session; 1: the session runs in the command's own process, unless "
+        "the model is code of your own",
     )
     control_within: float = Field(
         0.05, gt=0, description="largest half width, as a share, of the A/A control's interval of a fit timing"

@@ -1,17 +1,15 @@
 """Finds a trial in a results folder, with the spec that it ran by and the file of its weights."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from lrbench.errors import InputError, reading
 from lrbench.learn.architectures import build_dense, check_unchanged, shaped
 from lrbench.learn.weights import recall_weights, weights_path
-from lrbench.plan.spec import SweepSpec, make_spec
+from lrbench.plan.spec import SweepSpec, kept_sections, make_spec
 from lrbench.results.records import Failure, Measurement, Record, SpecRecord, Trial
 
 TIMED = (
@@ -58,11 +56,6 @@ def find_source(
     """
     measurement = find_measurement(records, beginning)
     trial, shape = measurement.trial, measurement.architecture
-    if trial.finetune_epochs == 0:
-        raise InputError(
-            f"trial {trial.key} ({trial.label}) was not finetuned, so its weights were not kept: sweep it with "
-            "finetune.epochs=1 or more"
-        )
     path = weights_path(weights, trial.key)
     if not path.is_file():
         raise InputError(f"{path}, the weights of trial {trial.key} ({trial.label}), does not exist: pass its --cache")
@@ -114,16 +107,13 @@ def _spec_of(records: Sequence[Record], measurement: Measurement, overrides: Seq
             f"the log has no spec from before trial {measurement.trial.key} (an older lrbench wrote it), so "
             "how its images were normalised is unknown"
         )
-    document: dict[str, Any] = {"latency": {"devices": ["cpu"], "memory_formats": ["contiguous"]}}
-    for key, value in kept[-1].keys:
-        section, _, name = key.partition(".")
-        if section in ("model", "data", "finetune"):
-            document.setdefault(section, {})[name] = json.loads(value)
+    document = kept_sections(kept[-1], ("model", "data", "finetune"))
+    document["latency"] = {"devices": ["cpu"], "memory_formats": ["contiguous"]}
     return make_spec(document, overrides, where="the spec of the trial")
 
 
 def recall_model(source: Source) -> nn.Module:
-    """The finetuned model of a trial in eval mode.
+    """The model of a trial, as it was measured last, in eval mode.
 
     Raises: InputError when the kept weights are not those of such a model.
     """

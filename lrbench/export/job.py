@@ -15,7 +15,9 @@ from lrbench.export.check import Images, check_artefacts, checks_table, images_o
 from lrbench.export.find import Source, recall_model
 from lrbench.export.plan import WEIGHTS, Plan
 from lrbench.export.timing import Job, builder_of, rounds_table, time_artefacts, timing_table
+from lrbench.guard import guarded, user_code
 from lrbench.learn.architectures import build_dense, cut_architecture
+from lrbench.limits import require_cpus
 from lrbench.measure.environment import read_environment
 from lrbench.measure.settings import settings
 from lrbench.progress import Progress
@@ -45,6 +47,7 @@ class Export:
     images: str
 
 
+@user_code()
 def export_trial(source: Source, out: Path, request: Request, *, cache: Path, progress: Progress) -> Export:
     """Write, check and time artefacts of a trial; nothing is left behind unless every check passes.
 
@@ -57,6 +60,7 @@ def export_trial(source: Source, out: Path, request: Request, *, cache: Path, pr
 
     Raises: InputError when something is missing, or a runtime cannot take the model.
     """
+    require_cpus(max(source.spec.latency.threads), what="latency.threads")
     require_packages(request.names)
     require_free(out)
     with _unfinished(out) as (folder, dense):
@@ -65,7 +69,8 @@ def export_trial(source: Source, out: Path, request: Request, *, cache: Path, pr
         plan = _plan(source, source.measurement.architecture, class_names=images.class_names)
         write_artefacts(model, plan, folder, names=request.names)
         progress("export", "checking", 0, 1)
-        checks = _check(model, source, request, images=images, folder=folder)
+        with guarded(f"model.name={source.spec.model.name!r} cannot be checked, it raised"):
+            checks = _check(model, source, request, images=images, folder=folder)
         write_table(checks, folder / "checks.csv")
         if not checks["ok"].all():
             return Export(checks=checks, timing=None, images=images.words)

@@ -67,7 +67,7 @@ class Worker:
         path = os.pathsep.join(filter(None, (str(version.root), os.environ.get("PYTHONPATH"))))
         steering = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), str(file)],
+            [sys.executable, "-P", str(WORKER), str(file), str(os.getpid())],
             cwd=version.root,
             env={**os.environ, **steering, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.PIPE,

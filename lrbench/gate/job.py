@@ -1,5 +1,6 @@
 """The two halves of `lrbench regress`: a sweep judged against a committed baseline, and workloads timed in turn."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -47,6 +48,19 @@ def make_ready(out: Path) -> tuple[str, ...]:
     return tuple(f"{out / name} is not of lrbench regress: moved to {place}" for name, place in moved.items() if place)
 
 
+SWEEP = """
+import sys
+
+from lrbench.processes import end_with_parent
+
+end_with_parent(int(sys.argv.pop(1)))
+from lrbench.cli import app
+
+app()
+"""
+"""The command line in a process that ends with this one."""
+
+
 def judge_sweep(spec: Path, baseline: Path, tolerances: Tolerances, *, out: Path) -> tuple[Verdict, ...]:
     """Sweep a spec into `out`, which does not exist, accuracy only, and check it.
 
@@ -55,7 +69,7 @@ def judge_sweep(spec: Path, baseline: Path, tolerances: Tolerances, *, out: Path
     with TemporaryDirectory(prefix="lrbench-gate-") as cache:
         words = ["sweep", str(spec), "--only", "accuracy", "--out", str(out), "--cache", cache]
         done = subprocess.run(
-            [sys.executable, "-m", "lrbench.cli", *words], stdout=2, check=False
+            [sys.executable, "-c", SWEEP, str(os.getpid()), *words], stdout=2, check=False
         )  # stdout is for verdicts
     if done.returncode not in (0, 1):
         raise InputError(f"the sweep of {spec} failed with exit code {done.returncode}")

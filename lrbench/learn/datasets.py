@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from sklearn.model_selection import train_test_split
 
 from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
+from lrbench.guard import guarded
 from lrbench.learn.sources import Source, count_classes, files_of, labels_of, listing_of, names_of, open_source
 from lrbench.limits import require_disk, require_memory, writing
 from lrbench.progress import Progress, silent
@@ -47,26 +48,46 @@ class Dataset:
     class_names: tuple[str, ...] = ()
 
 
+EIGHT_BITS = frozenset(("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"))
+"""Modes of PIL whose channels are grey levels in 0..255; others would be cut off at 255."""
+
+
 def decode(image: Any, size: int) -> NDArray[np.uint8]:
-    """An image as (3, size, size) uint8 RGB: the shorter side resized, the centre kept."""
-    picture = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
+    """An image as (3, size, size) uint8 RGB: the shorter side resized, the centre kept.
+
+    Raises: InputError, whose text goes on from a name, for anything else than an image of 8 bits a channel.
+    """
+    if isinstance(image, Image.Image):
+        picture, got = image, f"mode {image.mode}"
+    else:
+        pixels = np.asarray(image)
+        if (
+            pixels.dtype != np.uint8
+            or pixels.ndim not in (2, 3)
+            or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4))
+        ):
+            raise InputError(f"{MUST_BE}, got {type(image).__name__}, {pixels.dtype} of shape {pixels.shape}")
+        picture, got = Image.fromarray(pixels), f"shape {pixels.shape}"
+    if picture.mode not in EIGHT_BITS or 0 in picture.size:
+        raise InputError(f"{MUST_BE}, got {type(image).__name__} of {got} and size {picture.size}")
     fitted = ImageOps.fit(picture.convert("RGB"), (size, size), method=Image.Resampling.BILINEAR)
     return np.asarray(fitted, dtype=np.uint8).transpose(2, 0, 1)
+
+
+MUST_BE = "must be a PIL image of 8 bits a channel, or a uint8 array (H, W), (H, W, 3) or (H, W, 4), no side 0"
 
 
 def _decode_all(source: Source, size: int, *, into: NDArray[np.uint8], what: str, progress: Progress) -> None:
     files = files_of(source)
 
     def decode_one(index: int) -> None:
-        try:
-            into[index] = decode(source[index][0], size)
-        except TypeError as error:
-            raise InputError(
-                f"image {index} of {what} must be a PIL image or a uint8 array (H, W) or (H, W, 3): {error}"
-            ) from error
-        except (OSError, UnidentifiedImageError, SyntaxError) as error:
-            name = files[index][0] if files else f"image {index} of {what}"
-            raise InputError(f"{name} cannot be read as an image: {error}. Replace or remove it.") from error
+        name = files[index][0] if files else f"image {index} of {what}"
+        with guarded(f"{name} cannot be read as an image:"):
+            image = source[index][0]
+            try:
+                into[index] = decode(image, size)
+            except InputError as error:
+                raise InputError(f"{name} {error}") from error
 
     with ThreadPoolExecutor() as pool:
         for done, _ in enumerate(pool.map(decode_one, range(len(source))), start=1):

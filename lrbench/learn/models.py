@@ -1,6 +1,5 @@
 """Models: torchvision builders by name, the user's own callable, their weights, and the head that fits the data."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,15 @@ from torch import Tensor, nn
 
 from lrbench.config.sections import ModelChoice
 from lrbench.errors import InputError, nearest, reading
-from lrbench.learn.imports import call_guarded, import_callable
+from lrbench.guard import guarded
+from lrbench.learn.imports import call_fitting, import_callable, try_first
 
 FILES = (".safetensors", ".pt", ".pth")
 
 
-def build_model(choice: ModelChoice, *, classes: int, image_size: int) -> tuple[nn.Module, str]:
+def build_model(
+    choice: ModelChoice, *, classes: int, image_size: int, limit_s: float | None = None
+) -> tuple[nn.Module, str]:
     """Build a model with the chosen weights and one output for each class, in eval mode.
 
     Random weights are drawn from torch's global generator.
@@ -26,6 +28,7 @@ def build_model(choice: ModelChoice, *, classes: int, image_size: int) -> tuple[
         choice: the `[model]` section.
         classes: outputs wanted.
         image_size: height and width in pixels of the RGB input.
+        limit_s: seconds in which a user's own model must be built and run once; None for no limit.
 
     Returns: the model, and a sentence about what was done to its head ("" when nothing).
 
@@ -33,10 +36,17 @@ def build_model(choice: ModelChoice, *, classes: int, image_size: int) -> tuple[
         or one without a head to replace.
     """
     state = _read_state(choice.weights) if choice.weights.endswith(FILES) else None
-    model = (_own_model if ":" in choice.name else _torchvision_model)(choice, classes)
-    if state is not None:
-        model = _load_state(model, state, choice=choice, image_size=image_size)
-    return _fit_head(model.eval(), choice=choice, classes=classes, image_size=image_size)
+
+    def build() -> tuple[nn.Module, str]:
+        with guarded(f"model.name={choice.name!r} cannot be used, it raised"):
+            model = (_own_model if ":" in choice.name else _torchvision_model)(choice, classes)
+            if state is not None:
+                model = _load_state(model, state, choice=choice, image_size=image_size)
+            return _fit_head(model.eval(), choice=choice, classes=classes, image_size=image_size)
+
+    if ":" in choice.name:
+        try_first(build, choice.name, classes, image_size, key="model.name", limit_s=limit_s)
+    return build()
 
 
 def _torchvision_model(choice: ModelChoice, classes: int) -> nn.Module:
@@ -66,11 +76,19 @@ def _own_model(choice: ModelChoice, classes: int) -> nn.Module:
 
 
 def _call_builder(build: Callable[..., Any], choice: ModelChoice, classes: int) -> nn.Module:
-    """Call the user's builder, with `num_classes` when it takes that."""
-    named = {"num_classes": classes} if "num_classes" in inspect.signature(build).parameters else {}
-    model = call_guarded(build, name=choice.name, key="model.name", **named)
+    """Call the user's builder, with the number of classes when it takes that.
+
+    Raises: InputError when it gives no model, or one whose layers or weights are not within reach.
+    """
+    model = call_fitting(build, classes, word="num_classes", name=choice.name, key="model.name")
     if not isinstance(model, nn.Module):
         raise InputError(f"model.name={choice.name!r} must return a torch.nn.Module, got {type(model).__name__}")
+    scripted = [name or "the model" for name, part in model.named_modules() if isinstance(part, torch.jit.ScriptModule)]
+    if scripted:
+        raise InputError(f"model.name={choice.name!r} must be plain modules, but {scripted[0]} is a ScriptModule")
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.device.type == "meta":
+            raise InputError(f"model.name={choice.name!r} must have weights, but {name} is on device meta, without any")
     return model
 
 
@@ -79,8 +97,9 @@ def build_own(build: Callable[..., Any], choice: ModelChoice, *, classes: int, i
 
     Raises: InputError as `build_model` does.
     """
-    model = _call_builder(build, choice, classes).eval()
-    return _fit_head(model, choice=choice, classes=classes, image_size=image_size)[0]
+    with guarded(f"model.name={choice.name!r} cannot be used, it raised"):
+        model = _call_builder(build, choice, classes).eval()
+        return _fit_head(model, choice=choice, classes=classes, image_size=image_size)[0]
 
 
 def _read_state(path: str) -> Mapping[str, Tensor]:
@@ -129,17 +148,12 @@ def count_outputs(model: nn.Module, *, choice: ModelChoice, image_size: int) -> 
     Raises: InputError when it does not take RGB images of this size, or gives no (N, classes) tensor.
     """
     mode = model.training
-    try:
-        with torch.no_grad():
-            weight = next(model.parameters())
-            output: Any = model.eval()(torch.zeros(1, 3, image_size, image_size, device=weight.device))
-    except (RuntimeError, ValueError, AssertionError, StopIteration) as error:
-        raise InputError(
-            f"model.name={choice.name!r} does not take RGB images of data.image_size={image_size}: {error}"
-        ) from error
-    finally:
+    refused = f"model.name={choice.name!r} does not take RGB images of data.image_size={image_size}:"
+    with guarded(refused), torch.no_grad():
+        weight = next(model.parameters())
+        output: Any = model.eval()(torch.zeros(1, 3, image_size, image_size, device=weight.device))
         model.train(mode)
-    if not isinstance(output, Tensor) or output.dim() != 2:
+    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != 1 or not output.is_floating_point():
         raise InputError(f"model.name={choice.name!r} must return a tensor (images, classes)")
     return output.shape[1]
 

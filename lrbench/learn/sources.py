@@ -22,7 +22,8 @@ from torchvision.datasets import CIFAR10, ImageFolder, Imagenette
 
 from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError, reading
-from lrbench.learn.imports import call, source_digest
+from lrbench.learn.imports import call_fitting, import_callable, source_digest, try_first
+from lrbench.learn.own_source import CLASSES, OwnSource
 
 T = TypeVar("T")
 
@@ -138,10 +139,17 @@ def _folder(choice: DataChoice) -> tuple[Source, Source]:
 
 
 def _own(choice: DataChoice) -> tuple[Source, Source]:
-    pair = call(choice.name, choice, key="data.name")
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise InputError(f"data.name={choice.name!r} must return (train, test), got {type(pair).__name__}")
-    return pair[0], pair[1]
+    what = f"data.name={choice.name!r}"
+
+    def load() -> tuple[Source, Source]:
+        function = import_callable(choice.name, key="data.name")
+        pair = call_fitting(function, choice, word="choice", name=choice.name, key="data.name")
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise InputError(f"{what} must return (train, test), got {type(pair).__name__}")
+        return OwnSource(pair[0], f"train of {what}"), OwnSource(pair[1], f"test of {what}")
+
+    try_first(lambda: [source[0] for source in load()], choice.name, choice.root, key="data.name")
+    return load()
 
 
 SOURCES: Mapping[str, Callable[[DataChoice], tuple[Source, Source]]] = MappingProxyType(
@@ -204,7 +212,16 @@ def count_classes(train: Source, test: Source) -> int:
     if not len(train) or not len(test):
         raise InputError(f"data must have training and test images, got {len(train)} and {len(test)}")
     named = getattr(train, "classes", None)
-    return len(named) if named is not None else 1 + max(int(y) for s in (train, test) for y in labels_of(s))
+    labels = {"training": labels_of(train), "test": labels_of(test)}
+    classes = len(named) if named is not None else 1 + max(int(values.max()) for values in labels.values())
+    for split, values in labels.items():
+        wrong = np.flatnonzero((values < 0) | (values >= min(classes, CLASSES)))
+        if len(wrong):
+            raise InputError(
+                f"the label of {split} image {wrong[0]} must lie in 0..{min(classes, CLASSES) - 1}, "
+                f"got {values[wrong[0]]}"
+            )
+    return classes
 
 
 def names_of(source: Source) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from lrbench.config.axes import Setting
 from lrbench.config.writing import to_toml
 from lrbench.execute import executors
 from lrbench.execute.workers import ALONE, Workers
-from lrbench.measure.environment import now, read_repository_commit, require_cpus
+from lrbench.limits import require_cpus
+from lrbench.measure.environment import now, read_repository_commit
 from lrbench.plan.disk_and_memory import check_disk
 from lrbench.plan.run import Run
 from lrbench.plan.spec import SweepSpec, differences, flat_keys
@@ -63,7 +64,7 @@ def fill(
     """
     spec, at_once = run.spec, executors.executor_of(workers).at_once(workers)
     if at_once:  # else timings run on other machines
-        require_cpus(max(spec.latency.threads))
+        require_cpus(max(spec.latency.threads), what="latency.threads")
     _say(console, (*run.notes, *spec.left_out()))
     if at_once and "latency" in stages and spec.latency.devices and (who := busy()):
         _say(console, [f"Warning: {who} times on this machine now; timings wait for it"])

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from lrbench.errors import InputError
+from lrbench.limits import usable_cpus
 from lrbench.measure import cuda
 from lrbench.programs import run_program
 from lrbench.results.environment import Environment
@@ -110,17 +110,6 @@ def read_environment() -> Environment:
 def now() -> str:
     """The time in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def usable_cpus() -> int:
-    """How many logical CPUs this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-
-
-def require_cpus(threads: int) -> None:
-    """Raises: InputError when there are more threads than logical CPUs that this process may run on."""
-    if threads > usable_cpus():
-        raise InputError(f"threads must lie in 1..{usable_cpus()}, the CPUs that this process may use, got {threads}")
 
 
 def _first_match(pattern: str, text: str) -> str:

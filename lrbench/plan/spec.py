@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from lrbench.errors import InputError, nearest, reading
 from lrbench.lowrank.allocations import parse_budget
 from lrbench.lowrank.rule_texts import format_rule, parse_rule
 from lrbench.lowrank.schemes import SCHEMES
+from lrbench.results.records import SpecRecord
 
 
 class Grid(SweepChoice):
@@ -157,6 +158,16 @@ def make_spec(document: Mapping[str, Any], overrides: Overrides = (), *, where: 
         except TypeError as error:
             raise InputError(f"{given} {name}={value}: {error}") from error
     return validate(SweepSpec, changed, where=f"{where} with {given}" if overrides else where)
+
+
+def kept_sections(record: SpecRecord, sections: Container[str]) -> dict[str, Any]:
+    """Some sections of a spec that a log keeps, as a document that `make_spec` reads."""
+    document: dict[str, Any] = {}
+    for key, value in record.keys:
+        section, _, name = key.partition(".")
+        if section in sections:
+            document.setdefault(section, {})[name] = json.loads(value)
+    return document
 
 
 def _rename_former_keys(document: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from lrbench.config.names import MIXED
 from lrbench.errors import InputError
+from lrbench.guard import guarded
 from lrbench.learn.architectures import code_of, make_architecture
 from lrbench.learn.augment import AUGMENTATIONS, VERSION
 from lrbench.learn.models import FILES, build_model
@@ -47,15 +48,16 @@ class Untrained:
     cost: Cost
 
 
-def build_untrained(spec: SweepSpec, *, classes: int, seed: int) -> Untrained:
-    """Build the dense model, its random weights drawn with a seed.
+def build_untrained(spec: SweepSpec, *, classes: int, seed: int, limit_s: float | None = None) -> Untrained:
+    """Build the dense model, its random weights drawn with a seed; `limit_s` is as in `build_model`.
 
     Raises: InputError for a wrong model or weights, or when a layer set of the grid matches no layer.
     """
     torch.manual_seed(seed)
     size = spec.data.image_size
-    model, note = build_model(spec.model, classes=classes, image_size=size)
-    layers = find_layers(model, (3, size, size))
+    model, note = build_model(spec.model, classes=classes, image_size=size, limit_s=limit_s)
+    with guarded(f"the layers of model.name={spec.model.name!r} cannot be found, it raised"):
+        layers = find_layers(model, (3, size, size))
     for name in spec.chosen_layer_sets():
         if not layers_of(spec, name, layers):
             kinds = spec.layer_sets[name].kinds
@@ -65,13 +67,15 @@ def build_untrained(spec: SweepSpec, *, classes: int, seed: int) -> Untrained:
                 f"layer_sets.{name} matches no {' or '.join(kinds)} layer of {spec.model.name}; "
                 f"layers of the model: {examples or 'none of that kind'}"
             )
+    with guarded(f"model.name={spec.model.name!r} cannot be traced to count its MACs, it raised"):
+        cost = measure_cost(model, (3, size, size))
     return Untrained(
         model=model,
         seed=seed,
         note=note,
         architecture=make_architecture(spec.model.name, image_size=size, classes=classes),
         layers=layers,
-        cost=measure_cost(model, (3, size, size)),
+        cost=cost,
     )
 
 

@@ -7,10 +7,12 @@ import pandas as pd
 
 from lrbench.report.frames.audit import audit, audit_correlations
 from lrbench.report.frames.budgets import budget_outcomes
+from lrbench.report.frames.control import with_control
 from lrbench.report.frames.latency import additivity, breakeven, latency_ratios, layer_ratios
+from lrbench.report.frames.pooling import Right, unpack_answers
 from lrbench.report.frames.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
 from lrbench.report.frames.sensitivity import sensitivity_grid
-from lrbench.report.frames.standing import standings
+from lrbench.report.frames.standing import standings, with_standing
 from lrbench.report.frames.summary import fronts, summarise
 from lrbench.report.frames.trials import done_trials, timed_architectures, with_latency
 from lrbench.results.tables import load_table
@@ -68,6 +70,11 @@ class Results:
     def answers(self) -> pd.DataFrame:
         """Rows of `answers.csv`."""
         return _table(self.folder, "answers")
+
+    @cached_property
+    def right(self) -> Right:
+        """Which images each trial got right, of `unpack_answers`."""
+        return unpack_answers(self.answers)
 
     @cached_property
     def architectures(self) -> pd.DataFrame:
@@ -131,18 +138,27 @@ class Results:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """Finished trials with the latency of the first setting timed, of `summarise`."""
-        return summarise(self.done, self.latency_ratios, self.layers)
+        """Finished trials with how they stand in MACs and the latency of the first setting timed, of `summarise`."""
+        return summarise(self.stood("macs"), self.latency_ratios, self.layers)
 
     @cached_property
     def front(self) -> pd.DataFrame:
-        """The dense controls and the Pareto fronts of `summary`."""
+        """The dense controls and the fronts of `summary`."""
         return fronts(self.summary)
 
     @cached_property
     def standings(self) -> pd.DataFrame:
         """How each finished trial stands by each cost."""
-        return standings(self.done, self.latency_ratios)
+        return standings(self.done, self.latency_ratios, self.right)
+
+    def stood(self, cost: str) -> pd.DataFrame:
+        """Finished trials as they stand in `params`, `macs` or `ratio`; in that, a row for each setting timed."""
+        return with_standing(self.timed_trials if cost == "ratio" else self.done, self.standings, cost=cost)
+
+    @cached_property
+    def losses(self) -> pd.DataFrame:
+        """Finished trials with what they lose to their dense control, of `with_control`."""
+        return with_control(self.done, self.right)
 
     @cached_property
     def score_correlations(self) -> pd.DataFrame:
@@ -157,7 +173,7 @@ class Results:
     @cached_property
     def budgets(self) -> pd.DataFrame:
         """Trials by budget rules, of `budget_outcomes`."""
-        return budget_outcomes(self.done)
+        return budget_outcomes(self.losses)
 
     @cached_property
     def truncation_errors(self) -> pd.DataFrame:
@@ -177,7 +193,7 @@ class Results:
     @cached_property
     def audit(self) -> pd.DataFrame:
         """Plans for a budget, predicted and measured."""
-        return audit(self.done, self.latency_ratios, self.layer_latency, self.additivity)
+        return audit(self.losses, self.latency_ratios, self.layer_latency, self.additivity)
 
     @cached_property
     def audit_correlations(self) -> pd.DataFrame:

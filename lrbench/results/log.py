@@ -12,6 +12,7 @@ import pandas as pd
 from filelock import FileLock
 
 from lrbench.errors import InputError, reading
+from lrbench.guard import user_code
 from lrbench.limits import writing
 from lrbench.results import columns
 from lrbench.results.files import is_there, packed, read_file, unpack
@@ -40,7 +41,7 @@ class Store:
 
     def __init__(self, folder: Path, *, create: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         """Name the folder, whether it may be made, and the clock (s); nothing is touched before `with`."""
-        self.folder, self._create = folder, create
+        self.folder, self._create = folder.absolute(), create
         self.records: list[Record] = []
         self.notices: tuple[str, ...] = ()
         self._lock: FileLock | None = None
@@ -129,9 +130,11 @@ class Store:
     def keep(self, records: Iterator[Record], tell: Callable[[Record], None]) -> None:
         """Append records as they come, and tell of each once it is on disk; what makes them is closed, come what may.
 
+        A user's code may run as they are made.
+
         Raises: InputError as `extend` does, and whatever making the records raises.
         """
-        with closing(records) if isinstance(records, Generator) else nullcontext():
+        with user_code(), closing(records) if isinstance(records, Generator) else nullcontext():
             for record in records:
                 self.append(record)
                 tell(record)

@@ -143,9 +143,11 @@ class Measurement:
     """A finished trial. Accuracies are on the test split; seconds are wall time of each stage.
 
     `search` is the finetuned model's accuracy on the search split, by which trials may be chosen; None when the split
-    is empty. `deterministic` tells whether torch guarantees the same bits for the same machine, versions and `threads`:
-    it does on the CPU. `attempt` is the number of the attempt, from 1. `baseline_amp` and `finetune_amp` are
-    the number formats of training; `allocator` is what was set of the C library's memory allocator.
+    is empty. `dense_search` is that of the dense model as given, before any re-estimation; recorded with the dense
+    control where nothing is finetuned. `deterministic` tells whether torch guarantees the same bits for the same
+    machine, versions and `threads`: it does on the CPU. `attempt` is the number of the attempt, from 1. `baseline_amp`
+    and `finetune_amp` are the number formats of training; `allocator` is what was set of the C library's memory
+    allocator.
     """
 
     kind: Literal["trial"] = "trial"
@@ -163,6 +165,7 @@ class Measurement:
     finetuned: Accuracy
     recalibrated: Accuracy | None = None
     search: Accuracy | None = None
+    dense_search: Accuracy | None = None
     reused_weights: bool
     truncate_s: float
     evaluate_s: float

@@ -163,7 +163,8 @@ def run_timings(
         def run(process: int, attempt: int) -> Session:
             progress("latency", f"timing {number} of {len(timings)}, process {process + 1}, {job.setting.label}", 0, 1)
             with alone(progress):
-                return in_process(choice, time_models, replace(job, process=process, attempt=attempt))
+                timed = replace(job, process=process, attempt=attempt)
+                return in_process(choice, time_models, timed, model=dense.model)
 
         keys = tuple(item.key for item in timing.architectures)
         subject = Subject(environment=environment, commit=commit, setting=timing.setting, architectures=keys)

@@ -10,7 +10,8 @@ import psutil
 from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense, make_architecture
-from lrbench.measure.environment import read_environment, read_watch, usable_cpus
+from lrbench.limits import require_cpus, usable_cpus
+from lrbench.measure.environment import read_environment, read_watch
 from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
 from lrbench.measure.side_by_side import block_of, prepare, quiet, time_side_by_side
@@ -49,6 +50,7 @@ def diagnose(*, model: str, image_size: int, threads: int, progress: Progress = 
 
     Raises: InputError for an unknown model, or when torch does not accept so many threads.
     """
+    require_cpus(threads, what="--threads")
     choice = LatencyChoice(devices=("cpu",), threads=(threads,), rounds=ROUNDS, precision=1e-9, block_s=0.01)
     setting, before = settings(choice)[0], read_watch()
     with alone(progress), quiet(threads):

@@ -91,12 +91,15 @@ def trained(
 ) -> tuple[tuple[Epoch, ...], bool]:
     """Train a model in place, or load the weights (or the checkpoint) of an earlier training with the same key.
 
-    Kept weights of another shape are ignored: latency budgets choose other ranks where other times were measured.
+    Kept weights of another shape are ignored: latency budgets choose other ranks where other times were measured. A
+    trial without finetuning keeps its weights as they are, so that it can be exported.
 
     Returns: the epochs, and whether the weights were reused.
     """
     recipe, path = context.recipe(stage), weights_path(context.weights, key)
     if recipe.epochs == 0:
+        if stage == "finetune":
+            keep_weights(model, path, epochs=())
         return (), False
     if path.exists() and fits(model, path):
         return recall_weights(model, path), True

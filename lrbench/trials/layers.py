@@ -6,6 +6,7 @@ from itertools import product
 from lrbench.execute.local_timing import time_here
 from lrbench.execute.workers import ALONE
 from lrbench.learn.architectures import cut_architecture
+from lrbench.limits import require_cpus
 from lrbench.lowrank.compress import make_cut
 from lrbench.plan.layer_ranks import timed_pairs
 from lrbench.plan.run import Run
@@ -20,7 +21,11 @@ ANCHORS = (0.25, 0.75)
 
 
 def plan_layers(run: Run, held: Sequence[Record]) -> tuple[LayerJob, ...]:
-    """The distinct layers of the chosen layer sets, with the (scheme, rank) pairs that are not yet timed here."""
+    """The distinct layers of the chosen layer sets, with the (scheme, rank) pairs that are not yet timed here.
+
+    Raises: InputError for more threads than there are CPUs.
+    """
+    require_cpus(max(run.spec.latency.threads), what="latency.threads")
     return missing_layers(
         run.spec.latency,
         {

@@ -8,11 +8,11 @@ from lrbench.config.axes import AXES
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.learn.architectures import build_dense, bytes_of, check_unchanged, make_architecture
-from lrbench.measure.environment import require_cpus
-from lrbench.plan.spec import make_spec
+from lrbench.limits import require_cpus
+from lrbench.plan.spec import kept_sections, make_spec
 from lrbench.progress import Progress
 from lrbench.results.environment import Environment
-from lrbench.results.records import Measurement, Planned, Record
+from lrbench.results.records import Measurement, Planned, Record, SpecRecord
 from lrbench.results.sessions import Architecture, Session
 from lrbench.results.timings import fit_sessions
 from lrbench.timing.architectures import missing_timings, run_timings
@@ -31,7 +31,7 @@ class Subject:
 def subjects(records: Sequence[Record], *, overrides: Sequence[str], models: Sequence[str]) -> Iterator[Subject]:
     """The models of a results folder, each with how it is timed.
 
-    Settings are those of the folder's own sessions, or the defaults; overrides change them.
+    Settings are those of the folder's sessions, the rest of `[latency]` is that of its spec; overrides change them.
 
     Args:
         records: of the folder.
@@ -47,9 +47,11 @@ def subjects(records: Sequence[Record], *, overrides: Sequence[str], models: Seq
     if not architectures:
         raise InputError("the folder has no architecture to time: none of its trials is finished or planned")
     axes = _axes(record for record in records if isinstance(record, Session))
-    document: dict[str, Any] = {"latency": {name: list(values) for name, values in axes.items()}}
+    specs = [record for record in records if isinstance(record, SpecRecord)]
+    document = kept_sections(specs[-1], ("latency",)) if specs else {}
+    document.setdefault("latency", {}).update({name: list(values) for name, values in axes.items()})
     choice = make_spec(document, overrides, where="latency settings").latency
-    require_cpus(max(choice.threads))
+    require_cpus(max(choice.threads), what="latency.threads")
     for model, size, classes in dict.fromkeys(map(_model_of, architectures)):
         if ":" in model and model not in models:
             raise InputError(f"model {model!r} is your own code: to allow its import, add --model {model}")

@@ -110,12 +110,13 @@ class _Opened:
     job: Job
     groups: tuple[tuple[Trial, ...], ...]
     execute: Execute
+    timeout_s: float | None
 
     def train_baselines(self) -> Iterator[Records]:
         """Train the baselines that are not kept; a failure is a record for each trial of the baseline."""
         epochs, weights = self.run.spec.baseline.epochs, self.job.weights
         untrained = [group for group in self.groups if epochs and not weights_path(weights, group[0].baseline).exists()]
-        return self.execute(train_baseline, [replace(self.job, trials=group) for group in untrained], None)
+        return self.execute(train_baseline, [replace(self.job, trials=group) for group in untrained], self.timeout_s)
 
     def probe(self, history: History) -> Iterator[Record]:
         """Probe the baselines' layers where the log does not hold the result yet."""
@@ -125,7 +126,7 @@ class _Opened:
             for probe in plan_probes(replace(self.job, trials=group[:1]), self.run.dense, history.records)
         ]
         self.run.progress("sensitivity", describe_cost(jobs), 0, 1)
-        return probe_layers(jobs, self.execute)
+        return probe_layers(jobs, self.execute, timeout_s=self.timeout_s)
 
 
 @contextmanager
@@ -148,4 +149,4 @@ def _opened(run: Run, trials: Sequence[Trial], workers: Workers) -> Iterator[_Op
     )
     groups = tuple(tuple(group) for _, group in groupby(ordered, lambda trial: trial.baseline))
     with executor.open(workers, worker) as execute:
-        yield _Opened(run=run, job=job, groups=groups, execute=execute)
+        yield _Opened(run=run, job=job, groups=groups, execute=execute, timeout_s=workers.timeout_s)

@@ -84,8 +84,7 @@ def test_a_trial_leaves_as_three_files_that_each_give_what_it_gave(swept: Path, 
     assert checks["size_bytes"].tolist() == [(Path("out") / one.file).stat().st_size for one in ARTEFACTS.values()]
     timing, rounds = pd.read_csv("out/timing.csv"), pd.read_csv("out/rounds.csv")
     assert timing["runtime"].tolist() == ["eager", "torch.export", "onnxruntime"]
-    assert (timing["ratio_low"] <= timing["ratio"]).all()
-    assert (timing["ratio"] <= timing["ratio_high"]).all()
+    assert timing[["ratio_low", "ratio_high"]].isna().all(axis=None), "one process tells no interval"
     medians = rounds.groupby("runtime", sort=False)[["latency_s", "dense_latency_s"]].median().reset_index(drop=True)
     pd.testing.assert_frame_equal(medians, timing[["latency_s", "dense_latency_s"]])
 
@@ -96,6 +95,18 @@ def test_a_trial_leaves_as_three_files_that_each_give_what_it_gave(swept: Path, 
     assert "random images, so accuracy was not checked: data.name='none:such' cannot be imported" in fresh.output
     assert pd.read_csv("out/checks.csv")["correct"].isna().all()
     assert not Path("out/model.onnx").exists()
+
+
+def test_a_trial_without_any_training_leaves_as_the_model_that_was_measured(swept: Path, lrbench) -> None:
+    untrained = ("baseline.epochs=0", "finetune.epochs=0", "sweep.ranks=['rank=2']")
+    words = [word for key in untrained for word in ("--set", key)]
+    assert lrbench("sweep", "tiny.toml", "--only", "accuracy", "--out", "plain", *words).exit_code == 0
+    trial = factorized(swept / "plain")
+    words = ["plain", trial.trial.key, "--to", "out", "--model", "nets:build", "--format", "safetensors", *FAST]
+    result = lrbench("export", *words)
+    assert result.exit_code == 0, result.output
+    again = evaluate(library.load("out", build=sys.modules["nets"].build), digits())
+    assert (again.correct, again.right) == (trial.finetuned.correct, trial.finetuned.right)
 
 
 def test_loading_refuses_what_was_changed_and_runs_no_code_that_a_file_names(swept: Path, lrbench) -> None:
@@ -178,9 +189,6 @@ def test_what_cannot_be_exported_is_refused_in_a_sentence(
     assert "onnxscript, onnxruntime: pip install lrbench[export]" in refused(*named, "--format", "onnx")
     (swept / "nets.py").write_text((swept / "nets.py").read_text() + "\n# edited\n")
     assert "has changed since it was measured" in refused(*named)
-    plain = ("--only", "accuracy", "--out", "plain", "--set", "finetune.epochs=0", "--set", "sweep.ranks=['rank=2']")
-    assert lrbench("sweep", "tiny.toml", *plain).exit_code == 0
-    assert "was not finetuned" in refused("plain", factorized(swept / "plain").trial.key)
     assert not list(swept.glob("*out*"))
 
 

@@ -10,11 +10,12 @@ import samples
 
 from lrbench.config.sections import LatencyChoice, LayerTableChoice
 from lrbench.errors import InputError
+from lrbench.learn.architectures import make_architecture
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Shape
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.plan.layer_ranks import ranks_to_time
-from lrbench.results.records import from_line, to_line
+from lrbench.results.records import SpecRecord, from_line, to_line
 from lrbench.results.sessions import Architecture, Session, TimingFailure
 from lrbench.results.timings import fit_sessions
 from lrbench.timing.architectures import DueTiming, missing_timings, reference_of
@@ -137,7 +138,7 @@ def test_a_timing_whose_strong_control_is_far_from_earlier_ones_is_made_once_mor
     [
         (RuntimeError("view size is not compatible"), "failed", "RuntimeError: view size is not compatible"),
         (InputError("threads must lie in 1..2, got 9"), "failed", "threads must lie in 1..2, got 9"),
-        (MemoryError(), "oom", "MemoryError: "),
+        (MemoryError(), "oom", "MemoryError"),
         (TimeoutError("not finished after 9 s"), "timeout", "TimeoutError: not finished after 9 s"),
         (ProcessLostError("a process for timings ended too early"), "killed", "a process for timings ended too early"),
     ],
@@ -249,6 +250,16 @@ def test_own_code_is_only_run_when_it_is_named() -> None:
         list(subjects([], overrides=(), models=()))
     with pytest.raises(InputError, match=r"--set must be latency\.KEY=VALUE here, got 'model\.name=evil:build'"):
         list(subjects([own], overrides=("model.name=evil:build",), models=()))
+
+
+def test_a_folder_is_timed_as_its_spec_says_in_the_settings_of_its_sessions() -> None:
+    architecture = make_architecture("resnet18", image_size=32, classes=10)
+    own = replace(samples.measurement(samples.trial()), architecture=architecture)
+    spec = SpecRecord(started="", keys=(("latency.limit_s", "15.0"), ("latency.threads", "[2]"), ("data.root", '"x"')))
+    (subject,) = subjects([spec, own], overrides=(), models=())
+    assert (subject.choice.limit_s, subject.choice.threads) == (15.0, (2,))
+    (subject,) = subjects([spec, own, samples.session({"a0": 0.5})], overrides=("latency.rounds=20",), models=())
+    assert (subject.choice.limit_s, subject.choice.threads, subject.choice.rounds) == (15.0, (1,), 20)
 
 
 def test_unfit_timings_are_not_among_the_fit_ones() -> None:

@@ -34,6 +34,8 @@ def _answers(records: Sequence[Record]) -> Iterator[AnswerRow]:
         stages = {"truncated": done.truncated, "finetuned": done.finetuned}
         stages |= {"recalibrated": done.recalibrated} if done.recalibrated else {}
         stages |= {"search": done.search} if done.search else {}
+        if done.trial.scheme == "dense" and not done.trial.finetune_epochs:
+            stages |= {"dense": done.dense} | ({"dense_search": done.dense_search} if done.dense_search else {})
         for stage, accuracy in stages.items():
             if accuracy.right:
                 yield AnswerRow(trial=done.trial.key, stage=stage, right=accuracy.right)
@@ -66,7 +68,8 @@ ANSWERS = Table[AnswerRow](
             "stage",
             TEXT,
             lambda row: row.stage,
-            "`truncated`, `recalibrated`, `finetuned`: test images; `search`: the finetuned model on the search split",
+            "`truncated`, `recalibrated`, `finetuned`: test images; `search`: the finetuned model on the search split; "
+            "`dense`, `dense_search`: the model as given on both, with the dense control where nothing is finetuned",
             filled=ALWAYS,
         ),
         Column(
