@@ -26,6 +26,8 @@ from lrbench.results.log import LOG, read_records
 from lrbench.results.records import to_line
 from lrbench.results.tables import load_table
 
+pytestmark = pytest.mark.long  # nine thousand files
+
 many = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
 
 CHANGES = st.lists(
