@@ -108,16 +108,17 @@ def test_every_pick_that_is_shown_is_that_of_recommend(tmp_path: Path, lrbench) 
     results = Results(samples.folder_of(tmp_path / "run", log))
     words = Page(write_report([results.folder], tmp_path / "page.html")).texts("li")
     macs, latency = usual_picks(results)
-    for pick, cost, shown in ((macs, "macs", words[1]), (latency, "latency", words[2])):
+    for pick, cost, shown in ((macs, "macs", words[2]), (latency, "latency", words[3])):
         asked = ("--max-drop", 1, "--minimise", cost, "--format", "json")
         told = json.loads(lrbench("recommend", results.folder, *asked).output)
         assert pick.found.point is not None
         assert told["recommended"]["trial"] == pick.found.point["trial"]
         assert f"trial {told['recommended']['trial']} ({told['constraints'][0]['probability']:.0%} sure" in shown
         assert f"On the test split it has {told['recommended']['test_accuracy']:.1%}" in " ".join(words)
-    assert "Fewest MACs: channel, layers early, rank=80, trial a1" in words[1]
-    assert "least latency: channel, layers early, rank=90, trial a3" in words[2]
-    assert "a speed-up of 1.6" in words[2]
+    assert "Fewest MACs: channel, layers early, rank=80, trial a1" in words[2]
+    assert "least latency: channel, layers early, rank=90, trial a3" in words[3]
+    assert "a speed-up of 1.6" in words[3]
+    assert [pick.marked for pick in usual_picks(results)] == ["a1", None], "tables mark that of the fewest MACs"
     assert "a2" not in " ".join(words)
 
 
@@ -129,10 +130,10 @@ def test_the_page_says_when_nothing_is_sure_enough_or_faster(tmp_path: Path) -> 
         *twice({"a1": 1.2}),
     ]
     words = page_of(tmp_path, log).texts("li")
-    assert "Fewest MACs: no point is sure enough" in words[1]
-    assert "Nothing here is faster than dense. 1 of 1 points timed are significantly slower" in words[2]
+    assert "Fewest MACs: no point is sure enough" in words[2]
+    assert "Nothing here is faster than dense. 1 of 1 points timed are significantly slower" in words[3]
     words = page_of(tmp_path / "one", log[:-1]).texts("li")
-    assert words[2].endswith("Nothing here is faster than dense."), "one process has no interval: nothing is sure"
+    assert words[3].endswith("Nothing here is faster than dense."), "one process has no interval: nothing is sure"
 
 
 def test_names_run_no_script_and_load_nothing(tmp_path: Path) -> None:
