@@ -38,6 +38,15 @@ def require_writable(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
 
 
+def put_aside(path: Path) -> Path:
+    """Move a file that cannot be used to the first free `NAME.bad-N` beside it, so that nothing is lost or used."""
+    names = (path.with_name(f"{path.name}.bad-{number}") for number in range(1, 10**6))
+    target = next(name for name in names if not name.exists())
+    with writing(target):
+        path.replace(target)
+    return target
+
+
 def require_disk(folder: Path, size_bytes: int, *, what: str, free: Callable[[Path], int] | None = None) -> None:
     """Raises: InputError when the file system of an existing directory has less space left than is needed."""
     left = shutil.disk_usage(folder).free if free is None else free(folder)

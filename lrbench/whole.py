@@ -4,6 +4,7 @@ A folder that strangers filled may hold links; nothing is written through them. 
 by the next one in that folder.
 """
 
+import ctypes
 import errno
 import os
 import re
@@ -40,6 +41,7 @@ def replacing(path: Path, *errors: type[Exception], suffix: str = "") -> Iterato
 
     Raises: InputError naming `path` when the disk refuses it; then what was there before still is.
     """
+    _refuse_device(path)
     with writing(path, *errors), _writer_of(path.parent):
         part = path.parent / f".{token_hex(8)}.part{suffix}"
         new = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -108,12 +110,84 @@ def new_folder(beside: Path) -> Iterator[Path]:
 def rename_whole(folder: Path, target: Path) -> None:
     """Flush all files in a folder to disk, and give it the name `target`, which nothing but an empty folder has."""
     with writing(target):
-        for root, _, files in os.walk(folder):
-            for name in files:
-                _flush(Path(root) / name)
-            flush_folder(Path(root))
+        flush_files(folder)
         folder.rename(target)
         flush_folder(target.parent)
+
+
+def flush_files(folder: Path) -> None:
+    """Flush all files in a folder, and in those below it, to disk; raises OSError."""
+    for root, _, files in os.walk(folder):
+        for name in files:
+            if not (Path(root) / name).is_symlink():
+                _flush(Path(root) / name)
+        flush_folder(Path(root))
+
+
+def swap(new: Path, old: Path) -> None:
+    """Let two folders, both there, change names: at once where the system can, so that each is whole at any moment.
+
+    Raises: OSError.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    if hasattr(library, "renameat2"):  # Linux
+        if library.renameat2(AT_CWD, os.fsencode(new), AT_CWD, os.fsencode(old), EXCHANGE) == 0:
+            return
+        if ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    aside = free_name(old)
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except OSError:
+        aside.rename(old)
+        raise
+    aside.rename(new)
+
+
+AT_CWD, EXCHANGE = -100, 2
+"""Of renameat2(2)."""
+
+
+def free_name(path: Path) -> Path:
+    """The first of `NAME.old-1`, `NAME.old-2`, ... that is free beside a path."""
+    place = path.absolute()
+    names = (place.with_name(f"{place.name}.old-{number}") for number in range(1, 10**6))
+    return next(name for name in names if not os.path.lexists(name))
+
+
+def make_room(path: Path, *, is_ours: bool) -> Path | None:
+    """Move what lies at a path to a free name beside it, unless lrbench wrote it; gives that name, if any.
+
+    Raises: InputError when it cannot be moved.
+    """
+    if is_ours or not os.path.lexists(path):
+        return None
+    _refuse_device(path)
+    target = free_name(path)
+    with writing(path):
+        path.absolute().rename(target)
+    return target
+
+
+def begins(path: Path, *marks: bytes) -> bool:
+    """Whether a plain file's first 4 kB hold one of some marks."""
+    if not path.is_file():  # a pipe would wait for ever
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return False
+    return any(mark in head for mark in marks)
+
+
+def _refuse_device(path: Path) -> None:
+    """Raises: InputError when a path is a device or pipe, which a file must not replace."""
+    with suppress(OSError):
+        kind = path.lstat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind)):
+            raise InputError(f"{path} is no plain file, so nothing is written to it")
 
 
 def _sweep(folder: Path) -> None:

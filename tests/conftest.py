@@ -71,7 +71,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def timing_lock(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that times waits for no other process of this machine that does."""
-    monkeypatch.setattr("lrbench.timing.isolation.LOCK", tmp_path_factory.getbasetemp() / "timing.lock")
+    monkeypatch.setattr("lrbench.timing.lock.LOCK", tmp_path_factory.getbasetemp() / "timing.lock")
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from lrbench.errors import InputError, nearest
 from lrbench.gate.tolerances import describe_tolerances
 from lrbench.gate.verdicts import BLOCKING, EXIT_CODES, STRICT, Judgement, Outcome, Verdict
 from lrbench.screen import table
-from lrbench.whole import replacing
+from lrbench.whole import begins, make_room, replacing
 
 
 class Format(StrEnum):
@@ -92,7 +92,7 @@ def regress(  # noqa: PLR0913 - the options of a command
     Example: `lrbench regress --against main --only timed`
     """
     from lrbench.gate.alternate import TimingOptions
-    from lrbench.gate.job import judge_sweep, judge_workloads
+    from lrbench.gate.job import judge_sweep, judge_workloads, make_ready
     from lrbench.gate.tolerances import tolerances_beside
     from lrbench.limits import require_cpus
 
@@ -106,6 +106,8 @@ def regress(  # noqa: PLR0913 - the options of a command
     for half in set(Half) - set(halves):
         _note(f"the {half} half is skipped" + (f": {lacking[half][0]} does not exist" if lacking[half] else ""))
     allowed = tolerances_beside(baseline)
+    for note in make_ready(out_folder):
+        _note(note)
     verdicts: list[Verdict] = []
     if Half.RECORDED in halves:
         verdicts += judge_sweep(spec, baseline, allowed, out=out_folder / "sweep")
@@ -143,8 +145,11 @@ def history(
     values = read_history(folders, figure)
     if out_file.suffix not in (".png", ".svg"):
         raise InputError(f"--out must end in .png or .svg, got {out_file}")
+    if moved := make_room(out_file, is_ours=out_file.is_dir() or begins(out_file, b"lrbench history")):
+        say(f"{out_file} is not of lrbench history: moved to {moved}")
+    title = {"Title": "lrbench history"}
     with replacing(out_file, suffix=out_file.suffix) as part:
-        history_figure(values, figure=figure).savefig(part, dpi=100)
+        history_figure(values, figure=figure).savefig(part, dpi=100, metadata=title)
     for row in values[values["step"]].itertuples():
         say(f"step: {row.name} is {row.value:.6g} since {row.folder} ({row.code})")
     judged = values.loc[values["judged"], "name"].nunique()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lrbench.cli.shared import Folder, app, draw, say
+from lrbench.cli.shared import Folder, app, redraw, say
 
 
 @app.command()
@@ -14,7 +14,7 @@ def plots(folder: Folder) -> None:
 
     Example: `lrbench plots results/digits`
     """
-    draw(folder)
+    redraw(folder)
 
 
 @app.command("table")
@@ -53,5 +53,5 @@ def report(
     from lrbench.report.page.page import write_report
 
     name = "report.html" if len(folders) == 1 else "comparison.html"
-    target = write_report(folders, out or folders[0] / name)
+    target = write_report(folders, out or folders[0] / name, tell=say)
     say(f"{target} ({target.stat().st_size / 1e6:.1f} MB): open it in a browser")

@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from lrbench.cli.shared import Cache, Out, Overrides, SpecPath, app, draw, explained, folder_for, out, say
 from lrbench.cli.workers import Jobs, choose_workers
 from lrbench.config.manual import describe_spec
@@ -12,6 +14,9 @@ from lrbench.screen import Screen, table
 if TYPE_CHECKING:
     from lrbench.plan.preview import Preview
     from lrbench.results.records import Cost
+
+LISTED = 500
+"""Trials that a plan shows at most."""
 
 
 @app.command(cls=explained(describe_spec))
@@ -34,16 +39,19 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
 
     chosen = load_spec(spec, set_ or [])
     run = prepare(chosen)
+    say(f"{len(run.trials):,} trials of {len({trial.seed for trial in run.trials}):,} seeds")
     for note in chosen.left_out():
         say(note)
     for name in chosen.chosen_layer_sets():
         say(f"layer set {name}: {' '.join(layer.name for layer in layers_of(chosen, name, run.dense.layers))}")
     held = read_records(folder) if is_there(folder / LOG) else []
     evidence = gather_evidence(chosen, held, environment=run.environment.key)
-    previews = [preview(trial, chosen, run.dense, evidence=evidence) for trial in run.trials]
+    count, shown = len(run.trials), run.trials[:LISTED]
+    previews = [preview(trial, chosen, run.dense, evidence=evidence) for trial in shown]
     columns = ("trial", "ranks of the set's layers (- dense)", "#params", "#ratio", "#MACs", "#ratio")
     rows = [preview_row(planned, run.dense.cost) for planned in previews]
-    out.print(table(TextTable(title=f"{len(rows)} trials of {spec}", heads=columns, rows=rows)))
+    title = f"{count:,} trials of {spec}" + (f"; the first {LISTED:,} are listed" if count > LISTED else "")
+    out.print(table(TextTable(title=title, heads=columns, rows=rows)))
     for planned in previews:
         if planned.prediction is not None:
             why = ("layer", "method", "#rank", "#of its MACs", "#output error", "#damage", "why dense")
@@ -78,7 +86,8 @@ def sensitivity(
     """Truncate one layer at a time, by each method at each rank, and record the loss (sensitivity.csv).
 
     The error of the layer's outputs takes one pass over the calibration images for all ranks together; accuracy on the
-    search split is measured at `sensitivity.accuracy_points` ranks. Budget rules choose ranks by this table.
+    search split is measured at `sensitivity.accuracy_points` ranks. Budget rules choose ranks by this table. Exit code
+    1 when a baseline could not be trained.
 
     Example: `lrbench sensitivity bench/sweeps/digits.toml --set sensitivity.accuracy_points=3`
     """
@@ -86,6 +95,7 @@ def sensitivity(
     from lrbench.plan.run import prepare
     from lrbench.plan.spec import load_spec
     from lrbench.results.log import Store
+    from lrbench.results.records import Failure
     from lrbench.trials.run import probe_baselines
 
     options = dict.fromkeys(("timeout", "address", "cpus-per-trial", "gpus-per-trial", "on"))
@@ -94,6 +104,9 @@ def sensitivity(
     with Store(folder) as store, Screen(out, (), epochs={}) as screen:
         for note in store.notices:
             say(note)
-        shown = replace(run, progress=screen.progress)
+        shown, held = replace(run, progress=screen.progress), len(store.records)
         store.keep(probe_baselines(shown, tuple(store.records), workers=workers), screen.finish)
+        failed = [record for record in store.records[held:] if isinstance(record, Failure)]
     draw(folder)
+    if failed:
+        raise typer.Exit(1)

@@ -99,6 +99,14 @@ def folder_for(spec: Path, chosen: Path | None) -> Path:
 
 
 def draw(folder: Path) -> None:
+    """Draw a folder's figures and say so, unless they are there and belong to its tables."""
+    from lrbench.report.figures.draw import are_drawn
+
+    if not are_drawn(folder):
+        redraw(folder)
+
+
+def redraw(folder: Path) -> None:
     """Draw a folder's figures and say so."""
     from lrbench.report.figures.draw import draw_figures
     from lrbench.report.results import Results

@@ -85,14 +85,15 @@ def sweep(  # noqa: PLR0913 - one for each option
             _set_aside(folder)
         stages = tuple(map(str, Stage if only is None else (only,)))
         filled = fill(run, folder, stages=stages, retry_failed=retry_failed, workers=workers, console=out)
-        if filled.worked or not (folder / "figures").is_dir():
-            draw(folder)
+        draw(folder)
         failed = _summarise(folder, {trial.key for trial in run.trials})
         for failure in filled.failed:
             err.print(f"failed: {describe(failure)}", style="red", markup=False, highlight=False)
         if filled.failed:
             err.print(f"{len(filled.failed)} timings failed; --retry-failed makes them again", markup=False)
-    if failed or filled.failed:
+        if filled.absent:
+            err.print(f"{len(filled.absent)} planned trials have no outcome; the same command runs them", markup=False)
+    if failed or filled.failed or filled.absent:
         raise typer.Exit(1)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrbench.cli.shared import Folder, Out, Overrides, SpecPath, app, draw, explained, folder_for, out, say
+from lrbench.cli.shared import Folder, Out, Overrides, SpecPath, app, draw, err, explained, folder_for, out, say
 from lrbench.config.manual import describe_spec
 from lrbench.screen import Screen, table
 
@@ -105,8 +105,7 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
         with Screen(out, (), epochs={}) as screen:
             shown = replace(run, progress=screen.progress)
             failed = _keep(store, time_layers(shown, jobs, tuple(store.records)), screen)
-    if jobs:
-        draw(folder)
+    draw(folder)
     for texts in breakeven_tables(Results(folder)):
         out.print(table(texts))
     if failed:
@@ -128,7 +127,8 @@ def doctor(
     from lrbench.report.texts import Form, with_interval
     from lrbench.timing.doctor import ROUNDS, diagnose
 
-    diagnosis = diagnose(model=model, image_size=image_size, threads=threads)
+    with Screen(err, (), epochs={}) as screen:
+        diagnosis = diagnose(model=model, image_size=image_size, threads=threads, progress=screen.progress)
     where = diagnosis.environment
     control = diagnosis.control
     isa = f" ({where.isa})" if where.isa else ""

@@ -21,6 +21,7 @@ from lrbench.plan.trials import Untrained, build_untrained
 from lrbench.progress import Progress
 from lrbench.results.records import Failure, Record, Trial
 from lrbench.results.sessions import Fault
+from lrbench.results.valid import require_readable
 
 T = TypeVar("T")
 
@@ -122,11 +123,13 @@ def attempted(
     started = clock()
     try:
         with user_code():
-            return work()
+            records = work()
+        require_readable(records)
     except (InputError, Interrupted):
         raise
     except BaseException as error:  # sys.exit() of a model too: it ends the trial, not the sweep
         return failures(job, error, stage=stage(), seconds=clock() - started)
+    return records
 
 
 def failures(

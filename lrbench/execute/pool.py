@@ -1,5 +1,6 @@
 """A pool of child processes on this machine: a child that dies, hangs or runs out of memory fails only its own job."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -9,7 +10,7 @@ from time import perf_counter
 from lrbench.children import Child, ChildLostError, first_ended
 from lrbench.execute.jobs import Execute, Job, Records, TrialTimeoutError, Work, Worker, WorkerDiedError, failures
 from lrbench.execute.workers import Workers
-from lrbench.progress import silent
+from lrbench.progress import NOTICE
 
 
 @contextmanager
@@ -57,7 +58,13 @@ def _outcome(child: Child, job: Job, started: float) -> Records:
     return records
 
 
-_worker = Worker(silent)
+def _tell(what: str, stage: str, done: int, total: int) -> None:
+    """Of a child's progress only notices are told: they name files that were put aside."""
+    if stage.startswith(NOTICE):
+        sys.stderr.write(f"{what}: {stage}\n")
+
+
+_worker = Worker(_tell)
 """The worker of a child process."""
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from safetensors.torch import save_model
 from torch import Tensor, nn
 
 from lrbench.config.axes import Setting
 from lrbench.errors import InputError
 from lrbench.export.load import load
 from lrbench.export.plan import WEIGHTS, Plan, sha256_of, write_plan
+from lrbench.learn.weights import save_weights
 from lrbench.limits import writing
 from lrbench.measure import runtimes
 from lrbench.measure.prepared import Opened, Runtime, absent_packages
@@ -57,7 +57,7 @@ def _write(name: str, model: nn.Module, folder: Path, images: Tensor) -> None:
         in_file.write(model, file, images)
     else:
         with replacing(file) as part:
-            save_model(model, str(part))
+            save_weights(model, part)
 
 
 def open_artefact(name: str, folder: Path, *, setting: Setting, build: Build | None) -> Opened:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from lrbench.config.ranges import Above0, Count, Name, Whole
 from lrbench.config.sections import Triple
 from lrbench.errors import InputError, reading
+from lrbench.results.records import first_mistake
 from lrbench.results.sessions import Architecture
 from lrbench.whole import write_whole
 
@@ -36,14 +38,14 @@ class Plan:
     """
 
     input: str
-    trial: str
-    label: str
+    trial: Name
+    label: Name
     architecture: Architecture
     mean: Triple
-    std: Triple
-    correct: int
-    samples: int
-    weights_sha256: str
+    std: tuple[Above0, Above0, Above0]
+    correct: Whole
+    samples: Count
+    weights_sha256: Name
     class_names: tuple[str, ...] = ()
 
 
@@ -73,7 +75,10 @@ def read_plan(folder: Path) -> Plan:
     with reading(path, "is not a valid plan"):
         if digest != _digest(document):
             raise InputError(f"{path} was changed after the export: its digest does not match its content")
-        plan = _adapter.validate_python(document)
+        try:
+            plan = _adapter.validate_python(document)
+        except ValidationError as error:
+            raise InputError(f"{path} is not a valid plan: {first_mistake(error)}") from error
     if weights_sha256 != plan.weights_sha256:
         raise InputError(f"{weights} was changed after the export: its digest does not match {PLAN}")
     return plan

@@ -25,7 +25,7 @@ from lrbench.results.occasions import estimate_timing, told
 from lrbench.results.sessions import CONTROL, DENSE, Timed, TimingFailure
 from lrbench.results.timings import control_ratio, is_fit_timing, last_attempt
 from lrbench.statistics.components import prior_of
-from lrbench.timing.isolation import alone
+from lrbench.timing.lock import alone
 from lrbench.timing.repeat import Series, Subject, in_process, until_fit
 
 SCHEMA = 1

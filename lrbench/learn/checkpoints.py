@@ -1,6 +1,7 @@
 """A training kept on disk between its epochs, so that a kill costs minutes, not hours; tensors and plain values."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from pydantic import TypeAdapter
 
-from lrbench.limits import writing
+from lrbench.limits import put_aside, writing
 from lrbench.results.records import Epoch
 from lrbench.whole import replacing
 
@@ -29,10 +30,11 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a training is kept while it runs, and the least seconds between two checkpoints."""
+    """Where a training is kept while it runs, the least seconds between two checkpoints, who is told of a bad one."""
 
     path: Path
     every_s: float
+    tell: Callable[[str], None] = lambda text: None
 
 
 def keep_checkpoint(path: Path, parts: Mapping[str, Stateful], *, epochs: Iterable[Epoch]) -> None:
@@ -71,3 +73,20 @@ def resume_(path: Path, parts: Mapping[str, Stateful]) -> tuple[Epoch, ...]:
         return _epochs.validate_json(state["epochs"])
     except Exception as error:  # unpickler, zip reader and each part raise their own
         raise ValueError(f"{path} is not a checkpoint of this training, remove it to start anew: {error}") from error
+
+
+def resumed_(
+    path: Path, parts: Mapping[str, Stateful], *, tell: Callable[[str], None] = lambda text: None
+) -> tuple[Epoch, ...]:
+    """As `resume_`; a file that is no checkpoint of this training is put aside, told of, and not used."""
+    before = {name: deepcopy(part.state_dict()) for name, part in parts.items()} if path.exists() else {}
+    generator = torch.get_rng_state()
+    try:
+        return resume_(path, parts)
+    except ValueError:
+        for name, state in before.items():
+            parts[name].load_state_dict(state)
+        torch.set_rng_state(generator)
+        aside = put_aside(path)
+        tell(f"{aside} is not a checkpoint of this training, which starts anew")
+        return ()

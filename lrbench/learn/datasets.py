@@ -15,8 +15,10 @@ from sklearn.model_selection import train_test_split
 from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
 from lrbench.guard import guarded
+from lrbench.learn import decoded
+from lrbench.learn.decoded import why_unusable, write_note
 from lrbench.learn.sources import Source, count_classes, files_of, labels_of, listing_of, names_of, open_source
-from lrbench.limits import require_disk, require_memory, writing
+from lrbench.limits import put_aside, require_disk, require_memory, writing
 from lrbench.progress import Progress, silent
 from lrbench.whole import replacing
 
@@ -74,7 +76,7 @@ def decode(image: Any, size: int) -> NDArray[np.uint8]:
     return np.asarray(fitted, dtype=np.uint8).transpose(2, 0, 1)
 
 
-MUST_BE = "must be a PIL image of 8 bits a channel, or a uint8 array (H, W), (H, W, 3) or (H, W, 4), no side 0"
+MUST_BE = "must be a PIL image or a uint8 array (H, W) or (H, W, 3), of 8 bits a channel and no side 0"
 
 
 def _decode_all(source: Source, size: int, *, into: NDArray[np.uint8], what: str, progress: Progress) -> None:
@@ -109,13 +111,17 @@ def _split(source: Source, choice: DataChoice, *, cache: Path | None, what: str,
     with writing(cache):
         cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f".{what}.lock"):  # another sweep may want the same images: one decodes, the other waits
+        files = files_of(source) or ()
+        if path.exists() and (why := why_unusable(path, files, shape=shape)):
+            progress(f"{put_aside(path)} is not used ({why}): decoded anew", what, 0, len(source))
         if not path.exists():
             require_disk(cache, int(np.prod(shape)), what=f"the decoded {what} images")
             with replacing(path) as part:
                 mapped = _allocate(part, shape)
                 _decode_all(source, size, into=mapped, what=what, progress=progress)
                 mapped.flush()
-    return Split(images=np.load(path, mmap_mode="r"), labels=labels, indices=everything)
+            write_note(path, files)
+    return Split(images=decoded.mapped(path), labels=labels, indices=everything)
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[np.uint8]]":

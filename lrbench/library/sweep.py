@@ -9,7 +9,7 @@ from lrbench.library.fill import fill
 from lrbench.library.results import Results, read
 from lrbench.plan.run import prepare
 from lrbench.plan.spec import load_spec, make_spec
-from lrbench.report.figures.draw import draw_figures
+from lrbench.report.figures.draw import draw_missing_figures
 from lrbench.screen import console
 
 
@@ -43,5 +43,5 @@ def sweep(
         chosen, folder = load_spec(Path(spec), overrides or {}), Path(out or Path("results") / Path(spec).stem)
     fill(prepare(chosen, cache=Path(cache)), folder, workers=workers, console=console(stderr=False))
     results = read(folder)
-    draw_figures(results.frames)
+    draw_missing_figures(results.frames)
     return results

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from lrbench.config.axes import FORMER_KEYS
 from lrbench.config.choice import Choice
 from lrbench.config.names import MIXED
+from lrbench.config.ranges import ShownName
 from lrbench.config.reading import read_toml, validate
 from lrbench.config.recipes import Baseline, Finetune
 from lrbench.config.sections import (
@@ -57,7 +58,7 @@ class SweepSpec(Choice):
     finetune: Finetune = Finetune()
     calibration: CalibrationChoice = CalibrationChoice()
     sweep: Grid = Grid()
-    layer_sets: dict[str, LayerSetChoice] = Field({"all": LayerSetChoice()}, min_length=1)
+    layer_sets: dict[ShownName, LayerSetChoice] = Field({"all": LayerSetChoice()}, min_length=1)
     latency: LatencyChoice = LatencyChoice()
     layer_table: LayerTableChoice = LayerTableChoice()
     sensitivity: SensitivityChoice = SensitivityChoice()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -92,19 +93,21 @@ def layers_of(spec: SweepSpec, layer_set: str, layers: tuple[Layer, ...]) -> tup
 
 def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
     """Digest of what decides the dense model's weights: model, data (without its path), recipe, seed."""
+    return digest({**_baseline_facts(spec, identity), "seed": seed})
+
+
+def _baseline_facts(spec: SweepSpec, identity: str) -> dict[str, Any]:
+    """What decides the dense model's weights but for the seed; files are read for it."""
     weights = spec.model.weights
     if weights.endswith(FILES) and Path(weights).is_file():
         weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     augmentation = {} if AUGMENTATIONS[spec.data.augment] is None else {"augmentation": VERSION}
-    return digest(
-        {
-            "schema": SCHEMA,
-            "model": {**spec.model.model_dump(), "weights": weights, **code_of(spec.model.name)},
-            "data": {**spec.data.model_dump(exclude={"root"}), "identity": identity, **augmentation},
-            "recipe": spec.baseline.model_dump(exclude={"seed"}),
-            "seed": seed,
-        }
-    )
+    return {
+        "schema": SCHEMA,
+        "model": {**spec.model.model_dump(), "weights": weights, **code_of(spec.model.name)},
+        "data": {**spec.data.model_dump(exclude={"root"}), "identity": identity, **augmentation},
+        "recipe": spec.baseline.model_dump(exclude={"seed"}),
+    }
 
 
 def _grid(spec: SweepSpec) -> Iterator[tuple[str, str, str, str]]:
@@ -128,9 +131,10 @@ def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
     calibration = spec.calibration.model_dump()
     if spec.calibration.split == "search":
         del calibration["split"]  # when keys began there was no other
+    common = _baseline_facts(spec, identity)
     for seed in dict.fromkeys(spec.sweep.seeds):
         base = spec.baseline.seed if spec.baseline.seed is not None else seed
-        baseline = baseline_key(spec, identity=identity, seed=base)
+        baseline = digest({**common, "seed": base})
         for scheme, truncation, layer_set, rule in _grid(spec):
             chosen = spec.layer_sets[layer_set].model_dump() if layer_set in spec.layer_sets else None
             facts = [baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed]

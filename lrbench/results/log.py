@@ -14,11 +14,12 @@ from filelock import FileLock
 from lrbench.errors import InputError, reading
 from lrbench.guard import user_code
 from lrbench.limits import writing
+from lrbench.results import columns
 from lrbench.results.files import is_there, packed, read_file, unpack
 from lrbench.results.records import Record, SpecRecord, from_line, to_line
 from lrbench.results.tables import build_tables, guarded
 from lrbench.results.writers import acquire, locked, release, sign, unsign
-from lrbench.whole import flush_folder, replacing
+from lrbench.whole import flush_folder, free_name, replacing
 
 LOG = "records.jsonl"
 SPEC = "spec.toml"
@@ -49,8 +50,10 @@ class Store:
 
     def __enter__(self) -> Self:
         """Create the folder if need be, take the lock, read the log."""
-        if not self._create and not is_there(self.folder / LOG):
-            raise InputError(f"{self.folder} is no results folder: it has no {LOG}")
+        if not is_there(self.folder / LOG):
+            if not self._create:
+                raise InputError(f"{self.folder} is no results folder: it has no {LOG}")
+            require_own(self.folder)
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = acquire(self.folder)
@@ -153,6 +156,16 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         packed(path).unlink(missing_ok=True)
 
 
+def require_own(folder: Path) -> None:
+    """Raises: InputError when a folder without a log holds files that a sweep would replace: they are somebody's."""
+    names = (SPEC, "figures", *(f"{name}.csv" for name in columns.TABLES))
+    if found := [name for name in names if (folder / name).exists()]:
+        raise InputError(
+            f"{folder} is no results folder, for it has no {LOG}, but it holds {found[0]}, which would be replaced. "
+            "Nothing was changed; choose another folder with --out, or move that away"
+        )
+
+
 def read_records(folder: Path) -> list[Record]:
     """Every record of a folder's log, packed or not, in order; a line that is still being written is left out.
 
@@ -192,10 +205,9 @@ def set_aside(folder: Path) -> Path | None:
         return None
     with locked(folder), writing(folder):
         unsign(folder)
-        names = (folder.with_name(f"{folder.absolute().name}.old-{number}") for number in range(1, 10**6))
-        target = next(name for name in names if not name.exists())
-        folder.absolute().rename(target.absolute())
-    return target
+        target = free_name(folder)
+        folder.absolute().rename(target)
+    return folder.with_name(target.name)
 
 
 def _unpack_log(log: Path) -> tuple[str, ...]:

@@ -47,10 +47,16 @@ def load_table(folder: Path, name: str) -> pd.DataFrame:
         raise InputError(
             f"{folder} is no results folder: it has no {name}.csv; lrbench sweep SPEC --out {folder} makes one"
         )
-    table = columns.TABLES[name]
+    return read_table(read_file(plain), columns.TABLES[name], path=place_of(plain))
+
+
+def read_table(content: bytes, table: Table[Any], *, path: Path) -> pd.DataFrame:
+    """A table from the content of its file, checked; errors name `path`.
+
+    Raises: InputError as `load_table` does.
+    """
     texts = [column.name for column in table.columns if isinstance(column.kind, Text)]
-    path = place_of(plain)
-    frame = _read(read_file(plain), path, table, texts)
+    frame = _read(content, path, table, texts)
     versions = [version for version in frame.get("schema", []) if version != SCHEMA]
     if versions:
         raise InputError(f"{path} cannot be read: {wrong_schema(versions[0])}")
@@ -62,6 +68,11 @@ def load_table(folder: Path, name: str) -> pd.DataFrame:
         )
     with reading(path, "cannot be read as a table"):
         return checked(frame.assign(**{text: unguarded(frame[text]) for text in texts}), table, path=path)
+
+
+def as_csv(table: pd.DataFrame) -> bytes:
+    """The content of a table's file."""
+    return guarded(table).to_csv(index=False).encode()
 
 
 def _read(content: bytes, path: Path, table: Table[Any], texts: Sequence[str]) -> pd.DataFrame:

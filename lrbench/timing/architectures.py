@@ -21,7 +21,7 @@ from lrbench.results.keys import digest
 from lrbench.results.occasions import is_vetoed
 from lrbench.results.sessions import DENSE, Architecture, Session, TimingFailure
 from lrbench.results.timings import complete_sessions, incomplete_sessions
-from lrbench.timing.isolation import alone
+from lrbench.timing.lock import alone
 from lrbench.timing.repeat import Series, Subject, in_process, resumed, until_fit
 
 MEMORY_SHARE = 0.5

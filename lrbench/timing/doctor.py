@@ -15,12 +15,12 @@ from lrbench.measure.environment import read_environment, read_watch
 from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
 from lrbench.measure.side_by_side import block_of, prepare, quiet, time_side_by_side
-from lrbench.progress import silent
+from lrbench.progress import Progress, silent
 from lrbench.results.environment import Environment
 from lrbench.results.sessions import CONTROL, DENSE, Timed
 from lrbench.results.timings import control_ratio, is_fit_timing
 from lrbench.statistics.paired import Ratio, log_ratios
-from lrbench.timing.isolation import alone
+from lrbench.timing.lock import alone
 
 ROUNDS = 100
 
@@ -45,7 +45,7 @@ class Diagnosis:
     advice: tuple[str, ...]
 
 
-def diagnose(*, model: str, image_size: int, threads: int) -> Diagnosis:
+def diagnose(*, model: str, image_size: int, threads: int, progress: Progress = silent) -> Diagnosis:
     """Time a model against its copy and nothing else, for about half a minute.
 
     Raises: InputError for an unknown model, or when torch does not accept so many threads.
@@ -53,7 +53,7 @@ def diagnose(*, model: str, image_size: int, threads: int) -> Diagnosis:
     require_cpus(threads, what="--threads")
     choice = LatencyChoice(devices=("cpu",), threads=(threads,), rounds=ROUNDS, precision=1e-9, block_s=0.01)
     setting, before = settings(choice)[0], read_watch()
-    with alone(silent), quiet(threads):
+    with alone(progress), quiet(threads):
         dense = build_dense(make_architecture(model, image_size=image_size, classes=10))
         models = [prepare(deepcopy(dense), setting, shape=(3, image_size, image_size)) for _ in range(2)]
         timed = time_side_by_side(

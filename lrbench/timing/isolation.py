@@ -1,37 +1,13 @@
-"""Where timings run: one at a time on this machine, each in a process of its own."""
+"""Where timings run: each in a process of its own."""
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import TypeVar
-
-from filelock import FileLock, Timeout
 
 from lrbench.children import ChildLostError, run_in_child
 from lrbench.errors import InputError
 from lrbench.processes import GUARD
-from lrbench.progress import Progress
 
 T = TypeVar("T")
-
-LOCK = Path(tempfile.gettempdir()) / "lrbench-timing.lock"
-"""The lock that a timing on this machine holds while it runs."""
-
-
-@contextmanager
-def alone(progress: Progress) -> Iterator[None]:
-    """Hold the lock for timings on this machine; wait until it is free."""
-    lock = FileLock(LOCK, mode=0o666)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress("latency", "waiting for another timing on this machine", 0, 1)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def needs_child(model: str, data: str = "") -> bool:

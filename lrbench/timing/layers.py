@@ -21,7 +21,7 @@ from lrbench.progress import Progress
 from lrbench.results.keys import digest
 from lrbench.results.sessions import Architecture, LayerSession, Replacement, TimingFailure
 from lrbench.results.timings import complete_sessions, incomplete_sessions
-from lrbench.timing.isolation import alone
+from lrbench.timing.lock import alone
 from lrbench.timing.repeat import Series, Subject, in_process, resumed, until_fit
 
 Pairs = tuple[tuple[str, int], ...]

@@ -13,10 +13,12 @@ from lrbench.guard import Interrupted, reason_of, user_code
 from lrbench.learn.memory import given_back
 from lrbench.measure.environment import now
 from lrbench.measure.faults import is_out_of_memory, plain_text
-from lrbench.results.sessions import Fault, Timed, TimingFailure
+from lrbench.results.sessions import Fault, LayerSession, Session, Timed, TimingFailure
 from lrbench.results.timings import is_fit_timing, last_attempt
+from lrbench.results.valid import require_readable
 from lrbench.timing import isolation
 from lrbench.timing.isolation import ProcessLostError, in_fresh_process
+from lrbench.timing.lock import BusyError
 
 T = TypeVar("T")
 J = TypeVar("J")
@@ -117,8 +119,10 @@ def _attempt(timing: Series[S], process: int) -> S | TimingFailure:
     started, clock = now(), perf_counter()
     try:
         with user_code():
-            return timing.run(process, timing.attempt)
-    except Interrupted:
+            session = timing.run(process, timing.attempt)
+        if isinstance(session, Session | LayerSession):
+            require_readable([session])
+    except (Interrupted, BusyError):  # no fault of what is timed
         raise
     except BaseException as error:  # whatever the model's own code or a library raises, sys.exit() too
         fault: Fault = "oom" if is_out_of_memory(error) else "failed"
@@ -134,6 +138,7 @@ def _attempt(timing: Series[S], process: int) -> S | TimingFailure:
             seconds=perf_counter() - clock,
             failure=fault,
         )
+    return session
 
 
 def in_process(choice: LatencyChoice, work: Callable[[J], T], job: J, *, model: str) -> T:

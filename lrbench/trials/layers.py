@@ -12,7 +12,7 @@ from lrbench.plan.layer_ranks import timed_pairs
 from lrbench.plan.run import Run
 from lrbench.plan.trials import chosen_layers
 from lrbench.results.records import Record
-from lrbench.results.sessions import Architecture, LayerSession
+from lrbench.results.sessions import Architecture, LayerSession, TimingFailure
 from lrbench.timing.layers import LayerJob, missing_layers, run_layers
 from lrbench.trials.history import History
 
@@ -47,7 +47,8 @@ def time_layers(run: Run, jobs: Sequence[LayerJob], held: Sequence[Record]) -> I
     history = History(held)
     yield from history.new([run.environment])
     wanted = {architecture.key: architecture for architecture in _anchors(run)}
-    yield from history.new(time_here(run, ALONE, wanted, history.records))
+    known = [record for record in history.records if not isinstance(record, TimingFailure)]  # a failed one again
+    yield from history.new(time_here(run, ALONE, wanted, known))
     yield from history.new(run_layers(jobs, progress=run.progress))
 
 

@@ -66,11 +66,13 @@ def probe_baselines(run: Run, held: Sequence[Record], *, workers: Workers = ALON
     history = History(held)
     yield from history.new([run.environment])
     with _opened(run, run.trials, workers) as opened:
+        lost: set[str] = set()
         for records in opened.train_baselines():
+            lost |= {record.trial.baseline for record in records if isinstance(record, Failure)}
             yield from history.new(records)
-            if any(isinstance(record, Failure) for record in records):
-                return
-        yield from history.new(opened.probe(history))
+        able = tuple(group for group in opened.groups if group[0].baseline not in lost)
+        if able:
+            yield from history.new(replace(opened, groups=able).probe(history))
 
 
 def _evidence(run: Run, history: History) -> Evidence:

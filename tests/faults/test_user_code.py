@@ -176,7 +176,7 @@ def test_an_image_of_any_size_above_0_is_decoded(size: tuple[int, int]) -> None:
 def test_an_image_file_of_more_than_8_bits_is_refused_by_name(mode: str, workplace: Path, pictures) -> None:
     suffix = "tiff" if mode == "F" else "png"
     Image.new(mode, (9, 9), 300).save(pictures(workplace / "set") / f"train/cat/deep.{suffix}")
-    with pytest.raises(InputError, match=rf"train/cat/deep\.{suffix} must be a PIL image of 8 bits a channel"):
+    with pytest.raises(InputError, match=rf"train/cat/deep\.{suffix} must be a PIL image or a uint8 array"):
         load_dataset(DataChoice(name="folder", root="set", image_size=8), cache=workplace / "cache")
 
 

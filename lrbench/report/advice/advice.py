@@ -104,9 +104,7 @@ def advise(
         layers=tuple(layers.loc[layers["trial"] == trial, list(LAYER)].to_dict("records")),
         warnings=tuple(_untrue(choice)),
         notes=tuple(notes),
-        command=""
-        if trial is None or not first["finetune_epochs"]
-        else _export(results.folder, trial, str(first["model"])),
+        command="" if trial is None else _export(results.folder, trial, str(first["model"])),
     )
 
 
@@ -149,7 +147,7 @@ def _choice(trials: pd.DataFrame, choices: Choices) -> Iterator[str]:
         images = int(trials["samples_search"].iloc[0])
         yield f"The search split has {images:,} images (data.search_share): one of them is {100 / images:.2f} points."
     if not trials["finetune_epochs"].iloc[0]:
-        yield f"Nothing was finetuned: drops are against {choices.reference.words}, and no weights were kept to export."
+        yield f"Nothing was finetuned: drops are against {choices.reference.words}."
 
 
 def _untrue(choice: Recommendation) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,19 @@ from lrbench.report.page.details import trial_data
 from lrbench.report.page.findings import findings
 from lrbench.report.page.overlay import Overlay, read_overlay
 from lrbench.shown import shown
-from lrbench.whole import write_whole
+from lrbench.whole import begins, make_room, write_whole
 
 
-def write_report(folders: Sequence[Path], target: Path) -> Path:
-    """Write the page of these folders.
+def write_report(folders: Sequence[Path], target: Path, *, tell: Callable[[str], object] = str) -> Path:
+    """Write the page of these folders. What lies there and is no such page is moved away first, which is told.
 
     Raises: InputError when a folder holds no readable tables, or the target cannot be written.
     """
     page = render(read_overlay(folders), folders)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+    if moved := make_room(target, is_ours=target.is_dir() or begins(target, b"<title>lrbench: ")):
+        tell(f"{target} is no report of lrbench: moved to {moved}")
     write_whole(target, page.encode("utf-8", "backslashreplace"))  # names of files may hold what is no text
     return target
 
