@@ -31,6 +31,7 @@ def test_figures_belong_to_the_tables_that_they_were_drawn_from(folder: Path) ->
     assert are_drawn(folder)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", range(0, 24, 4))
 def test_a_disk_that_fills_up_while_figures_are_drawn_leaves_the_rest_to_the_next_command(
     step: int, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -60,6 +61,7 @@ def drawable(folder: Path):
     return drawings(Results(folder))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"tables": 1, "files": [1]}', '{"files": []}', "\x00"])
 def test_a_mark_that_is_none_means_not_drawn(content: str, folder: Path) -> None:
     draw_figures(Results(folder))
@@ -67,6 +69,7 @@ def test_a_mark_that_is_none_means_not_drawn(content: str, folder: Path) -> None
     assert not are_drawn(folder)
 
 
+@pytest.mark.long
 def test_a_figure_that_was_removed_is_drawn_again(folder: Path) -> None:
     for path in draw_figures(Results(folder)):
         path.unlink()

@@ -39,6 +39,7 @@ def link_in_figures(folder: Path, out: Path) -> None:
         (folder / "figures" / name).symlink_to(out / "mine.csv")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mischief", MISCHIEF)
 def test_no_command_that_reads_changes_anything_outside(mischief: str, tmp_path: Path, lrbench) -> None:
     outside, folder = tmp_path / "outside", samples.folder_of(tmp_path / "r", samples.sweep())
