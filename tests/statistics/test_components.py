@@ -84,7 +84,7 @@ def test_without_a_prior_processes_give_the_t_interval_of_their_means(processes:
 
 def test_much_data_outweighs_the_prior() -> None:
     every = [
-        subject(truth, seed=seed, process=0.04, occasion=0.06, shape=(60, 3, 8))
+        subject(truth, seed=seed, process=0.04, occasion=0.06, shape=(300, 3, 8))
         for seed, truth in enumerate(np.linspace(-1.2, 0.2, 6))
     ]
     found = learned(PRIOR, every)
