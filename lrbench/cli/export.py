@@ -49,7 +49,7 @@ def export(  # noqa: PLR0913 - the options of a command
     within: Annotated[float, typer.Option(min=0, help="difference of a logit that is always allowed")] = 1e-4,
     fresh: Annotated[bool, typer.Option("--fresh", help="move the folder --to to NAME.old-N first")] = False,
 ) -> None:
-    """Write a finetuned trial as safetensors, torch.export and ONNX files; check and time each of them.
+    """Write a trial as safetensors, torch.export and ONNX files; check and time each of them.
 
     Each artefact is run on the test images beside the trial's model, and timed beside the dense model in its runtime.
     Exit code 1 when one gives other outputs than the trial; then nothing is kept. `lrbench.load` reads the folder.

@@ -1,7 +1,7 @@
 """Timing sessions: the dense model, its copy and further models, interleaved in one process, raw rounds kept.
 
 Why interleaved: a shared machine has fast and slow minutes. Times taken one after the other compare the minutes,
-times taken within one round compare the models (see the README for the numbers).
+times taken within one round compare the models (see docs/latency.md for the numbers).
 """
 
 import gc
