@@ -26,7 +26,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 sweep: $(READY) ## run what is missing of SPEC into OUT, and draw its figures
-	@echo 'sweeping $(SPEC) into $(OUT): about 3 minutes on two cores for the default, whose images are embedded; what is done is kept and skipped next time'
+	@echo 'sweeping $(SPEC) into $(OUT): about 5 minutes on two idle cores for the default, whose images are embedded; what is done is kept and skipped next time'
 	$(BIN)/lrbench sweep $(SPEC) --out $(OUT) $(foreach pair,$(SET),--set $(pair))
 
 plots: $(READY) ## draw the figures of OUT again, from its tables
