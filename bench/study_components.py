@@ -30,7 +30,7 @@ from lrbench.statistics.components import (
     learned,
 )
 
-STUDIES = ("latency", "imagenette")
+STUDIES = ("latency", "imagenette", "repeat")
 ROOT = Path(__file__).parents[1] / "results"
 
 Settings = list[tuple[str, tuple[Occasions, ...]]]

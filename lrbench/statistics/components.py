@@ -48,13 +48,13 @@ class Components:
 PRIORS: Mapping[str, Components] = MappingProxyType(
     {
         "one thread": Components(
-            process=Component(variance=0.0099**2, freedom=4.2), occasion=Component(variance=0.0284**2, freedom=4.0)
+            process=Component(variance=0.0116**2, freedom=2.9), occasion=Component(variance=0.0196**2, freedom=10.0)
         ),
         "several threads": Components(
-            process=Component(variance=0.0689**2, freedom=8.0), occasion=Component(variance=0.0284**2, freedom=4.0)
+            process=Component(variance=0.0689**2, freedom=8.0), occasion=Component(variance=0.0196**2, freedom=10.0)
         ),
         "control": Components(
-            process=Component(variance=0.0089**2, freedom=2.7), occasion=Component(variance=0.0, freedom=2.7)
+            process=Component(variance=0.0101**2, freedom=3.3), occasion=Component(variance=0.0, freedom=3.3)
         ),
     }
 )
