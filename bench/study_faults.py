@@ -45,7 +45,16 @@ sweep = {schemes = ["channel", "writeback"], ranks = ["rank=2", "energy=0.5"]}
 latency.devices = []
 run.checkpoint_minutes = 0
 """
-NOISE = ["started", "reused_weights", "truncate_s", "evaluate_s", "finetune_s", "peak_memory_bytes", "seconds"]
+NOISE = [
+    "started",
+    "reused_weights",
+    "truncate_s",
+    "evaluate_s",
+    "finetune_s",
+    "peak_memory_bytes",
+    "seconds",
+    "commit",
+]
 TABLES = {
     "trials": ["trial"],
     "layers": ["trial", "layer"],

@@ -18,7 +18,8 @@ from time import perf_counter
 
 import pandas as pd
 
-from lrbench.measure.environment import read_commit, usable_cpus
+from lrbench.limits import usable_cpus
+from lrbench.measure.environment import read_commit
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = ("run", "seconds", "exit_code", "passed", "failed", "neighbours", "tests", "cpus", "commit")

@@ -1,5 +1,6 @@
-"""What the machine allows: writing, free disk, free memory. Each error names the place and how much is left."""
+"""What the machine allows: writing, free disk, free memory, CPUs. Each error names the place and how much is left."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -37,6 +38,15 @@ def require_writable(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
 
 
+def put_aside(path: Path) -> Path:
+    """Move a file that cannot be used to the first free `NAME.bad-N` beside it, so that nothing is lost or used."""
+    names = (path.with_name(f"{path.name}.bad-{number}") for number in range(1, 10**6))
+    target = next(name for name in names if not name.exists())
+    with writing(target):
+        path.replace(target)
+    return target
+
+
 def require_disk(folder: Path, size_bytes: int, *, what: str, free: Callable[[Path], int] | None = None) -> None:
     """Raises: InputError when the file system of an existing directory has less space left than is needed."""
     left = shutil.disk_usage(folder).free if free is None else free(folder)
@@ -61,6 +71,17 @@ def memory_left() -> int:
     if limit.exists() and used.exists() and limit.read_text().strip() != "max":
         left = min(left, int(limit.read_text()) - int(used.read_text()))
     return left
+
+
+def usable_cpus() -> int:
+    """How many logical CPUs this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def require_cpus(threads: int, *, what: str = "threads") -> None:
+    """Raises: InputError when there are more threads than logical CPUs that this process may run on."""
+    if threads > usable_cpus():
+        raise InputError(f"{what} must lie in 1..{usable_cpus()}, the CPUs that this process may use, got {threads}")
 
 
 def in_words(size_bytes: float) -> str:

@@ -8,3 +8,7 @@ Progress = Callable[[str, str, int, int], None]
 
 def silent(what: str, stage: str, done: int, total: int) -> None:
     """Report nothing."""
+
+
+NOTICE = "note: "
+"""With it begins a stage that is a notice: it is told by child processes too, which tell no progress."""

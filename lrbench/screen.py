@@ -3,18 +3,20 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from lrbench.results.records import Failure, Measurement, Record, Sensitivity, Trial
 from lrbench.results.sessions import LayerSession, Session, TimingFailure
+from lrbench.shown import shown
 
 if TYPE_CHECKING:
     from lrbench.report.texts import TextTable
@@ -23,13 +25,25 @@ PIPE_WIDTH = 200
 """Characters of a line of a table that goes to a pipe or file, which has no width of its own."""
 
 
+class ClosedPipe(SystemExit):
+    """The reader of what is printed is gone."""
+
+
 class _Console(Console):
-    """A console whose reader may close the pipe (`| head`): the command then ends as by the signal SIGPIPE."""
+    """A console that shows what steers a terminal as escapes, whoever wrote it.
+
+    Its reader may close the pipe (`| head`): the command then ends as by the signal SIGPIPE.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Segments of text that only shows; the console's own controls stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=shown(segment.text))
 
     def on_broken_pipe(self) -> None:
         """Discard further output, and end with exit code 141."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if self.stderr else sys.stdout).fileno())
-        raise SystemExit(141)
+        raise ClosedPipe(141)
 
 
 def console(*, stderr: bool) -> Console:
@@ -103,9 +117,9 @@ class Screen:
         self._last = ("", "", "")
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=False),
@@ -166,9 +180,9 @@ def _duration(seconds: float) -> str:
 
 def table(texts: "TextTable") -> Table:
     """A table of texts, numbers set right."""
-    drawn = Table(title=texts.title, title_justify="left", header_style="bold")
+    drawn = Table(title=Text(shown(texts.title), style="table.title"), title_justify="left", header_style="bold")
     for head in texts.heads:
         drawn.add_column(head.removeprefix("#"), justify="right" if head.startswith("#") else "left")
     for row in texts.rows:
-        drawn.add_row(*map(Text, row))  # names from a results folder are not markup
+        drawn.add_row(*(Text(shown(cell)) for cell in row))  # names from a results folder are not markup
     return drawn

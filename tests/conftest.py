@@ -71,7 +71,19 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def timing_lock(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that times waits for no other process of this machine that does."""
-    monkeypatch.setattr("lrbench.timing.isolation.LOCK", tmp_path_factory.getbasetemp() / "timing.lock")
+    monkeypatch.setattr("lrbench.timing.lock.LOCK", tmp_path_factory.getbasetemp() / "timing.lock")
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's own model runs in this process, not in a child that imports torch first; unless a test is about that."""
+    if "in_children" not in request.fixturenames:
+        monkeypatch.setattr("lrbench.timing.isolation.needs_child", lambda model, data="": False)
+
+
+@pytest.fixture
+def in_children() -> None:
+    """A user's own code runs in child processes, as in the real command."""
 
 
 @pytest.fixture(autouse=True)

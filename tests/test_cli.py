@@ -1,5 +1,6 @@
 """The real commands on a user's own tiny model: what they write, skip, refuse and survive."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -160,7 +161,7 @@ def test_an_interrupted_sweep_resumes(workplace: Path, lrbench, undrawn: None, m
 
     def interrupted(*args: object, **kwargs: object) -> object:
         if next(count) == 2:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return original(*args, **kwargs)
 
     monkeypatch.setattr(work, "run_trial", interrupted)

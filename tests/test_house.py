@@ -18,7 +18,6 @@ LONG = {
     "learn/train.py::train_": "what a training is made of",
     "report/figures/accuracy_cost.py::accuracy_cost_figure": "one drawing",
     "report/figures/accuracy_stages.py::draw": "one drawing",
-    "report/advice/recommend.py::recommend": "one choice with all its outcomes",
     "timing/layers.py::time_layer": "one record of many fields",
     "trials/trial.py::run_trial": "one record of many fields",
 }

@@ -1,6 +1,6 @@
 """`python -m lrbench.cli` is `lrbench`."""
 
-from lrbench.cli import app
+from lrbench.cli import main
 
 if __name__ == "__main__":
-    app()
+    main()

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from lrbench.cli.shared import app, err, exit_codes, explained, out, say
+from lrbench.cli.shared import app, err, explained, out, say
 from lrbench.errors import InputError, nearest
 from lrbench.gate.tolerances import describe_tolerances
 from lrbench.gate.verdicts import BLOCKING, EXIT_CODES, STRICT, Judgement, Outcome, Verdict
 from lrbench.screen import table
+from lrbench.whole import begins, make_room, replacing
 
 
 class Format(StrEnum):
@@ -48,18 +49,17 @@ def check(
 
     Example: `lrbench check bench/baseline results/my --format markdown`
     """
-    with exit_codes():
-        from lrbench.gate.check import check_folders, replace_baseline
-        from lrbench.gate.tolerances import load_tolerances, tolerances_beside
+    from lrbench.gate.check import check_folders, replace_baseline
+    from lrbench.gate.tolerances import load_tolerances, tolerances_beside
 
-        allowed = load_tolerances(tolerances) if tolerances else tolerances_beside(baseline)
-        verdicts = () if accept and not baseline.exists() else check_folders(baseline, current, allowed)
-        judgement = _judgement(verdicts, strict=strict)
-        if accept:
-            replace_baseline(baseline, current)
-            _note(f"{current} is now the baseline {baseline}" + ("; what changed:" if verdicts else ""))
-        if verdicts or not accept:
-            _tell(judgement, chosen)
+    allowed = load_tolerances(tolerances) if tolerances else tolerances_beside(baseline)
+    verdicts = () if accept and not baseline.exists() else check_folders(baseline, current, allowed)
+    judgement = _judgement(verdicts, strict=strict)
+    if accept:
+        replace_baseline(baseline, current)
+        _note(f"{current} is now the baseline {baseline}" + ("; what changed:" if verdicts else ""))
+    if verdicts or not accept:
+        _tell(judgement, chosen)
     if not accept:
         _end(judgement.outcome)
 
@@ -91,35 +91,38 @@ def regress(  # noqa: PLR0913 - the options of a command
 
     Example: `lrbench regress --against main --only timed`
     """
-    with exit_codes():
-        from lrbench.gate.alternate import TimingOptions
-        from lrbench.gate.job import judge_sweep, judge_workloads
-        from lrbench.gate.tolerances import tolerances_beside
+    from lrbench.gate.alternate import TimingOptions
+    from lrbench.gate.job import judge_sweep, judge_workloads, make_ready
+    from lrbench.gate.tolerances import tolerances_beside
+    from lrbench.limits import require_cpus
 
-        given = {Half.RECORDED: (spec, baseline), Half.TIMED: (workloads,)}
-        lacking = {half: [path for path in paths if not path.exists()] for half, paths in given.items()}
-        halves = [half for half in Half if (only is None and not lacking[half]) or only is half]
-        for half in halves or Half:
-            if lacking[half]:
-                raise InputError(f"the {half} half needs {', '.join(map(str, lacking[half]))}, which does not exist")
-        for half in set(Half) - set(halves):
-            _note(f"the {half} half is skipped" + (f": {lacking[half][0]} does not exist" if lacking[half] else ""))
-        allowed = tolerances_beside(baseline)
-        verdicts: list[Verdict] = []
-        if Half.RECORDED in halves:
-            verdicts += judge_sweep(spec, baseline, allowed, out=out_folder / "sweep")
-        if Half.TIMED in halves:
-            options = TimingOptions(processes=processes, threads=threads)
-            verdicts += judge_workloads(
-                workloads,
-                against,
-                allowed,
-                options=options,
-                out=out_folder,
-                progress=_follow,
-            )
-        judgement = _judgement(verdicts, strict=strict)
-        _tell(judgement, chosen)
+    require_cpus(threads, what="--threads")
+    given = {Half.RECORDED: (spec, baseline), Half.TIMED: (workloads,)}
+    lacking = {half: [path for path in paths if not path.exists()] for half, paths in given.items()}
+    halves = [half for half in Half if (only is None and not lacking[half]) or only is half]
+    for half in halves or Half:
+        if lacking[half]:
+            raise InputError(f"the {half} half needs {', '.join(map(str, lacking[half]))}, which does not exist")
+    for half in set(Half) - set(halves):
+        _note(f"the {half} half is skipped" + (f": {lacking[half][0]} does not exist" if lacking[half] else ""))
+    allowed = tolerances_beside(baseline)
+    for note in make_ready(out_folder):
+        _note(note)
+    verdicts: list[Verdict] = []
+    if Half.RECORDED in halves:
+        verdicts += judge_sweep(spec, baseline, allowed, out=out_folder / "sweep")
+    if Half.TIMED in halves:
+        options = TimingOptions(processes=processes, threads=threads)
+        verdicts += judge_workloads(
+            workloads,
+            against,
+            allowed,
+            options=options,
+            out=out_folder,
+            progress=_follow,
+        )
+    judgement = _judgement(verdicts, strict=strict)
+    _tell(judgement, chosen)
     _end(judgement.outcome)
 
 
@@ -135,16 +138,18 @@ def history(
 
     Example: `lrbench history runs/* --figure macs`
     """
-    with exit_codes():
-        from lrbench.gate.history import FIGURES, history_figure, read_history
+    from lrbench.gate.history import FIGURES, history_figure, read_history
 
-        if figure not in FIGURES:
-            raise InputError(f"unknown figure {figure!r}: {nearest(figure, FIGURES)}")
-        values = read_history(folders, figure)
-        try:
-            history_figure(values, figure=figure).savefig(out_file, dpi=100)
-        except (OSError, ValueError) as error:
-            raise InputError(f"--out {out_file} cannot be written as PNG or SVG: {error}") from error
+    if figure not in FIGURES:
+        raise InputError(f"unknown figure {figure!r}: {nearest(figure, FIGURES)}")
+    values = read_history(folders, figure)
+    if out_file.suffix not in (".png", ".svg"):
+        raise InputError(f"--out must end in .png or .svg, got {out_file}")
+    if moved := make_room(out_file, is_ours=out_file.is_dir() or begins(out_file, b"lrbench history")):
+        say(f"{out_file} is not of lrbench history: moved to {moved}")
+    title = {"Title": "lrbench history"}
+    with replacing(out_file, suffix=out_file.suffix) as part:
+        history_figure(values, figure=figure).savefig(part, dpi=100, metadata=title)
     for row in values[values["step"]].itertuples():
         say(f"step: {row.name} is {row.value:.6g} since {row.folder} ({row.code})")
     judged = values.loc[values["judged"], "name"].nunique()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lrbench.cli.shared import Folder, app, draw, exit_codes, say
+from lrbench.cli.shared import Folder, app, redraw, say
 
 
 @app.command()
@@ -14,23 +14,24 @@ def plots(folder: Folder) -> None:
 
     Example: `lrbench plots results/digits`
     """
-    with exit_codes():
-        draw(folder)
+    redraw(folder)
 
 
 @app.command("table")
 def table_(folder: Folder) -> None:
     """Print every finished trial of a results folder as a Markdown table, with latency in the first setting timed.
 
+    Marked as recommended is what `lrbench recommend --max-drop 1 --minimise macs` takes.
+
     Example: `lrbench table results/seed`
     """
-    with exit_codes():
-        from lrbench.report.advice.summary import trial_table
-        from lrbench.report.results import Results
-        from lrbench.report.texts import markdown
+    from lrbench.report.advice.summary import recommended, trial_table
+    from lrbench.report.results import Results
+    from lrbench.report.texts import markdown
 
-        texts = trial_table(Results(folder).summary)
-        say(markdown(texts.heads, texts.rows))
+    results = Results(folder)
+    texts = trial_table(results.summary, picked=recommended(results))
+    say(markdown(texts.heads, texts.rows))
 
 
 @app.command()
@@ -49,9 +50,8 @@ def report(
 
     Example: `lrbench report results/digits`, `lrbench report results/before results/after --out change.html`
     """
-    with exit_codes():
-        from lrbench.report.page.page import write_report
+    from lrbench.report.page.page import write_report
 
-        name = "report.html" if len(folders) == 1 else "comparison.html"
-        target = write_report(folders, out or folders[0] / name)
-        say(f"{target} ({target.stat().st_size / 1e6:.1f} MB): open it in a browser")
+    name = "report.html" if len(folders) == 1 else "comparison.html"
+    target = write_report(folders, out or folders[0] / name, tell=say)
+    say(f"{target} ({target.stat().st_size / 1e6:.1f} MB): open it in a browser")

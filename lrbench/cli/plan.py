@@ -4,7 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrbench.cli.shared import Cache, Out, Overrides, SpecPath, app, draw, exit_codes, explained, folder_for, out, say
+import typer
+
+from lrbench.cli.shared import Cache, Out, Overrides, SpecPath, app, draw, explained, folder_for, out, say
 from lrbench.cli.workers import Jobs, choose_workers
 from lrbench.config.manual import describe_spec
 from lrbench.screen import Screen, table
@@ -12,6 +14,9 @@ from lrbench.screen import Screen, table
 if TYPE_CHECKING:
     from lrbench.plan.preview import Preview
     from lrbench.results.records import Cost
+
+LISTED = 500
+"""Trials that a plan shows at most."""
 
 
 @app.command(cls=explained(describe_spec))
@@ -23,39 +28,41 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
     Example: `lrbench plan bench/sweeps/digits.toml`
     """
     folder = folder_for(spec, out_folder)
-    with exit_codes():
-        from lrbench.plan.evidence import gather_evidence
-        from lrbench.plan.preview import preview, preview_row, reasons, why_rows
-        from lrbench.plan.run import prepare
-        from lrbench.plan.spec import load_spec
-        from lrbench.plan.trials import layers_of
-        from lrbench.report.texts import TextTable
-        from lrbench.results.files import is_there
-        from lrbench.results.log import LOG, read_records
+    from lrbench.plan.evidence import gather_evidence
+    from lrbench.plan.preview import preview, preview_row, reasons, why_rows
+    from lrbench.plan.run import prepare
+    from lrbench.plan.spec import load_spec
+    from lrbench.plan.trials import layers_of
+    from lrbench.report.texts import TextTable
+    from lrbench.results.files import is_there
+    from lrbench.results.log import LOG, read_records
 
-        chosen = load_spec(spec, set_ or [])
-        run = prepare(chosen)
-        for note in chosen.left_out():
-            say(note)
-        for name in chosen.chosen_layer_sets():
-            say(f"layer set {name}: {' '.join(layer.name for layer in layers_of(chosen, name, run.dense.layers))}")
-        held = read_records(folder) if is_there(folder / LOG) else []
-        evidence = gather_evidence(chosen, held, environment=run.environment.key)
-        previews = [preview(trial, chosen, run.dense, evidence=evidence) for trial in run.trials]
-        columns = ("trial", "ranks of the set's layers (- dense)", "#params", "#ratio", "#MACs", "#ratio")
-        rows = [preview_row(planned, run.dense.cost) for planned in previews]
-        out.print(table(TextTable(title=f"{len(rows)} trials of {spec}", heads=columns, rows=rows)))
-        for planned in previews:
-            if planned.prediction is not None:
-                why = ("layer", "method", "#rank", "#of its MACs", "#output error", "#damage", "why dense")
-                rows_of_layers = list(why_rows(planned, run.dense, evidence))
-                title = _expected(planned, run.dense.cost)
-                out.print(table(TextTable(title=title, heads=why, rows=rows_of_layers)))
-        for line in reasons(previews):
-            say(line)
-        predictions = [planned.prediction for planned in previews if planned.prediction]
-        if any(prediction.latency_ratio is not None for prediction in predictions):
-            say(evidence.words())
+    chosen = load_spec(spec, set_ or [])
+    run = prepare(chosen)
+    say(f"{len(run.trials):,} trials of {len({trial.seed for trial in run.trials}):,} seeds")
+    for note in chosen.left_out():
+        say(note)
+    for name in chosen.chosen_layer_sets():
+        say(f"layer set {name}: {' '.join(layer.name for layer in layers_of(chosen, name, run.dense.layers))}")
+    held = read_records(folder) if is_there(folder / LOG) else []
+    evidence = gather_evidence(chosen, held, environment=run.environment.key)
+    count, shown = len(run.trials), run.trials[:LISTED]
+    previews = [preview(trial, chosen, run.dense, evidence=evidence) for trial in shown]
+    columns = ("trial", "ranks of the set's layers (- dense)", "#params", "#ratio", "#MACs", "#ratio")
+    rows = [preview_row(planned, run.dense.cost) for planned in previews]
+    title = f"{count:,} trials of {spec}" + (f"; the first {LISTED:,} are listed" if count > LISTED else "")
+    out.print(table(TextTable(title=title, heads=columns, rows=rows)))
+    for planned in previews:
+        if planned.prediction is not None:
+            why = ("layer", "method", "#rank", "#of its MACs", "#output error", "#damage", "why dense")
+            rows_of_layers = list(why_rows(planned, run.dense, evidence))
+            title = _expected(planned, run.dense.cost)
+            out.print(table(TextTable(title=title, heads=why, rows=rows_of_layers)))
+    for line in reasons(previews):
+        say(line)
+    predictions = [planned.prediction for planned in previews if planned.prediction]
+    if any(prediction.latency_ratio is not None for prediction in predictions):
+        say(evidence.words())
 
 
 def _expected(planned: "Preview", dense: "Cost") -> str:
@@ -79,25 +86,27 @@ def sensitivity(
     """Truncate one layer at a time, by each method at each rank, and record the loss (sensitivity.csv).
 
     The error of the layer's outputs takes one pass over the calibration images for all ranks together; accuracy on the
-    search split is measured at `sensitivity.accuracy_points` ranks. Budget rules choose ranks by this table.
+    search split is measured at `sensitivity.accuracy_points` ranks. Budget rules choose ranks by this table. Exit code
+    1 when a baseline could not be trained.
 
     Example: `lrbench sensitivity bench/sweeps/digits.toml --set sensitivity.accuracy_points=3`
     """
     folder = folder_for(spec, out_folder)
-    with exit_codes():
-        from lrbench.plan.run import prepare
-        from lrbench.plan.spec import load_spec
-        from lrbench.results.log import Store
-        from lrbench.trials.run import probe_baselines
+    from lrbench.plan.run import prepare
+    from lrbench.plan.spec import load_spec
+    from lrbench.results.log import Store
+    from lrbench.results.records import Failure
+    from lrbench.trials.run import probe_baselines
 
-        options = dict.fromkeys(("timeout", "address", "cpus-per-trial", "gpus-per-trial", "on"))
-        run, workers = (
-            prepare(load_spec(spec, set_ or []), cache=cache),
-            choose_workers(None, {"jobs": jobs, **options}),
-        )
-        with Store(folder) as store, Screen(out, (), epochs={}) as screen:
-            for note in store.notices:
-                say(note)
-            shown = replace(run, progress=screen.progress)
-            store.keep(probe_baselines(shown, tuple(store.records), workers=workers), screen.finish)
-        draw(folder)
+    options = dict.fromkeys(("timeout", "address", "cpus-per-trial", "gpus-per-trial", "on"))
+    chosen = load_spec(spec, set_ or [])
+    run, workers = prepare(chosen, cache=cache), choose_workers(None, {"jobs": jobs, **options}, spec=chosen)
+    with Store(folder) as store, Screen(out, (), epochs={}) as screen:
+        for note in store.notices:
+            say(note)
+        shown, held = replace(run, progress=screen.progress), len(store.records)
+        store.keep(probe_baselines(shown, tuple(store.records), workers=workers), screen.finish)
+        failed = [record for record in store.records[held:] if isinstance(record, Failure)]
+    draw(folder)
+    if failed:
+        raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lrbench.cli.shared import Folder, app, exit_codes, explained, out, say
+from lrbench.cli.shared import Folder, app, explained, out, say
 from lrbench.config import axes, names
 from lrbench.screen import table
 
@@ -30,7 +30,11 @@ class Cost(StrEnum):
 
 Ratio = Annotated[float | None, typer.Option(min=0.0, max=2.0, help="largest ratio to the dense model")]
 Drop = Annotated[
-    float | None, typer.Option(help="largest loss in accuracy against the dense control, in percentage points")
+    float | None,
+    typer.Option(
+        help="largest loss in accuracy against the dense control (the model as given, where nothing was finetuned), in "
+        "percentage points"
+    ),
 ]
 Accuracy = Annotated[float | None, typer.Option(min=1.0, max=100.0, help="least accuracy in percent")]
 Latency = Annotated[float | None, typer.Option(min=1e-9, max=2.0, help="largest ratio of latencies to the dense model")]
@@ -92,35 +96,36 @@ def recommend(  # noqa: PLR0913 - the options of a command
     """Recommend a trial: chosen on the search split, reported on the test split, with the chance that it holds.
 
     A trial is chosen only if it keeps each limit with probability --confidence: the cheapest of many that just keep a
-    limit on the search split was often only lucky there. With a limit on accuracy, the cheapest trial is taken; with
-    limits on costs alone, the most accurate. Latencies are of one setting: the one with the most timings, unless
-    options name another. Exit code 1 when no trial keeps all limits: then the nearest is shown.
+    limit on the search split was often only lucky there, and the probability allows for that. With a limit on accuracy,
+    the cheapest trial is taken; with limits on costs alone, the most accurate, of those tied with it the one of least
+    loss. The dense control is a candidate too, and nothing is taken that another trial beats in cost and accuracy.
+    Latencies are of one setting: the one with the most timings, unless options name another. Exit code 1 when no trial
+    keeps all limits: then the nearest is shown.
 
     Example: `lrbench recommend results/digits --max-drop 1.0 --latency 0.6`
     """
-    with exit_codes():
-        from lrbench.report.advice.advice import advise
-        from lrbench.report.advice.advice_texts import headline, tables_of, to_json
-        from lrbench.report.advice.constraints import limits_of
-        from lrbench.report.frames.points import Where
-        from lrbench.report.results import Results
+    from lrbench.report.advice.advice import advise
+    from lrbench.report.advice.advice_texts import headline, tables_of, to_json
+    from lrbench.report.choice.constraints import limits_of
+    from lrbench.report.frames.rivals import Where
+    from lrbench.report.results import Results
 
-        asked = {"max-drop": max_drop, "accuracy": accuracy, "latency": latency, "macs": macs, "params": params}
-        where = Where(environment=environment, words=words)
-        results, limits = Results(folder), limits_of(asked)
-        advice = advise(results, limits, confidence=confidence, minimise=minimise, where=where, among=among)
-        if chosen is Format.JSON:
-            say(to_json(advice))
-        else:
-            say(headline(advice))
-            for warning in advice.warnings:
-                say(f"Warning: {warning}")
-            for texts in tables_of(advice):
-                out.print(table(texts))
-            for note in advice.notes:
-                say(f"- {note}")
-            if advice.command:
-                say(f"to export it: {advice.command}")
+    asked = {"max-drop": max_drop, "accuracy": accuracy, "latency": latency, "macs": macs, "params": params}
+    where = Where(environment=environment, words=words)
+    results, limits = Results(folder), limits_of(asked)
+    advice = advise(results, limits, confidence=confidence, minimise=minimise, where=where, among=among)
+    if chosen is Format.JSON:
+        say(to_json(advice))
+    else:
+        say(headline(advice))
+        for warning in advice.warnings:
+            say(f"Warning: {warning}")
+        for texts in tables_of(advice):
+            out.print(table(texts))
+        for note in advice.notes:
+            say(f"- {note}")
+        if advice.command:
+            say(f"to export it: {advice.command}")
     if advice.choice.point is None:
         raise typer.Exit(1)
 
@@ -133,14 +138,13 @@ def audit(folder: Folder) -> None:
 
     Example: `lrbench audit results/my`
     """
-    with exit_codes():
-        from lrbench.report.advice.audit_texts import tell_audit
-        from lrbench.report.results import Results
+    from lrbench.report.advice.audit_texts import tell_audit
+    from lrbench.report.results import Results
 
-        told = tell_audit(Results(folder))
-        for texts in told.tables:
-            out.print(table(texts))
-        for sentence in told.sentences:
-            say(f"- {sentence}")
+    told = tell_audit(Results(folder))
+    for texts in told.tables:
+        out.print(table(texts))
+    for sentence in told.sentences:
+        say(f"- {sentence}")
     if not told.exact:
         raise typer.Exit(1)

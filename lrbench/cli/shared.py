@@ -1,20 +1,35 @@
 """What all commands share: the app, common options, printing, and exit codes."""
 
 import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, MappingProxyType
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
+from lrbench.cli.ending import KEPT, STARTS_ANEW, fault, stoppable
 from lrbench.errors import InputError
-from lrbench.screen import console
+from lrbench.guard import forget_signals, signals
+from lrbench.screen import ClosedPipe, console
+
+TOLD: tuple[type[BaseException], ...] = (typer.Exit, typer.Abort, *typer.BadParameter.__mro__[1:3], ClosedPipe)
+"""What has its exit code and its line already; UsageError and ClickException are told by the parser of options."""
+
+
+class Commands(TyperGroup):
+    """All commands, under the one net that `exit_codes` is."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        with exit_codes():
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Which rank, in which layers, buys me that latency, and what accuracy does it cost?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -31,54 +46,25 @@ Out = Annotated[Path | None, typer.Option("--out", help="results folder", show_d
 Folder = Annotated[Path, typer.Argument(help="results folder", show_default=False)]
 
 
-ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that ask a command to end: Ctrl-C, `kill` or a scheduler, a terminal that closes."""
-
-
-KEPT, STARTS_ANEW = "what is finished is kept; the same command continues", "nothing was written"
-
-
 @contextmanager
 def exit_codes(*, continues: bool = True) -> Iterator[None]:
-    """Turn a user's mistake or a file that cannot be used into one message and exit code 2, a signal into 128 + it.
+    """Turn what ends a command into one line and its exit code: mistakes and faults into 2, a signal into 128 + it.
 
     `continues`: whether what was finished before a signal is kept.
     """
-    received: list[int] = []
+    forget_signals()
     try:
-        with _stoppable(received):
+        with stoppable():
             yield
-    except (InputError, OSError) as error:
-        err.print(f"error: {error}", style="bold red", markup=False, highlight=False)
+    except TOLD:
+        raise
+    except BaseException as error:
+        if signals() or isinstance(error, KeyboardInterrupt):
+            err.print(f"interrupted: {KEPT if continues else STARTS_ANEW}", markup=False)
+            raise typer.Exit(128 + next(iter(signals()), signal.SIGINT)) from error
+        text = str(error) if isinstance(error, InputError | OSError) else fault(error)
+        err.print(f"error: {text}", style="bold red", markup=False, highlight=False)
         raise typer.Exit(2) from error
-    except KeyboardInterrupt as error:
-        err.print(f"interrupted: {KEPT if continues else STARTS_ANEW}", markup=False)
-        raise typer.Exit(128 + (received[0] if received else signal.SIGINT)) from error
-
-
-@contextmanager
-def _stoppable(received: list[int]) -> Iterator[None]:
-    """Let a signal end the command in order; a second one ends it at once, as the system does.
-
-    `received` gets the signal's number: code in C may turn what is raised here into a plain KeyboardInterrupt.
-    """
-    in_main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in ENDING if in_main}
-    handled = [number for number, handler in before.items() if handler != signal.SIG_IGN]  # as under nohup
-
-    def stop(number: int, _: FrameType | None) -> None:
-        for other_number in handled:
-            signal.signal(other_number, signal.SIG_DFL)
-        received.append(number)
-        raise KeyboardInterrupt
-
-    for number in handled:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in handled:
-            signal.signal(number, before[number])
 
 
 def explained(
@@ -113,6 +99,14 @@ def folder_for(spec: Path, chosen: Path | None) -> Path:
 
 
 def draw(folder: Path) -> None:
+    """Draw a folder's figures and say so, unless they are there and belong to its tables."""
+    from lrbench.report.figures.draw import are_drawn
+
+    if not are_drawn(folder):
+        redraw(folder)
+
+
+def redraw(folder: Path) -> None:
     """Draw a folder's figures and say so."""
     from lrbench.report.figures.draw import draw_figures
     from lrbench.report.results import Results

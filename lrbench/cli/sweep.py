@@ -17,7 +17,6 @@ from lrbench.cli.shared import (
     app,
     draw,
     err,
-    exit_codes,
     explained,
     folder_for,
     out,
@@ -73,25 +72,26 @@ def sweep(  # noqa: PLR0913 - one for each option
     folder = folder_for(spec, out_folder)
     options = {"jobs": jobs, "timeout": timeout, "address": address, "on": on}
     options |= {"cpus-per-trial": cpus_per_trial, "gpus-per-trial": gpus_per_trial}
-    with exit_codes():
-        from lrbench.library.fill import fill
-        from lrbench.plan.run import prepare
-        from lrbench.plan.spec import load_spec
+    from lrbench.library.fill import fill
+    from lrbench.plan.run import prepare
+    from lrbench.plan.spec import load_spec
 
-        workers = choose_workers(executor, options)
-        run = prepare(load_spec(spec, set_ or []), cache=cache)
-        if fresh:
-            _set_aside(folder)
-        stages = tuple(map(str, Stage if only is None else (only,)))
-        filled = fill(run, folder, stages=stages, retry_failed=retry_failed, workers=workers, console=out)
-        if filled.worked or not (folder / "figures").is_dir():
-            draw(folder)
-        failed = _summarise(folder, {trial.key for trial in run.trials})
-        for failure in filled.failed:
-            err.print(f"failed: {describe(failure)}", style="red", markup=False, highlight=False)
-        if filled.failed:
-            err.print(f"{len(filled.failed)} timings failed; --retry-failed makes them again", markup=False)
-    if failed or filled.failed:
+    chosen = load_spec(spec, set_ or [])
+    workers = choose_workers(executor, options, spec=chosen)
+    run = prepare(chosen, cache=cache, limit_s=timeout)
+    if fresh:
+        _set_aside(folder)
+    stages = tuple(map(str, Stage if only is None else (only,)))
+    filled = fill(run, folder, stages=stages, retry_failed=retry_failed, workers=workers, console=out)
+    draw(folder)
+    failed = _summarise(folder, {trial.key for trial in run.trials})
+    for failure in filled.failed:
+        err.print(f"failed: {describe(failure)}", style="red", markup=False, highlight=False)
+    if filled.failed:
+        err.print(f"{len(filled.failed)} timings failed; --retry-failed makes them again", markup=False)
+    if filled.absent:
+        err.print(f"{len(filled.absent)} planned trials have no outcome; the same command runs them", markup=False)
+    if failed or filled.failed or filled.absent:
         raise typer.Exit(1)
 
 
@@ -103,16 +103,19 @@ def _set_aside(folder: Path) -> None:
 
 
 def _summarise(folder: Path, planned: set[str]) -> int:
-    """Print the Pareto front and the planned trials that failed; return the number of failed ones."""
-    from lrbench.report.advice.summary import timed_tables, trial_table
+    """Print the front and the planned trials that failed; return the number of failed ones."""
+    from lrbench.report.advice.summary import pick_lines, recommended, timed_tables, trial_table
     from lrbench.report.results import Results
 
     results = Results(folder)
     front, failed = results.front, results.failed
     failed = failed[failed["trial"].isin(planned)]
     if len(front):
-        title = f"Dense control and Pareto front of {folder}, accuracy over MACs (latency: {front['setting'].iloc[0]})"
-        out.print(table(trial_table(front, title=title)))
+        split, setting = front["split"].iloc[0], front["setting"].iloc[0]
+        title = f"Dense control and front of {folder}, accuracy over MACs, by the {split} split (latency: {setting})"
+        out.print(table(trial_table(front, picked=recommended(results), title=title)))
+        for line in pick_lines(results):
+            say(line)
     else:
         for texts in timed_tables(results):
             out.print(table(texts))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrbench.cli.shared import Folder, Out, Overrides, SpecPath, app, draw, exit_codes, explained, folder_for, out, say
+from lrbench.cli.shared import Folder, Out, Overrides, SpecPath, app, draw, err, explained, folder_for, out, say
 from lrbench.config.manual import describe_spec
 from lrbench.screen import Screen, table
 
@@ -54,28 +54,27 @@ def time_(
 
     Example: `lrbench time results/digits --set latency.threads=[2]`
     """
-    with exit_codes():
-        from lrbench.export.find import find_measurement
-        from lrbench.measure.environment import read_environment
-        from lrbench.results.log import Store
-        from lrbench.trials.retime import subjects, time_subjects
+    from lrbench.export.find import find_measurement
+    from lrbench.measure.environment import read_environment
+    from lrbench.results.log import Store
+    from lrbench.trials.retime import subjects, time_subjects
 
-        with Store(folder, create=False) as store:
-            for note in store.notices:
-                say(note)
-            to_time = list(subjects(store.records, overrides=set_ or [], models=model or []))
-            once_more = {find_measurement(store.records, key).architecture.key for key in again or ()}
-            once_more |= {key for subject in to_time for key in subject.architectures if occasion}
-            with Screen(out, (), epochs={}) as screen:
-                records = time_subjects(
-                    to_time,
-                    tuple(store.records),
-                    environment=read_environment(),
-                    progress=screen.progress,
-                    again=once_more,
-                )
-                failed = _keep(store, records, screen)
-        draw(folder)
+    with Store(folder, create=False) as store:
+        for note in store.notices:
+            say(note)
+        to_time = list(subjects(store.records, overrides=set_ or [], models=model or []))
+        once_more = {find_measurement(store.records, key).architecture.key for key in again or ()}
+        once_more |= {key for subject in to_time for key in subject.architectures if occasion}
+        with Screen(out, (), epochs={}) as screen:
+            records = time_subjects(
+                to_time,
+                tuple(store.records),
+                environment=read_environment(),
+                progress=screen.progress,
+                again=once_more,
+            )
+            failed = _keep(store, records, screen)
+    draw(folder)
     if failed:
         raise typer.Exit(1)
 
@@ -89,28 +88,26 @@ def layers(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> No
     Example: `lrbench layers bench/sweeps/latency.toml`
     """
     folder = folder_for(spec, out_folder)
-    with exit_codes():
-        from lrbench.plan.run import prepare
-        from lrbench.plan.spec import load_spec
-        from lrbench.report.advice.summary import breakeven_tables
-        from lrbench.report.results import Results
-        from lrbench.results.log import Store
-        from lrbench.trials.layers import plan_layers, time_layers
+    from lrbench.plan.run import prepare
+    from lrbench.plan.spec import load_spec
+    from lrbench.report.advice.summary import breakeven_tables
+    from lrbench.report.results import Results
+    from lrbench.results.log import Store
+    from lrbench.trials.layers import plan_layers, time_layers
 
-        run = prepare(load_spec(spec, set_ or []))
-        with Store(folder) as store:
-            for note in store.notices:
-                say(note)
-            jobs = plan_layers(run, store.records)
-            count = sum(len(job.candidates) for job in jobs)
-            say(f"{len(jobs)} layers to time, {count} factorizations, in {folder}")
-            with Screen(out, (), epochs={}) as screen:
-                shown = replace(run, progress=screen.progress)
-                failed = _keep(store, time_layers(shown, jobs, tuple(store.records)), screen)
-        if jobs:
-            draw(folder)
-        for texts in breakeven_tables(Results(folder)):
-            out.print(table(texts))
+    run = prepare(load_spec(spec, set_ or []))
+    with Store(folder) as store:
+        for note in store.notices:
+            say(note)
+        jobs = plan_layers(run, store.records)
+        count = sum(len(job.candidates) for job in jobs)
+        say(f"{len(jobs)} layers to time, {count} factorizations, in {folder}")
+        with Screen(out, (), epochs={}) as screen:
+            shown = replace(run, progress=screen.progress)
+            failed = _keep(store, time_layers(shown, jobs, tuple(store.records)), screen)
+    draw(folder)
+    for texts in breakeven_tables(Results(folder)):
+        out.print(table(texts))
     if failed:
         raise typer.Exit(1)
 
@@ -127,11 +124,11 @@ def doctor(
 
     Example: `lrbench doctor --threads 2`
     """
-    with exit_codes():
-        from lrbench.report.texts import Form, with_interval
-        from lrbench.timing.doctor import ROUNDS, diagnose
+    from lrbench.report.texts import Form, with_interval
+    from lrbench.timing.doctor import ROUNDS, diagnose
 
-        diagnosis = diagnose(model=model, image_size=image_size, threads=threads)
+    with Screen(err, (), epochs={}) as screen:
+        diagnosis = diagnose(model=model, image_size=image_size, threads=threads, progress=screen.progress)
     where = diagnosis.environment
     control = diagnosis.control
     isa = f" ({where.isa})" if where.isa else ""

@@ -9,6 +9,7 @@ from lrbench.errors import InputError
 
 if TYPE_CHECKING:
     from lrbench.execute.workers import Workers
+    from lrbench.plan.spec import SweepSpec
 
 Jobs = Annotated[
     int | None,
@@ -16,13 +17,18 @@ Jobs = Annotated[
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", min=0.001, help="end a trial after this time; it counts as failed", metavar="SECONDS"),
+    typer.Option(
+        "--timeout",
+        min=0.001,
+        help="end a trial, or a baseline, after this time; it counts as failed (timings: `latency.timeout_s`)",
+        metavar="SECONDS",
+    ),
 ]
 Where = Annotated[
     str | None,
     typer.Option(
         "--executor",
-        show_default="pool with --jobs or --timeout, else here",
+        show_default="pool with --jobs, --timeout or code of your own, else here",
         metavar="NAME",
     ),
 ]
@@ -40,21 +46,24 @@ On = Annotated[
 ]
 
 
-def choose_workers(executor: str | None, options: Mapping[str, Any]) -> "Workers":
+def choose_workers(executor: str | None, options: Mapping[str, Any], *, spec: "SweepSpec | None" = None) -> "Workers":
     """How trials are to be run.
 
     Args:
-        executor: its name, None for the first executor that takes the given options.
+        executor: its name, None for the first executor that takes the given options, and is fit for the spec.
         options: `jobs`, `timeout`, `address`, `cpus-per-trial`, `gpus-per-trial`, `on`; None where not given.
+        spec: what is run: a user's own code in it may crash, which must not end the command.
 
     Raises: InputError for an unknown executor, or an option that it does not take.
     """
     from lrbench.execute.executors import choose
     from lrbench.execute.workers import Workers
+    from lrbench.timing import isolation
 
     given = [name for name, value in options.items() if value is not None]
+    isolated = spec is not None and isolation.needs_child(spec.model.name, spec.data.name)
     return Workers(
-        executor=choose(executor, given, prefix="--"),
+        executor=choose(executor, given, prefix="--", isolated=isolated),
         jobs=options["jobs"],
         timeout_s=options["timeout"],
         cluster=_cluster(options),

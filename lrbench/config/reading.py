@@ -10,9 +10,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from lrbench.config.choice import Choice
-from lrbench.errors import InputError, nearest
+from lrbench.errors import InputError, nearest, reading
+from lrbench.shown import LONGEST, shown
 
 C = TypeVar("C", bound=Choice)
+
+LISTED = 20
+"""Mistakes of a document that are told at most."""
 
 
 def read_toml(path: Path, *, what: str) -> dict[str, Any]:
@@ -20,12 +24,8 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
 
     Raises: InputError when the file cannot be read or is not valid TOML.
     """
-    try:
+    with reading(f"{what} {path}", "is not valid TOML"):
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{what} {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{what} {path} is not valid TOML: {error}") from error
 
 
 def validate(choice: type[C], document: Mapping[str, Any], *, where: str) -> C:
@@ -33,11 +33,17 @@ def validate(choice: type[C], document: Mapping[str, Any], *, where: str) -> C:
 
     Raises: InputError with each wrong key and what is allowed.
     """
-    try:
-        return choice.model_validate_json(json.dumps(document, default=_plain))
-    except ValidationError as error:
-        mistakes = "; ".join(_explain(detail, choice) for detail in _roots(error.errors()))
-        raise InputError(f"{where}: {mistakes}") from error
+    with reading(where, "cannot be used"):
+        text = json.dumps(document, default=_plain, ensure_ascii=False)
+        try:
+            return choice.model_validate_json(text.encode())
+        except UnicodeEncodeError as error:
+            place = shown(text[max(0, error.start - 40) : error.end + 10])
+            raise InputError(f"{where}: texts must be valid UTF-8, got {place}") from error
+        except ValidationError as error:
+            mistakes = [_explain(detail, choice) for detail in _roots(error.errors())]
+            more = [f"and {len(mistakes) - LISTED} more"] if len(mistakes) > LISTED else []
+            raise InputError(f"{where}: {'; '.join([*mistakes[:LISTED], *more])}") from error
 
 
 def _plain(value: Any) -> Any:
@@ -61,7 +67,8 @@ def _explain(error: ErrorDetails, choice: type[Choice]) -> str:
     got = error["input"]
     if error["type"] == "value_error" or isinstance(got, Mapping):
         return f"{key}: {message}" if key else message
-    return f"{key}: {message}, got {json.dumps(got, default=_plain)}"
+    given = json.dumps(got, default=_plain)
+    return f"{key}: {message}, got {given if len(given) <= LONGEST else f'{given[:LONGEST]}...'}"
 
 
 def _keys(choice: Any, path: Sequence[str]) -> Iterable[str]:

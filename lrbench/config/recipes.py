@@ -8,6 +8,7 @@ from pydantic import Field
 
 from lrbench.config import names
 from lrbench.config.choice import Choice
+from lrbench.config.ranges import Rate, Real, Seed, Times
 from lrbench.config.words import OneOf
 
 Schedule = Annotated[str, OneOf("schedule", lambda: names.SCHEDULES)]
@@ -16,12 +17,12 @@ Schedule = Annotated[str, OneOf("schedule", lambda: names.SCHEDULES)]
 class Recipe(Choice):
     """How a model is trained."""
 
-    epochs: int = Field(10, ge=0, description="passes over the training images; 0 trains nothing")
-    batch_size: int = Field(32, ge=2, description="images per step")
+    epochs: Times = Field(10, ge=0, description="passes over the training images; 0 trains nothing")
+    batch_size: Times = Field(32, ge=2, description="images per step")
     optimizer: Annotated[str, OneOf("optimizer", lambda: names.OPTIMIZERS)] = Field("sgd", description="update rule")
-    lr: float = Field(0.05, gt=0, description="highest learning rate of the schedule")
+    lr: Rate = Field(0.05, gt=0, description="highest learning rate of the schedule")
     momentum: float = Field(0.9, ge=0, lt=1, description="how much earlier gradients count, as the optimizer uses it")
-    weight_decay: float = Field(5e-4, ge=0, description="pull of weights towards 0, as the optimizer applies it")
+    weight_decay: Real = Field(5e-4, ge=0, description="pull of weights towards 0, as the optimizer applies it")
     schedule: Schedule = Field("one-cycle", description="learning rate over the steps")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     device: str = Field("auto", description="`auto` (cuda, then mps, then cpu) or a torch device")
@@ -40,8 +41,8 @@ class Recipe(Choice):
 class Baseline(Recipe):
     """`[baseline]`: how the dense model is trained before truncation."""
 
-    seed: int | None = Field(
-        None, ge=0, description="seed of one baseline for all trials; unset: a baseline for each trial seed"
+    seed: Seed | None = Field(
+        None, description="seed of one baseline for all trials; unset: a baseline for each trial seed"
     )
 
 
@@ -51,8 +52,8 @@ class Finetune(Recipe):
     A dump leaves out later keys at their defaults, so that the keys of trials and of kept weights do not change.
     """
 
-    epochs: int = Field(2, ge=0, description="passes over the training images; 0 trains nothing")
-    lr: float = Field(0.01, gt=0, description="highest learning rate of the schedule")
+    epochs: Times = Field(2, ge=0, description="passes over the training images; 0 trains nothing")
+    lr: Rate = Field(0.01, gt=0, description="highest learning rate of the schedule")
     schedule: Schedule = Field("cosine", description="learning rate over the steps")
     distill: float = Field(
         0.0,
@@ -61,7 +62,7 @@ class Finetune(Recipe):
         exclude_if=partial(eq, 0.0),
         description="share of the loss taken from the dense model's predictions instead of labels (Hinton et al. 2015)",
     )
-    temperature: float = Field(
+    temperature: Real = Field(
         4.0,
         gt=0,
         exclude_if=partial(eq, 4.0),

@@ -6,11 +6,12 @@ from pydantic import Field
 
 from lrbench.config import axes, names
 from lrbench.config.choice import Choice
+from lrbench.config.ranges import Above0, Real, Seed, Threads, Times
 from lrbench.config.recipes import Baseline, Finetune
 from lrbench.config.words import OneOf, Written
 
-Triple = tuple[float, float, float]
-Positive = Annotated[int, Field(ge=1)]
+Triple = tuple[Real, Real, Real]
+Positive = Annotated[Times, Field(ge=1)]
 
 
 class ModelChoice(Choice):
@@ -29,9 +30,7 @@ class DataChoice(Choice):
     root: str = Field("data", description="directory of the images; downloads go there")
     image_size: int = Field(32, ge=8, le=1024, description="height and width in pixels, resized and centre-cropped")
     mean: Triple = Field((0.5, 0.5, 0.5), description="subtracted per RGB channel, after scaling to 0..1")
-    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
-        (0.5, 0.5, 0.5), description="divisor per RGB channel"
-    )
+    std: tuple[Above0, Above0, Above0] = Field((0.5, 0.5, 0.5), description="divisor per RGB channel")
     augment: Annotated[str, OneOf("augmentation", lambda: names.AUGMENTATIONS)] = Field(
         "none", description="random change of each training image"
     )
@@ -47,8 +46,8 @@ class DataChoice(Choice):
 class CalibrationChoice(Choice):
     """`[calibration]`: images for output truncation and batch norm, never augmented."""
 
-    images: int = Field(256, ge=0, description="number of images; 0: batch norm is not re-estimated after truncation")
-    batch_size: int = Field(64, ge=2, description="images per batch")
+    images: Times = Field(256, ge=0, description="number of images; 0: batch norm is not re-estimated after truncation")
+    batch_size: Times = Field(64, ge=2, description="images per batch")
     split: Annotated[str, OneOf("split", lambda: names.CALIBRATION_SPLITS)] = Field(
         "train", description="where they come from"
     )
@@ -67,7 +66,7 @@ class SweepChoice(Choice):
     ranks: tuple[Annotated[str, Written(names.rules_in_a_row)], ...] = Field(
         ("fraction=0.25",), min_length=1, description="rank rules"
     )
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="one replicate for each")
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="one replicate for each")
 
 
 class LayerSetChoice(Choice):
@@ -89,7 +88,7 @@ class LatencyChoice(Choice):
         ("auto",), description=f"{axes.AXES['device'].meaning}; empty: nothing is timed"
     )
     batch_sizes: tuple[Positive, ...] = Field((1,), min_length=1, description=axes.AXES["batch_size"].meaning)
-    threads: tuple[Positive, ...] = Field((1,), min_length=1, description=axes.AXES["threads"].meaning)
+    threads: tuple[Threads, ...] = Field((1,), min_length=1, description=axes.AXES["threads"].meaning)
     memory_formats: tuple[Annotated[str, OneOf("memory format", lambda: axes.MEMORY_FORMATS)], ...] = Field(
         ("channels_last",), min_length=1, description=axes.AXES["memory_format"].meaning
     )
@@ -104,29 +103,32 @@ class LatencyChoice(Choice):
     batch_norms: tuple[Annotated[str, OneOf("batch norm", lambda: axes.BATCH_NORMS)], ...] = Field(
         ("kept",), min_length=1, description=axes.AXES["folded"].meaning
     )
-    precision: float = Field(
+    precision: Above0 = Field(
         0.02, gt=0, description="a session ends when every 99 % interval has at most this half width, as a share"
     )
-    rounds: int = Field(
+    rounds: Times = Field(
         160, ge=10, description="maximum number of rounds, in each of which every architecture runs once"
     )
-    limit_s: float = Field(60.0, gt=0, description="seconds after which a session ends, once it has 10 rounds")
-    timeout_s: float = Field(
+    limit_s: Above0 = Field(60.0, gt=0, description="seconds after which a session ends, once it has 10 rounds")
+    timeout_s: Above0 = Field(
         1800.0, gt=0, description="seconds after which a process of a timing is ended and counts as failed"
     )
-    processes: int = Field(
-        3, ge=1, description="fresh processes that repeat a session; 1: the session runs in the command's own process"
+    processes: Times = Field(
+        3,
+        ge=1,
+        description="fresh processes that repeat a session; 1: the session runs in the command's own process, unless "
+        "the model is code of your own",
     )
-    control_within: float = Field(
+    control_within: Above0 = Field(
         0.05, gt=0, description="largest half width, as a share, of the A/A control's interval of a fit timing"
     )
-    block_s: float = Field(0.001, gt=0, description="shortest duration of one timed block of calls, in seconds")
-    warmup_s: float = Field(
+    block_s: Above0 = Field(0.001, gt=0, description="shortest duration of one timed block of calls, in seconds")
+    warmup_s: Real = Field(
         0.15,
         ge=0,
         description="seconds of one stretch of warm-up, repeated until a stretch is no faster than the one before",
     )
-    group: int = Field(
+    group: Times = Field(
         10, ge=1, description="maximum number of architectures in one session, beside the dense model and its copy"
     )
 
@@ -134,18 +136,22 @@ class LatencyChoice(Choice):
 class LayerTableChoice(Choice):
     """`[layer_table]`: the ranks at which `lrbench layers` times each layer."""
 
-    step: int = Field(
+    step: Times = Field(
         16, ge=1, description="ranks are multiples of it, up to the first that reaches break-even in MACs"
     )
-    points: int = Field(8, ge=3, description="maximum number of ranks per layer and scheme, evenly spread")
+    points: Times = Field(8, ge=3, description="maximum number of ranks per layer and scheme, evenly spread")
 
 
 class SensitivityChoice(Choice):
     """`[sensitivity]`: the ranks at which each layer is truncated alone; budget rules choose among them."""
 
-    step: int = Field(8, ge=1, description="ranks are multiples of it, up to the first that reaches break-even in MACs")
-    points: int = Field(12, ge=2, description="maximum number of ranks per layer and method, denser towards low ranks")
-    accuracy_points: int = Field(
+    step: Times = Field(
+        8, ge=1, description="ranks are multiples of it, up to the first that reaches break-even in MACs"
+    )
+    points: Times = Field(
+        12, ge=2, description="maximum number of ranks per layer and method, denser towards low ranks"
+    )
+    accuracy_points: Times = Field(
         0,
         ge=0,
         description="number of these ranks at which accuracy on the search split is measured too (`greedy` needs it)",
@@ -155,10 +161,10 @@ class SensitivityChoice(Choice):
 class RunChoice(Choice):
     """`[run]`: how a sweep is carried out. No result depends on it, so it is not part of a trial's key."""
 
-    checkpoint_minutes: float = Field(
+    checkpoint_minutes: Real = Field(
         10.0, ge=0, description="minutes of training between checkpoints, which are written at the end of an epoch"
     )
-    retries: int = Field(2, ge=0, description="times that a trial is repeated when its worker or node was lost")
+    retries: Times = Field(2, ge=0, description="times that a trial is repeated when its worker or node was lost")
     weights_uri: str = Field(
         "",
         description="URI, writable by fsspec, where the nodes of a cluster put the weights of finished trials; unset: "

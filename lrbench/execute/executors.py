@@ -34,6 +34,7 @@ class Executor:
         time: times architectures.
         takes: what may be given for it, as `Workers.given` names it; these are options of the command line too.
         by_name: whether it is used only when it is named.
+        isolates: whether a crash of a trial leaves the command alive.
     """
 
     open: Callable[[Workers, Worker], AbstractContextManager[Execute]]
@@ -43,6 +44,7 @@ class Executor:
     time: Time
     takes: frozenset[str] = frozenset()
     by_name: bool = False
+    isolates: bool = True
 
 
 @contextmanager
@@ -59,6 +61,7 @@ EXECUTORS: Mapping[str, Executor] = MappingProxyType(
             at_once=lambda workers: 1,
             holds_images=True,
             time=local_timing.time_here,
+            isolates=False,
         ),
         "pool": Executor(
             open=pool.open_pool,
@@ -82,19 +85,20 @@ EXECUTORS: Mapping[str, Executor] = MappingProxyType(
 """Executors by name."""
 
 
-def choose(name: str | None, given: Collection[str], *, prefix: str = "") -> str:
+def choose(name: str | None, given: Collection[str], *, prefix: str = "", isolated: bool = False) -> str:
     """The name of an executor: the given one, or else the first that takes what is given.
 
     Args:
         name: of an executor, None to choose one.
         given: what is not left to its default.
         prefix: what stands before a name in errors: `--` on the command line.
+        isolated: whether the one that is chosen must survive crashes of a user's code.
 
     Raises: InputError for an unknown name, or something given that the executor does not take.
     """
     if name is None:
-        able = (able for able, entry in EXECUTORS.items() if not entry.by_name and entry.takes.issuperset(given))
-        name = next(able, next(iter(EXECUTORS)))
+        fit = {able: entry for able, entry in EXECUTORS.items() if not entry.by_name and entry.isolates >= isolated}
+        name = next((able for able, entry in fit.items() if entry.takes.issuperset(given)), next(iter(EXECUTORS)))
     if name not in names.EXECUTORS:
         raise InputError(f"unknown {prefix}executor {name!r}: {nearest(name, names.EXECUTORS)}")
     for option in given:

@@ -4,10 +4,13 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeVar, cast
 
 import torch
 
+from lrbench.errors import InputError
+from lrbench.guard import Interrupted, reason_of, user_code
 from lrbench.learn.datasets import Dataset, load_dataset
 from lrbench.learn.memory import keep_freed_memory
 from lrbench.learn.train import DivergedError
@@ -18,6 +21,7 @@ from lrbench.plan.trials import Untrained, build_untrained
 from lrbench.progress import Progress
 from lrbench.results.records import Failure, Record, Trial
 from lrbench.results.sessions import Fault
+from lrbench.results.valid import require_readable
 
 T = TypeVar("T")
 
@@ -109,11 +113,29 @@ def fault_of(error: BaseException) -> Fault:
     return "failed"
 
 
+def attempted(
+    job: Job, work: Callable[[], Records], *, stage: Callable[[], str], clock: Callable[[], float] = perf_counter
+) -> Records:
+    """The records that a job's work gives, a user's code within it; what it raises is a failure of the job's trials.
+
+    Raises: InputError when the disk or the data cannot be used, since every other trial would fail too; Interrupted.
+    """
+    started = clock()
+    try:
+        with user_code():
+            records = work()
+        require_readable(records)
+    except (InputError, Interrupted):
+        raise
+    except BaseException as error:  # sys.exit() of a model too: it ends the trial, not the sweep
+        return failures(job, error, stage=stage(), seconds=clock() - started)
+    return records
+
+
 def failures(
     job: Job, error: BaseException, *, stage: str, seconds: float, failure: Fault | None = None
 ) -> tuple[Failure, ...]:
     """A failure record for each trial of a job; without `failure` the error is classified by `fault_of`."""
-    name = type(error).__name__
     return tuple(
         Failure(
             trial=trial,
@@ -121,7 +143,7 @@ def failures(
             commit=job.commit,
             started=now(),
             stage=stage,
-            reason=plain_text(f"{name}: {error}"),
+            reason=plain_text(reason_of(error)),
             traceback=plain_text("".join(traceback.format_exception(error))),
             seconds=seconds,
             failure=failure or fault_of(error),

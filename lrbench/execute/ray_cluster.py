@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
 from lrbench.execute.versions import read_versions
 from lrbench.execute.workers import Cluster
 
@@ -41,10 +41,10 @@ def import_ray() -> Any:
 
     Raises: InputError when it is not installed.
     """
-    try:
+    with reading(
+        "--executor ray needs the package ray, which", "cannot be imported", hint="Run pip install 'lrbench[ray]'"
+    ):
         import ray
-    except ImportError as error:
-        raise InputError("--executor ray needs the package ray: run pip install 'lrbench[ray]'") from error
     return ray
 
 
@@ -57,12 +57,9 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     ray, own = import_ray(), {} if cluster.address else {"include_dashboard": False}
-    try:
-        with _own_signals():
-            ray.init(address=cluster.address or "local", log_to_driver=False, logging_level="ERROR", **own)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"connect to the Ray cluster at {cluster.address}" if cluster.address else "start Ray on this machine"
-        raise InputError(f"cannot {where}: {error}") from error
+    where = f"the Ray cluster at {cluster.address}" if cluster.address else "Ray on this machine"
+    with reading(where, "cannot be reached" if cluster.address else "cannot be started"), _own_signals():
+        ray.init(address=cluster.address or "local", log_to_driver=False, logging_level="ERROR", **own)
     try:
         nodes = alive(ray)
         if not any(node.places(cluster) for node in nodes):

@@ -17,12 +17,13 @@ import numpy as np
 from lrbench.errors import InputError
 from lrbench.execute.jobs import Execute, Job, Records, TrialTimeoutError, Work, Worker, WorkerDiedError, failures
 from lrbench.execute.ray_cluster import POLL_S, Node, alive, connected, pinned
-from lrbench.execute.ray_node import Payload, forget, run_job, write_whole
+from lrbench.execute.ray_node import Payload, forget, run_job
 from lrbench.execute.workers import Cluster, Workers
 from lrbench.learn.datasets import Dataset
 from lrbench.learn.weights import weights_path
-from lrbench.limits import in_words
+from lrbench.limits import in_words, writing
 from lrbench.results.sessions import Fault
+from lrbench.whole import write_whole
 
 STORE_SHARE = 0.5
 """Share of the smallest object store that images may fill; nodes read a larger data set from their own `data.root`."""
@@ -130,6 +131,8 @@ class Driver:
 
     def _keep(self, job: Job, weights: Mapping[str, bytes]) -> None:
         """Write returned weights into the cache, and free those that only this job needed."""
+        with writing(job.weights):
+            job.weights.mkdir(parents=True, exist_ok=True)
         for key, content in weights.items():
             write_whole(weights_path(job.weights, key), content)
         for trial in job.trials:

@@ -18,6 +18,7 @@ from lrbench.learn.weights import weights_path
 from lrbench.limits import writing
 from lrbench.measure.environment import read_environment
 from lrbench.progress import silent
+from lrbench.whole import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +96,3 @@ def _put(uri: str, key: str, content: bytes) -> None:
     system.makedirs(folder, exist_ok=True)
     with system.open(f"{folder.rstrip('/')}/{key}.safetensors", "wb") as file:
         file.write(content)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name first, so that no reader sees half of it."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)

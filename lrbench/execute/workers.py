@@ -28,7 +28,7 @@ class Workers:
     Attributes:
         executor: an entry of `EXECUTORS`; None for the first that takes what else is given.
         jobs: trials at a time, None for 1.
-        timeout_s: time limit of a trial, None for no limit; baselines have no limit.
+        timeout_s: time limit of a trial, and of a baseline, None for no limit.
         cluster: for executors that use one.
     """
 

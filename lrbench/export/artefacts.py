@@ -6,16 +6,17 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from safetensors.torch import save_model
 from torch import Tensor, nn
 
 from lrbench.config.axes import Setting
 from lrbench.errors import InputError
 from lrbench.export.load import load
 from lrbench.export.plan import WEIGHTS, Plan, sha256_of, write_plan
+from lrbench.learn.weights import save_weights
 from lrbench.limits import writing
 from lrbench.measure import runtimes
 from lrbench.measure.prepared import Opened, Runtime, absent_packages
+from lrbench.whole import replacing
 
 Build = Callable[..., nn.Module]
 
@@ -55,8 +56,8 @@ def _write(name: str, model: nn.Module, folder: Path, images: Tensor) -> None:
     if in_file is not None:
         in_file.write(model, file, images)
     else:
-        save_model(model, str(file))
-        file.chmod(file.parent.stat().st_mode & 0o666)  # safetensors lets nobody else read it
+        with replacing(file) as part:
+            save_weights(model, part)
 
 
 def open_artefact(name: str, folder: Path, *, setting: Setting, build: Build | None) -> Opened:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
 from lrbench.learn.architectures import build_dense, check_unchanged, shaped
 from lrbench.learn.weights import recall_weights, weights_path
 from lrbench.plan.spec import SweepSpec, kept_sections, make_spec
@@ -119,8 +119,6 @@ def recall_model(source: Source) -> nn.Module:
     """
     shape = source.measurement.architecture
     model = shaped(build_dense(shape), shape)
-    try:
+    with reading(source.weights, "does not hold the weights of this trial"):
         recall_weights(model, source.weights)
-    except Exception as error:  # torch, safetensors and pydantic each raise their own
-        raise InputError(f"{source.weights} does not hold the weights of this trial: {error}") from error
     return model.eval()

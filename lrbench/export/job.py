@@ -1,7 +1,5 @@
 """An export from beginning to end: write, load back, check, time; only what passes reaches its folder."""
 
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,13 +15,15 @@ from lrbench.export.check import Images, check_artefacts, checks_table, images_o
 from lrbench.export.find import Source, recall_model
 from lrbench.export.plan import WEIGHTS, Plan
 from lrbench.export.timing import Job, builder_of, rounds_table, time_artefacts, timing_table
+from lrbench.guard import guarded, user_code
 from lrbench.learn.architectures import build_dense, cut_architecture
-from lrbench.limits import writing
+from lrbench.limits import require_cpus
 from lrbench.measure.environment import read_environment
 from lrbench.measure.settings import settings
 from lrbench.progress import Progress
 from lrbench.results.log import write_table
 from lrbench.results.sessions import Architecture
+from lrbench.whole import new_folder, rename_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ class Export:
     images: str
 
 
+@user_code()
 def export_trial(source: Source, out: Path, request: Request, *, cache: Path, progress: Progress) -> Export:
     """Write, check and time artefacts of a trial; nothing is left behind unless every check passes.
 
@@ -59,6 +60,7 @@ def export_trial(source: Source, out: Path, request: Request, *, cache: Path, pr
 
     Raises: InputError when something is missing, or a runtime cannot take the model.
     """
+    require_cpus(max(source.spec.latency.threads), what="latency.threads")
     require_packages(request.names)
     require_free(out)
     with _unfinished(out) as (folder, dense):
@@ -67,15 +69,13 @@ def export_trial(source: Source, out: Path, request: Request, *, cache: Path, pr
         plan = _plan(source, source.measurement.architecture, class_names=images.class_names)
         write_artefacts(model, plan, folder, names=request.names)
         progress("export", "checking", 0, 1)
-        checks = _check(model, source, request, images=images, folder=folder)
+        with guarded(f"model.name={source.spec.model.name!r} cannot be checked, it raised"):
+            checks = _check(model, source, request, images=images, folder=folder)
         write_table(checks, folder / "checks.csv")
         if not checks["ok"].all():
             return Export(checks=checks, timing=None, images=images.words)
         timing = _time(source, request, folder=folder, dense=dense, progress=progress)
-        with writing(out):
-            if out.exists():
-                out.rmdir()
-            folder.rename(out)
+        rename_whole(folder, out)
     return Export(checks=checks, timing=timing, images=images.words)
 
 
@@ -90,15 +90,11 @@ def require_free(out: Path) -> None:
 @contextmanager
 def _unfinished(out: Path) -> Iterator[tuple[Path, Path]]:
     """Two folders beside `out`, for the export and for the dense model it is timed against; both vanish at the end."""
-    work = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.part")
-    folders = work / "export", work / "dense"
-    try:
-        with writing(out):
-            for folder in folders:
-                folder.mkdir(parents=True)
+    with new_folder(out.absolute()) as work:
+        folders = work / "export", work / "dense"
+        for folder in folders:
+            folder.mkdir()
         yield folders
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _plan(source: Source, shape: Architecture, *, class_names: tuple[str, ...] = ()) -> Plan:

@@ -4,15 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_model
 from torch import nn
 
 from lrbench.config.sections import ModelChoice
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
 from lrbench.export.plan import WEIGHTS, read_plan
 from lrbench.learn.architectures import shaped
 from lrbench.learn.models import build_model, build_own
+from lrbench.learn.weights import load_weights
 
 
 def load(folder: str | Path, build: Callable[..., nn.Module] | None = None) -> nn.Module:
@@ -38,8 +37,6 @@ def load(folder: str | Path, build: Callable[..., nn.Module] | None = None) -> n
         else:
             dense = build_own(build, choice, classes=shape.classes, image_size=shape.image_size)
         model = shaped(dense, shape)
-    try:
-        load_model(model, folder / WEIGHTS)
-    except (RuntimeError, SafetensorError) as error:
-        raise InputError(f"{folder / WEIGHTS} does not fit model {shape.model!r}: {error}") from error
+    with reading(folder / WEIGHTS, f"does not fit model {shape.model!r}"):
+        load_weights(model, folder / WEIGHTS)
     return model.eval()

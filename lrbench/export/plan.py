@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from lrbench.config.ranges import Above0, Count, Name, Whole
 from lrbench.config.sections import Triple
-from lrbench.errors import InputError
-from lrbench.limits import writing
+from lrbench.errors import InputError, reading
+from lrbench.results.records import first_mistake
 from lrbench.results.sessions import Architecture
+from lrbench.whole import write_whole
 
 SCHEMA = 1
 PLAN = "plan.json"
@@ -36,14 +38,14 @@ class Plan:
     """
 
     input: str
-    trial: str
-    label: str
+    trial: Name
+    label: Name
     architecture: Architecture
     mean: Triple
-    std: Triple
-    correct: int
-    samples: int
-    weights_sha256: str
+    std: tuple[Above0, Above0, Above0]
+    correct: Whole
+    samples: Count
+    weights_sha256: Name
     class_names: tuple[str, ...] = ()
 
 
@@ -54,8 +56,7 @@ def write_plan(plan: Plan, folder: Path) -> None:
     """Write a plan with the digest of its content."""
     fields = _adapter.dump_python(plan, mode="json")
     document = {"schema": SCHEMA, "digest": _digest(fields), **fields}
-    with writing(folder / PLAN):
-        (folder / PLAN).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / PLAN, f"{json.dumps(document, indent=2)}\n".encode())
 
 
 def read_plan(folder: Path) -> Plan:
@@ -64,22 +65,20 @@ def read_plan(folder: Path) -> Plan:
     Raises: InputError when there is none, or one of another schema, or when either file was changed.
     """
     path, weights = folder / PLAN, folder / WEIGHTS
-    try:
+    with reading(path, "is not a valid plan", hint=f"{folder} is not an export, or was damaged"):
         document: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+    with reading(weights, hint=f"{folder} is not an export, or was damaged"):
         weights_sha256 = sha256_of(weights)
-    except OSError as error:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}; {folder} is not an export") from error
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{path} is not a valid plan: {error}") from error
     version, digest = document.pop("schema", None), document.pop("digest", None)
     if version != SCHEMA:
         raise InputError(f"{path}: schema must be {SCHEMA}, got {version}")
-    if digest != _digest(document):
-        raise InputError(f"{path} was changed after the export: its digest does not match its content")
-    try:
-        plan = _adapter.validate_python(document)
-    except ValidationError as error:
-        raise InputError(f"{path} is not a valid plan: {error}") from error
+    with reading(path, "is not a valid plan"):
+        if digest != _digest(document):
+            raise InputError(f"{path} was changed after the export: its digest does not match its content")
+        try:
+            plan = _adapter.validate_python(document)
+        except ValidationError as error:
+            raise InputError(f"{path} is not a valid plan: {first_mistake(error)}") from error
     if weights_sha256 != plan.weights_sha256:
         raise InputError(f"{weights} was changed after the export: its digest does not match {PLAN}")
     return plan

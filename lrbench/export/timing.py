@@ -25,7 +25,7 @@ from lrbench.results.occasions import estimate_timing, told
 from lrbench.results.sessions import CONTROL, DENSE, Timed, TimingFailure
 from lrbench.results.timings import control_ratio, is_fit_timing, last_attempt
 from lrbench.statistics.components import prior_of
-from lrbench.timing.isolation import alone
+from lrbench.timing.lock import alone
 from lrbench.timing.repeat import Series, Subject, in_process, until_fit
 
 SCHEMA = 1
@@ -87,7 +87,8 @@ def time_artefacts(jobs: Sequence[Job], *, progress: Progress) -> tuple[Timing, 
             again = ", again because the A/A control was unfit" if attempt > 1 else ""
             progress("latency", f"{job.artefact}, process {process + 1}, {job.setting.label}{again}", 0, 1)
             with alone(progress):
-                return in_process(job.choice, time_artefact, replace(job, process=process, attempt=attempt))
+                timed = replace(job, process=process, attempt=attempt)
+                return in_process(job.choice, time_artefact, timed, model=job.model)
 
         subject = Subject(environment="", commit="", setting=job.setting, shape=job.artefact)
         return Series(run=run, subject=subject)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
 from lrbench.progress import Progress
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -67,7 +67,7 @@ class Worker:
         path = os.pathsep.join(filter(None, (str(version.root), os.environ.get("PYTHONPATH"))))
         steering = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), str(file)],
+            [sys.executable, "-P", str(WORKER), str(file), str(os.getpid())],
             cwd=version.root,
             env={**os.environ, **steering, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.PIPE,
@@ -122,10 +122,8 @@ def list_workloads(version: Version, file: Path) -> tuple[tuple[str, ...], dict[
         listed = worker.request(do="list")
     if "error" in listed:
         raise InputError(f"workloads file {file} cannot be used: {listed['error']}")
-    try:
+    with reading(f"{file}: BOUNDS", "must map a name to (reference name, largest ratio)"):
         bounds = {name: (str(reference), float(limit)) for name, (reference, limit) in listed["bounds"].items()}
-    except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{file}: BOUNDS must map a name to (reference name, largest ratio): {error}") from error
     unknown = [name for pair in bounds.items() for name in (pair[0], pair[1][0]) if name not in listed["names"]]
     if unknown:
         raise InputError(f"{file}: BOUNDS names {unknown[0]!r}, which is not in WORKLOADS")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
 from lrbench.report.frames.trials import name_methods
 from lrbench.results import columns
 from lrbench.results.files import is_there
@@ -83,9 +83,6 @@ def by_name(frame: pd.DataFrame) -> dict[str, Row]:
 
 
 def _read_benchmarks(path: Path) -> dict[str, float]:
-    try:
+    with reading(path, "cannot be read as the JSON of pytest-benchmark"):
         entries = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]
-        return {entry["fullname"]: float(entry["stats"]["median"]) for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"{path} cannot be read as the JSON of pytest-benchmark: {reason}") from error
+        return {str(entry["fullname"]): float(entry["stats"]["median"]) for entry in entries}

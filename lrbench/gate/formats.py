@@ -9,7 +9,7 @@ from types import MappingProxyType
 from xml.etree import ElementTree
 
 from lrbench.gate.verdicts import STRICT, Judgement, Power, Verdict
-from lrbench.report.texts import markdown
+from lrbench.report.texts import markdown, plain_markdown
 
 Format = Callable[[Judgement], str]
 
@@ -72,7 +72,7 @@ def to_json(judgement: Judgement) -> str:
 
 def to_markdown(judgement: Judgement) -> str:
     """A summary, and a table of what is not ok."""
-    first, *more = summary(judgement)
+    first, *more = map(plain_markdown, summary(judgement))
     lines = [f"**{first}**", *(part for line in more for part in ("", line))]
     rows = [cells(verdict) for verdict in judgement.verdicts if verdict.verdict != "ok"]
     if rows:

@@ -13,6 +13,7 @@ from lrbench.gate.steps import LEAST, find_steps
 from lrbench.gate.timed import timing_ratios
 from lrbench.report.figures.canvas import canvas, colours_of, say_empty
 from lrbench.results.log import last_spec
+from lrbench.shown import shown
 from lrbench.statistics.posterior import Floats
 
 EXACT = ("params", "macs")
@@ -102,13 +103,17 @@ def history_figure(history: pd.DataFrame, *, figure: str) -> Figure:
     names = list(dict.fromkeys(history["name"]))
     colours = colours_of(names)
     for name, line in history.groupby("name", sort=False):
-        axis.plot(line["run"], line["value"], color=colours[str(name)], marker="o", ms=4, lw=1.2, label=str(name))
+        axis.plot(
+            line["run"], line["value"], color=colours[str(name)], marker="o", ms=4, lw=1.2, label=shown(str(name))
+        )
         taken = line[line["step"]]
         axis.scatter(taken["run"], taken["value"], s=150, facecolors="none", edgecolors="black", zorder=3)
     runs = history.drop_duplicates("run")
-    labels = [f"{folder}\n{code}" for folder, code in zip(runs["folder"], runs["code"], strict=True)]
+    labels = [shown(f"{folder}\n{code}") for folder, code in zip(runs["folder"], runs["code"], strict=True)]
     axis.set_xticks(runs["run"], labels, rotation=30, ha="right", fontsize=7)
-    handles = [mpl.lines.Line2D([], [], color=colours[name], marker="o", ms=4, label=name) for name in names[:SHOWN]]
+    handles = [
+        mpl.lines.Line2D([], [], color=colours[name], marker="o", ms=4, label=shown(name)) for name in names[:SHOWN]
+    ]
     if len(names) > SHOWN:
         handles.append(mpl.lines.Line2D([], [], ls="", label=f"and {len(names) - SHOWN} more names"))
     handles.append(mpl.lines.Line2D([], [], color="black", marker="o", mfc="none", ms=10, ls="", label="step"))

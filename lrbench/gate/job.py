@@ -1,5 +1,6 @@
 """The two halves of `lrbench regress`: a sweep judged against a committed baseline, and workloads timed in turn."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -17,19 +18,58 @@ from lrbench.gate.regress import AGAIN, BASE, HEAD, against_base, against_refere
 from lrbench.gate.tolerances import Tolerances
 from lrbench.gate.verdicts import Verdict
 from lrbench.gate.versions import checked_out, commit_of, repository_root
+from lrbench.limits import writing
 from lrbench.progress import Progress
+from lrbench.whole import make_room, refuse_link, replacing, write_whole
+
+MARK = ".lrbench-regress"
+"""In a folder of `lrbench regress`: what has one of its names there is lrbench's own, which the next run replaces."""
+
+NAMES = ("sweep", "rounds.csv")
+"""What `lrbench regress` writes."""
+
+
+def make_ready(out: Path) -> tuple[str, ...]:
+    """Make the folder of a run, without what the run before left there; says what of somebody else's was moved away.
+
+    Raises: InputError when the folder cannot be written.
+    """
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        refuse_link(out / MARK)
+        is_ours = (out / MARK).is_file()
+        moved = {name: make_room(out / name, is_ours=is_ours) for name in NAMES}
+        for name in NAMES:
+            if (out / name).is_dir() and not (out / name).is_symlink():
+                shutil.rmtree(out / name)
+            else:
+                (out / name).unlink(missing_ok=True)
+        write_whole(out / MARK, b"what lrbench regress writes here, the next run replaces\n")
+    return tuple(f"{out / name} is not of lrbench regress: moved to {place}" for name, place in moved.items() if place)
+
+
+SWEEP = """
+import sys
+
+from lrbench.processes import end_with_parent
+
+end_with_parent(int(sys.argv.pop(1)))
+from lrbench.cli import app
+
+app()
+"""
+"""The command line in a process that ends with this one."""
 
 
 def judge_sweep(spec: Path, baseline: Path, tolerances: Tolerances, *, out: Path) -> tuple[Verdict, ...]:
-    """Sweep a spec into `out`, which is emptied first, accuracy only, and check it.
+    """Sweep a spec into `out`, which does not exist, accuracy only, and check it.
 
     Raises: InputError when the sweep cannot run or a side cannot be read; a failed trial is a row that is judged.
     """
-    shutil.rmtree(out, ignore_errors=True)
     with TemporaryDirectory(prefix="lrbench-gate-") as cache:
         words = ["sweep", str(spec), "--only", "accuracy", "--out", str(out), "--cache", cache]
         done = subprocess.run(
-            [sys.executable, "-m", "lrbench.cli", *words], stdout=2, check=False
+            [sys.executable, "-c", SWEEP, str(os.getpid()), *words], stdout=2, check=False
         )  # stdout is for verdicts
     if done.returncode not in (0, 1):
         raise InputError(f"the sweep of {spec} failed with exit code {done.returncode}")
@@ -89,5 +129,7 @@ def _write_rounds(rounds: tuple[Round, ...], out: Path) -> None:
         for timed in rounds
         for version, seconds in timed.seconds.items()
     ]
-    out.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows).to_csv(out / "rounds.csv", index=False)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with replacing(out / "rounds.csv") as part:
+        pd.DataFrame(rows).to_csv(part, index=False)

@@ -1,10 +1,14 @@
 """Where the versions of the code come from: a git revision in a worktree of its own."""
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from lrbench.programs import run_program
+
+CHECKOUT_S = 1800.0
+"""Seconds that a checkout may take: of a large repository on a slow disk."""
 
 
 @contextmanager
@@ -24,25 +28,15 @@ def checked_out(repository: Path, revision: str) -> Iterator[Path | str]:
 
 def commit_of(folder: Path) -> str:
     """The commit that a checkout stands at."""
-    words = ["git", "rev-parse", "--short=12", "HEAD"]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
+    return run_program(["git", "rev-parse", "--short=12", "HEAD"], folder=folder).output
 
 
 def repository_root(folder: Path) -> Path:
     """The top of the git repository that a folder is in; the folder itself when it is in none."""
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--show-toplevel"], cwd=folder, capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return folder
-    return Path(done.stdout.strip()) if done.returncode == 0 else folder
+    answer = run_program(["git", "rev-parse", "--show-toplevel"], folder=folder)
+    return folder if answer.failure else Path(answer.output)
 
 
 def _refused(repository: Path, *words: str) -> str:
     """Run git; give what it says when it fails, "" when it does not."""
-    try:
-        done = subprocess.run(["git", *words], cwd=repository, capture_output=True, text=True, check=False)
-    except OSError as error:
-        return f"git cannot be run: {error}"
-    return (done.stderr.strip().splitlines() or ["git failed"])[-1] if done.returncode else ""
+    return run_program(["git", *words], folder=repository, limit_s=CHECKOUT_S).failure

@@ -1,9 +1,10 @@
 """A process that runs the workloads of one version of the code on request; it imports nothing of lrbench.
 
-    python -P worker.py WORKLOADS.py
+    python -P worker.py WORKLOADS.py PARENT
 
 The file defines `WORKLOADS`, a dict from a name to a function that builds a callable, and perhaps `BOUNDS`, from a name
-to (reference name, largest ratio to it). A callable that returns a float has timed itself, in seconds.
+to (reference name, largest ratio to it). A callable that returns a float has timed itself, in seconds. The process ends
+with its parent, whose id it is given, and hears no Ctrl-C: whatever a workload raises is an answer.
 
 One JSON request a line on stdin, one answer a line on stdout:
 
@@ -13,10 +14,13 @@ One JSON request a line on stdin, one answer a line on stdout:
     anything that fails                          {"error": "..."}
 """
 
+import ctypes
 import gc
 import json
+import math
 import os
 import runpy
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -34,6 +38,8 @@ def seconds_of(call: Callable[[], object], calls: int) -> float:
     for _ in range(calls):
         result = call()
         if isinstance(result, float):
+            if not (0 < result < math.inf):
+                raise ValueError(f"it timed itself, and gave {result!r} seconds")
             reported.append(result)
     passed = (perf_counter() - started) / calls
     return median(reported) if reported else passed
@@ -42,7 +48,7 @@ def seconds_of(call: Callable[[], object], calls: int) -> float:
 def answer(request: dict[str, Any], module: dict[str, Any], built: Built) -> dict[str, Any]:
     """Do what a request says; `built` grows by what was built."""
     if request["do"] == "list":
-        return {"names": list(module["WORKLOADS"]), "bounds": module.get("BOUNDS", {})}
+        return {"names": [str(name) for name in dict(module["WORKLOADS"])], "bounds": module.get("BOUNDS", {})}
     name = request["name"]
     if request["do"] == "build":
         built[name] = module["WORKLOADS"][name]()
@@ -70,12 +76,28 @@ def serve(path: str) -> None:
             if not module:
                 module = runpy.run_path(path)
                 settle()
-            response = answer(json.loads(line), module, built)
-        except Exception as error:  # whatever the workload raised is the answer
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            response = {"error": f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"}
-        reply.write(json.dumps(response) + "\n")
+            response = json.dumps(answer(json.loads(line), module, built))
+        except BaseException as error:  # whatever the workload raised is the answer, sys.exit() too
+            response = json.dumps({"error": in_words(error)})
+        reply.write(response + "\n")
+
+
+def in_words(error: BaseException) -> str:
+    """An error with its place, even where its own text cannot be made."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    lines = traceback.format_exception_only(error)  # says so where a text cannot be made
+    return f"{' '.join(''.join(lines).split())} ({place.filename}, line {place.lineno})"
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process with its parent, on Linux, whatever it runs; Ctrl-C is the parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[2]))
     serve(sys.argv[1])

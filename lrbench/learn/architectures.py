@@ -10,7 +10,7 @@ from lrbench.config.sections import ModelChoice
 from lrbench.errors import InputError, nearest
 from lrbench.learn.imports import source_digest
 from lrbench.learn.models import build_model
-from lrbench.lowrank.compress import restructure
+from lrbench.lowrank.compress import check_cuts, restructure
 from lrbench.lowrank.cuts import Cut, shape_of
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.results.keys import digest
@@ -63,13 +63,17 @@ def build_dense(architecture: Architecture) -> nn.Module:
 def shaped(dense: nn.Module, architecture: Architecture) -> nn.Module:
     """A copy of a dense model in an architecture, its factors random, the same ones each time.
 
-    Raises: InputError when the model lacks a layer of the architecture.
+    Raises: InputError when the model lacks a layer of the architecture, or a layer cannot have its rank.
     """
     torch.manual_seed(0)
     names = dict(dense.named_modules())
     missing = [cut.layer for cut in architecture.layers if cut.layer not in names]
     if missing:
         raise InputError(f"model {architecture.model} has no layer {missing[0]!r}, but the architecture factorizes it")
+    try:
+        check_cuts(dense, architecture.layers)
+    except ValueError as error:
+        raise InputError(f"model {architecture.model} cannot be architecture {architecture.key}: {error}") from error
     return restructure(dense, architecture.layers) if architecture.layers else deepcopy(dense)
 
 

@@ -1,7 +1,7 @@
 """A training kept on disk between its epochs, so that a kill costs minutes, not hours; tensors and plain values."""
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import torch
 from pydantic import TypeAdapter
 
-from lrbench.limits import writing
+from lrbench.limits import put_aside, writing
 from lrbench.results.records import Epoch
+from lrbench.whole import replacing
 
 _epochs: TypeAdapter[tuple[Epoch, ...]] = TypeAdapter(tuple[Epoch, ...])
 
@@ -29,10 +30,11 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a training is kept while it runs, and the least seconds between two checkpoints."""
+    """Where a training is kept while it runs, the least seconds between two checkpoints, who is told of a bad one."""
 
     path: Path
     every_s: float
+    tell: Callable[[str], None] = lambda text: None
 
 
 def keep_checkpoint(path: Path, parts: Mapping[str, Stateful], *, epochs: Iterable[Epoch]) -> None:
@@ -41,18 +43,16 @@ def keep_checkpoint(path: Path, parts: Mapping[str, Stateful], *, epochs: Iterab
     Raises: InputError when the disk refuses it.
     """
     state = {
+        "of": path.name,
         "parts": {name: part.state_dict() for name, part in parts.items()},
         "generator": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "epochs": _epochs.dump_json(tuple(epochs)).decode(),
     }
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with writing(path, RuntimeError):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, RuntimeError) as part:
         torch.save(state, part)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
 
 
 def resume_(path: Path, parts: Mapping[str, Stateful]) -> tuple[Epoch, ...]:
@@ -66,6 +66,8 @@ def resume_(path: Path, parts: Mapping[str, Stateful]) -> tuple[Epoch, ...]:
         return ()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+        if (of := state.get("of", path.name)) != path.name:
+            raise ValueError(f"it was kept as {of}")
         for name, part in parts.items():
             part.load_state_dict(state["parts"][name])
         torch.set_rng_state(state["generator"])
@@ -74,3 +76,20 @@ def resume_(path: Path, parts: Mapping[str, Stateful]) -> tuple[Epoch, ...]:
         return _epochs.validate_json(state["epochs"])
     except Exception as error:  # unpickler, zip reader and each part raise their own
         raise ValueError(f"{path} is not a checkpoint of this training, remove it to start anew: {error}") from error
+
+
+def resumed_(
+    path: Path, parts: Mapping[str, Stateful], *, tell: Callable[[str], None] = lambda text: None
+) -> tuple[Epoch, ...]:
+    """As `resume_`; a file that is no checkpoint of this training is put aside, told of, and not used."""
+    before = {name: deepcopy(part.state_dict()) for name, part in parts.items()} if path.exists() else {}
+    generator = torch.get_rng_state()
+    try:
+        return resume_(path, parts)
+    except ValueError:
+        for name, state in before.items():
+            parts[name].load_state_dict(state)
+        torch.set_rng_state(generator)
+        aside = put_aside(path)
+        tell(f"{aside} is not a checkpoint of this training, which starts anew")
+        return ()

@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from sklearn.model_selection import train_test_split
 
 from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
+from lrbench.guard import guarded
+from lrbench.learn import decoded
+from lrbench.learn.decoded import why_unusable, write_note
+from lrbench.learn.imports import source_digest
 from lrbench.learn.sources import Source, count_classes, files_of, labels_of, listing_of, names_of, open_source
-from lrbench.limits import require_disk, require_memory, writing
+from lrbench.limits import put_aside, require_disk, require_memory, writing
 from lrbench.progress import Progress, silent
+from lrbench.whole import replacing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,26 +51,46 @@ class Dataset:
     class_names: tuple[str, ...] = ()
 
 
+EIGHT_BITS = frozenset(("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"))
+"""Modes of PIL whose channels are grey levels in 0..255; others would be cut off at 255."""
+
+
 def decode(image: Any, size: int) -> NDArray[np.uint8]:
-    """An image as (3, size, size) uint8 RGB: the shorter side resized, the centre kept."""
-    picture = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
+    """An image as (3, size, size) uint8 RGB: the shorter side resized, the centre kept.
+
+    Raises: InputError, whose text goes on from a name, for anything else than an image of 8 bits a channel.
+    """
+    if isinstance(image, Image.Image):
+        picture, got = image, f"mode {image.mode}"
+    else:
+        pixels = np.asarray(image)
+        if (
+            pixels.dtype != np.uint8
+            or pixels.ndim not in (2, 3)
+            or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4))
+        ):
+            raise InputError(f"{MUST_BE}, got {type(image).__name__}, {pixels.dtype} of shape {pixels.shape}")
+        picture, got = Image.fromarray(pixels), f"shape {pixels.shape}"
+    if picture.mode not in EIGHT_BITS or 0 in picture.size:
+        raise InputError(f"{MUST_BE}, got {type(image).__name__} of {got} and size {picture.size}")
     fitted = ImageOps.fit(picture.convert("RGB"), (size, size), method=Image.Resampling.BILINEAR)
     return np.asarray(fitted, dtype=np.uint8).transpose(2, 0, 1)
+
+
+MUST_BE = "must be a PIL image or a uint8 array (H, W) or (H, W, 3), of 8 bits a channel and no side 0"
 
 
 def _decode_all(source: Source, size: int, *, into: NDArray[np.uint8], what: str, progress: Progress) -> None:
     files = files_of(source)
 
     def decode_one(index: int) -> None:
-        try:
-            into[index] = decode(source[index][0], size)
-        except TypeError as error:
-            raise InputError(
-                f"image {index} of {what} must be a PIL image or a uint8 array (H, W) or (H, W, 3): {error}"
-            ) from error
-        except (OSError, UnidentifiedImageError, SyntaxError) as error:
-            name = files[index][0] if files else f"image {index} of {what}"
-            raise InputError(f"{name} cannot be read as an image: {error}. Replace or remove it.") from error
+        name = files[index][0] if files else f"image {index} of {what}"
+        with guarded(f"{name} cannot be read as an image:"):
+            image = source[index][0]
+            try:
+                into[index] = decode(image, size)
+            except InputError as error:
+                raise InputError(f"{name} {error}") from error
 
     with ThreadPoolExecutor() as pool:
         for done, _ in enumerate(pool.map(decode_one, range(len(source))), start=1):
@@ -87,14 +112,17 @@ def _split(source: Source, choice: DataChoice, *, cache: Path | None, what: str,
     with writing(cache):
         cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f".{what}.lock"):  # another sweep may want the same images: one decodes, the other waits
+        files = files_of(source) or ()
+        if path.exists() and (why := why_unusable(path, files, shape=shape)):
+            progress(f"{put_aside(path)} is not used ({why}): decoded anew", what, 0, len(source))
         if not path.exists():
             require_disk(cache, int(np.prod(shape)), what=f"the decoded {what} images")
-            part = path.with_suffix(".part")
-            mapped = _allocate(part, shape)
-            _decode_all(source, size, into=mapped, what=what, progress=progress)
-            mapped.flush()
-            part.replace(path)
-    return Split(images=np.load(path, mmap_mode="r"), labels=labels, indices=everything)
+            with replacing(path) as part:
+                mapped = _allocate(part, shape)
+                _decode_all(source, size, into=mapped, what=what, progress=progress)
+                mapped.flush()
+            write_note(path, files)
+    return Split(images=decoded.mapped(path), labels=labels, indices=everything)
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[np.uint8]]":
@@ -120,7 +148,8 @@ def load_dataset(choice: DataChoice, *, cache: Path, progress: Progress = silent
     train, test = open_source(choice)
     classes = count_classes(train, test)
     listing = listing_of(train, test)
-    folder = cache / f"{listing}-{choice.image_size}px" if listing else None
+    code = f"-{source_digest(choice.name, key='data.name')}" if ":" in choice.name else ""  # it may transform images
+    folder = cache / f"{listing}-{choice.image_size}px{code}" if listing else None
     train_split = _split(train, choice, cache=folder, what="train", progress=progress)
     test_split = _split(test, choice, cache=folder, what="test", progress=progress)
     kept, searched = hold_out(train_split.labels, share=choice.search_share)

@@ -1,6 +1,5 @@
 """Models: torchvision builders by name, the user's own callable, their weights, and the head that fits the data."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lrbench.config.sections import ModelChoice
-from lrbench.errors import InputError, nearest
-from lrbench.learn.imports import call_guarded, import_callable
+from lrbench.errors import InputError, nearest, reading
+from lrbench.guard import guarded
+from lrbench.learn.imports import call_fitting, import_callable, try_first
 
 FILES = (".safetensors", ".pt", ".pth")
 
 
-def build_model(choice: ModelChoice, *, classes: int, image_size: int) -> tuple[nn.Module, str]:
+def build_model(
+    choice: ModelChoice, *, classes: int, image_size: int, limit_s: float | None = None
+) -> tuple[nn.Module, str]:
     """Build a model with the chosen weights and one output for each class, in eval mode.
 
     Random weights are drawn from torch's global generator.
@@ -26,6 +28,7 @@ def build_model(choice: ModelChoice, *, classes: int, image_size: int) -> tuple[
         choice: the `[model]` section.
         classes: outputs wanted.
         image_size: height and width in pixels of the RGB input.
+        limit_s: seconds in which a user's own model must be built and run once; None for no limit.
 
     Returns: the model, and a sentence about what was done to its head ("" when nothing).
 
@@ -33,10 +36,17 @@ def build_model(choice: ModelChoice, *, classes: int, image_size: int) -> tuple[
         or one without a head to replace.
     """
     state = _read_state(choice.weights) if choice.weights.endswith(FILES) else None
-    model = (_own_model if ":" in choice.name else _torchvision_model)(choice, classes)
-    if state is not None:
-        model = _load_state(model, state, choice=choice, image_size=image_size)
-    return _fit_head(model.eval(), choice=choice, classes=classes, image_size=image_size)
+
+    def build() -> tuple[nn.Module, str]:
+        with guarded(f"model.name={choice.name!r} cannot be used, it raised"):
+            model = (_own_model if ":" in choice.name else _torchvision_model)(choice, classes)
+            if state is not None:
+                model = _load_state(model, state, choice=choice, image_size=image_size)
+            return _fit_head(model.eval(), choice=choice, classes=classes, image_size=image_size)
+
+    if ":" in choice.name:
+        try_first(build, choice.name, classes, image_size, key="model.name", limit_s=limit_s)
+    return build()
 
 
 def _torchvision_model(choice: ModelChoice, classes: int) -> nn.Module:
@@ -53,10 +63,8 @@ def _torchvision_model(choice: ModelChoice, classes: int) -> nn.Module:
             f"unknown model.weights={choice.weights!r} for {choice.name}: "
             f"{nearest(choice.weights, (*available, 'DEFAULT', 'none'))}, or a {'/'.join(FILES)} file"
         )
-    try:
+    with reading(f"model.weights={choice.weights!r}", "could not be downloaded"):
         pretrained: nn.Module = torchvision.models.get_model(choice.name, weights=choice.weights)
-    except OSError as error:
-        raise InputError(f"model.weights={choice.weights!r} could not be downloaded: {error}") from error
     return pretrained
 
 
@@ -68,11 +76,19 @@ def _own_model(choice: ModelChoice, classes: int) -> nn.Module:
 
 
 def _call_builder(build: Callable[..., Any], choice: ModelChoice, classes: int) -> nn.Module:
-    """Call the user's builder, with `num_classes` when it takes that."""
-    named = {"num_classes": classes} if "num_classes" in inspect.signature(build).parameters else {}
-    model = call_guarded(build, name=choice.name, key="model.name", **named)
+    """Call the user's builder, with the number of classes when it takes that.
+
+    Raises: InputError when it gives no model, or one whose layers or weights are not within reach.
+    """
+    model = call_fitting(build, classes, word="num_classes", name=choice.name, key="model.name")
     if not isinstance(model, nn.Module):
         raise InputError(f"model.name={choice.name!r} must return a torch.nn.Module, got {type(model).__name__}")
+    scripted = [name or "the model" for name, part in model.named_modules() if isinstance(part, torch.jit.ScriptModule)]
+    if scripted:
+        raise InputError(f"model.name={choice.name!r} must be plain modules, but {scripted[0]} is a ScriptModule")
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.device.type == "meta":
+            raise InputError(f"model.name={choice.name!r} must have weights, but {name} is on device meta, without any")
     return model
 
 
@@ -81,26 +97,25 @@ def build_own(build: Callable[..., Any], choice: ModelChoice, *, classes: int, i
 
     Raises: InputError as `build_model` does.
     """
-    model = _call_builder(build, choice, classes).eval()
-    return _fit_head(model, choice=choice, classes=classes, image_size=image_size)[0]
+    with guarded(f"model.name={choice.name!r} cannot be used, it raised"):
+        model = _call_builder(build, choice, classes).eval()
+        return _fit_head(model, choice=choice, classes=classes, image_size=image_size)[0]
 
 
 def _read_state(path: str) -> Mapping[str, Tensor]:
     """Tensors by name from a file; nothing in the file can run code."""
     if not Path(path).is_file():
         raise InputError(f"model.weights={path!r} does not exist")
-    try:
+    with reading(f"model.weights={path!r}", "cannot be read as plain tensors"):
         state: Any = (
             load_file(path)
             if path.endswith(".safetensors")
             else torch.load(path, map_location="cpu", weights_only=True)
         )
-    except Exception as error:  # safetensors, zipfile and unpickler each raise their own
-        raise InputError(f"model.weights={path!r} cannot be read as plain tensors: {error}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise InputError(f"model.weights={path!r} must hold a state dict: tensors by name")
     return state
 
@@ -114,13 +129,12 @@ def _load_state(model: nn.Module, state: Mapping[str, Tensor], *, choice: ModelC
             f"model.weights={choice.weights!r} does not fit {choice.name}: missing tensors: {_first_names(missing)}; "
             f"unexpected tensors: {_first_names(unknown)}"
         )
-    for name, layer in _heads(model, count_outputs(model, choice=choice, image_size=image_size)):
-        if f"{name}.weight" in state:
-            _replace_head(model, name, layer, len(state[f"{name}.weight"]))
-    try:
+    outputs = count_outputs(model, choice=choice, image_size=image_size)
+    with reading(f"model.weights={choice.weights!r}", f"does not fit {choice.name}"):
+        for name, layer in _heads(model, outputs):
+            if f"{name}.weight" in state:
+                _replace_head(model, name, layer, len(state[f"{name}.weight"]))
         model.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(f"model.weights={choice.weights!r} does not fit {choice.name}: {error}") from error
     return model
 
 
@@ -134,17 +148,12 @@ def count_outputs(model: nn.Module, *, choice: ModelChoice, image_size: int) -> 
     Raises: InputError when it does not take RGB images of this size, or gives no (N, classes) tensor.
     """
     mode = model.training
-    try:
-        with torch.no_grad():
-            weight = next(model.parameters())
-            output: Any = model.eval()(torch.zeros(1, 3, image_size, image_size, device=weight.device))
-    except (RuntimeError, ValueError, AssertionError, StopIteration) as error:
-        raise InputError(
-            f"model.name={choice.name!r} does not take RGB images of data.image_size={image_size}: {error}"
-        ) from error
-    finally:
+    refused = f"model.name={choice.name!r} does not take RGB images of data.image_size={image_size}:"
+    with guarded(refused), torch.no_grad():
+        weight = next(model.parameters())
+        output: Any = model.eval()(torch.zeros(1, 3, image_size, image_size, device=weight.device))
         model.train(mode)
-    if not isinstance(output, Tensor) or output.dim() != 2:
+    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != 1 or not output.is_floating_point():
         raise InputError(f"model.name={choice.name!r} must return a tensor (images, classes)")
     return output.shape[1]
 

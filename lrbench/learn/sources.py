@@ -5,6 +5,7 @@ add one, write it and add one entry to `SOURCES`, and its name to `lrbench.confi
 """
 
 import hashlib
+import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,13 +15,15 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torchvision.datasets import CIFAR10, ImageFolder, Imagenette
 
 from lrbench.config.sections import DataChoice
-from lrbench.errors import InputError
-from lrbench.learn.imports import call, source_digest
+from lrbench.errors import InputError, reading
+from lrbench.learn.imports import call_fitting, import_callable, source_digest, try_first
+from lrbench.learn.own_source import CLASSES, OwnSource
 
 T = TypeVar("T")
 
@@ -57,6 +60,15 @@ class _Digits(Sequence[tuple[Any, int]]):
         return self._images[index], int(self._labels[index])
 
 
+def read_image(path: str) -> Image.Image:
+    """The image in a file, decoded, in its own mode.
+
+    Raises: InputError naming the file, whatever its decoder raises.
+    """
+    with reading(path, "cannot be read as an image", hint="Replace or remove it."), Image.open(path) as image:
+        return image.copy()
+
+
 def _digits(_: DataChoice) -> tuple[Source, Source]:
     labels = load_digits(return_X_y=True)[1]
     train, test = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0)
@@ -73,9 +85,11 @@ def _imagenette(choice: DataChoice) -> tuple[Source, Source]:
 
     def split(name: str) -> Imagenette:
         try:
-            return Imagenette(choice.root, split=name, size=size)
+            return Imagenette(choice.root, split=name, size=size, loader=read_image)
         except RuntimeError:
-            return _downloaded(lambda: Imagenette(choice.root, split=name, size=size, download=True), choice)
+            return _downloaded(
+                lambda: Imagenette(choice.root, split=name, size=size, download=True, loader=read_image), choice
+            )
 
     return split("train"), split("val")
 
@@ -102,14 +116,10 @@ def safe_archives() -> Iterator[None]:
 
 
 def _downloaded(load: Callable[[], T], choice: DataChoice) -> T:
-    try:
-        with safe_archives():
-            return load()
-    except (OSError, RuntimeError, tarfile.TarError) as error:
-        raise InputError(
-            f"data.name={choice.name!r} could not be downloaded to data.root={choice.root!r}: {error}. Put the files "
-            f"there yourself, or point data.name='folder' at a directory with train/CLASS/ and val/CLASS/ images."
-        ) from error
+    hint = "Put the files there yourself, or point data.name='folder' at a directory of train/CLASS/ and val/CLASS/"
+    what = f"data.name={choice.name!r}"
+    with reading(what, f"could not be downloaded to data.root={choice.root!r}", hint=hint), safe_archives():
+        return load()
 
 
 def _folder(choice: DataChoice) -> tuple[Source, Source]:
@@ -120,10 +130,8 @@ def _folder(choice: DataChoice) -> tuple[Source, Source]:
             f"data.root={choice.root!r} has no {' and no '.join(f'{name}/' for name in missing)}: put one directory of "
             f"images for each class into train/ and val/, such as train/cat/1.jpg"
         )
-    try:
-        train, test = ImageFolder(root / "train"), ImageFolder(root / "val")
-    except FileNotFoundError as error:
-        raise InputError(f"data.root={choice.root!r}: {error}") from error
+    with reading(f"data.root={choice.root!r}"):
+        train, test = (ImageFolder(root / name, loader=read_image) for name in ("train", "val"))
     if train.classes != test.classes:
         unmatched = sorted(set(train.classes) ^ set(test.classes))
         raise InputError(f"data.root={choice.root!r}: classes in only one of train/ and val/: {', '.join(unmatched)}")
@@ -131,10 +139,17 @@ def _folder(choice: DataChoice) -> tuple[Source, Source]:
 
 
 def _own(choice: DataChoice) -> tuple[Source, Source]:
-    pair = call(choice.name, choice, key="data.name")
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise InputError(f"data.name={choice.name!r} must return (train, test), got {type(pair).__name__}")
-    return pair[0], pair[1]
+    what = f"data.name={choice.name!r}"
+
+    def load() -> tuple[Source, Source]:
+        function = import_callable(choice.name, key="data.name")
+        pair = call_fitting(function, choice, word="choice", name=choice.name, key="data.name")
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise InputError(f"{what} must return (train, test), got {type(pair).__name__}")
+        return OwnSource(pair[0], f"train of {what}"), OwnSource(pair[1], f"test of {what}")
+
+    try_first(lambda: [source[0] for source in load()], choice.name, choice.root, key="data.name")
+    return load()
 
 
 SOURCES: Mapping[str, Callable[[DataChoice], tuple[Source, Source]]] = MappingProxyType(
@@ -183,7 +198,9 @@ def listing_of(train: Source, test: Source) -> str | None:
         if files is None:
             return None
         for path, label in files:
-            digest.update(f"{split}/{label}/{Path(path).name}:{Path(path).stat().st_size}\n".encode())
+            with reading(path):
+                size = Path(path).stat().st_size
+            digest.update(f"{split}/{label}/".encode() + os.fsencode(Path(path).name) + f":{size}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -195,7 +212,16 @@ def count_classes(train: Source, test: Source) -> int:
     if not len(train) or not len(test):
         raise InputError(f"data must have training and test images, got {len(train)} and {len(test)}")
     named = getattr(train, "classes", None)
-    return len(named) if named is not None else 1 + max(int(y) for s in (train, test) for y in labels_of(s))
+    labels = {"training": labels_of(train), "test": labels_of(test)}
+    classes = len(named) if named is not None else 1 + max(int(values.max()) for values in labels.values())
+    for split, values in labels.items():
+        wrong = np.flatnonzero((values < 0) | (values >= min(classes, CLASSES)))
+        if len(wrong):
+            raise InputError(
+                f"the label of {split} image {wrong[0]} must lie in 0..{min(classes, CLASSES) - 1}, "
+                f"got {values[wrong[0]]}"
+            )
+    return classes
 
 
 def names_of(source: Source) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """One plain training loop, for the dense baseline and for finetuning."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lrbench.config.ranges import DIVERGED_LOSS
 from lrbench.config.recipes import Finetune, Recipe
 from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
 from lrbench.learn.batches import Batching, training_batches, training_steps
-from lrbench.learn.checkpoints import Checkpoint, Stateful, keep_checkpoint, resume_
+from lrbench.learn.checkpoints import Checkpoint, Stateful, keep_checkpoint, resumed_
 from lrbench.learn.datasets import Split
 from lrbench.learn.optimizers import make_optimizer, make_schedule
 from lrbench.learn.precision import autocast_dtype
@@ -25,7 +25,7 @@ from lrbench.results.records import Epoch, Stage
 
 
 class DivergedError(ArithmeticError):
-    """The loss became NaN or infinite."""
+    """The loss became NaN, infinite, or larger than any that is learnt from."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -123,7 +123,7 @@ def train_(  # noqa: PLR0913 - what a training is made of
         teacher: the dense model that a recipe may distill from, in eval mode on the same device.
         checkpoint: where the training is kept between epochs, and continued from when it is there.
 
-    Raises: DivergedError when the loss is no longer finite.
+    Raises: DivergedError when the loss is no longer finite, or its mean beyond `DIVERGED_LOSS`.
     """
     torch.manual_seed(seed)
     model.to(device=how.device, memory_format=how.memory_format).train()  # type: ignore[call-overload]
@@ -147,7 +147,7 @@ def train_(  # noqa: PLR0913 - what a training is made of
             if isinstance(module, _BatchNorm):
                 module.eval()
     parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
-    epochs = list(resume_(checkpoint.path, parts)) if checkpoint else []
+    epochs = list(resumed_(checkpoint.path, parts, tell=checkpoint.tell)) if checkpoint else []
     yield from epochs
     kept = time.monotonic()
     for epoch in range(len(epochs), recipe.epochs):
@@ -181,8 +181,8 @@ def _train_epoch_(training: Training, split: Split, *, epoch: int, on_step: Call
         loss_sum += loss.detach().to(loss_sum.dtype) * len(labels)
         correct += (logits.argmax(1) == labels).sum()
         seen += len(labels)
-        if (step % check_every == 0 or step == steps) and not math.isfinite(value := loss_sum.item()):
-            raise DivergedError(f"loss became {value} in epoch {epoch + 1}, step {step} of the {training.stage}")
+        if (step % check_every == 0 or step == steps) and not abs(value := loss_sum.item() / seen) <= DIVERGED_LOSS:
+            raise DivergedError(f"loss became {value:.3g} in epoch {epoch + 1}, step {step} of the {training.stage}")
         on_step(step)
     return Epoch(
         stage=training.stage,

@@ -1,15 +1,22 @@
-"""Trained weights kept as safetensors under the digest of what made them, with the epochs that led there."""
+"""Trained weights kept as safetensors under the digest of what made them, with the epochs that led there.
 
-import os
+A tensor that a model holds under several names is kept once, under the first of them.
+"""
+
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_model, save_model
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from lrbench.limits import writing
 from lrbench.results.records import Epoch
+from lrbench.whole import replacing
 
 _epochs: TypeAdapter[tuple[Epoch, ...]] = TypeAdapter(tuple[Epoch, ...])
 
@@ -19,18 +26,66 @@ def weights_path(weights: Path, key: str) -> Path:
     return weights / f"{key}.safetensors"
 
 
+def first_names(model: nn.Module) -> dict[str, str]:
+    """By name of a tensor, the first of the names under which the model holds it."""
+    firsts: dict[Any, str] = {}
+    return {name: firsts.setdefault(_place(tensor), name) for name, tensor in sorted(tensors_of(model).items())}
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """A model's tensors by name; what else its state holds is left out."""
+    return {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+
+
+def _place(tensor: Tensor) -> Any:
+    """What two names of one tensor have in common."""
+    where = tensor.untyped_storage().data_ptr() or id(tensor)
+    return where, tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride()), str(tensor.device), tensor.dtype
+
+
+def save_weights(model: nn.Module, path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a model's tensors, plain and contiguous, whatever they share or however they lie; raises what fails."""
+    save_file(_kept(model), str(path), metadata=dict(metadata) if metadata else None)
+
+
+def _kept(model: nn.Module) -> dict[str, Tensor]:
+    """What is kept of a model: each tensor once, plain and contiguous."""
+    tensors = tensors_of(model)
+    names = [name for name, first in first_names(model).items() if name == first]
+    return {name: tensors[name].detach().cpu().contiguous().clone() for name in names}
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """A digest of tensors and their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load kept weights into a model (in place).
+
+    Raises: RuntimeError when the weights are another model's; what the reader raises when the file is damaged.
+    """
+    kept, firsts = load_file(path), first_names(model)
+    by_first = {firsts.get(name, name): value for name, value in kept.items()}
+    whole = {name: by_first[first] for name, first in firsts.items() if first in by_first}
+    others = {name: value for name, value in model.state_dict().items() if name not in firsts}
+    model.load_state_dict({**kept, **whole, **others})
+
+
 def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...]) -> None:
     """Write a model's weights, through a temporary name, flushed.
 
     Raises: InputError when the disk refuses them.
     """
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with writing(path, SafetensorError):
+    notes = {"epochs": _epochs.dump_json(epochs).decode(), "sha256": _digest(_kept(model))}
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_model(model, str(part), metadata={"epochs": _epochs.dump_json(epochs).decode()})
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+    with replacing(path, SafetensorError) as part:
+        save_weights(model, part, metadata=notes)
 
 
 def fits(model: nn.Module, path: Path) -> bool:
@@ -43,8 +98,13 @@ def fits(model: nn.Module, path: Path) -> bool:
 def recall_weights(model: nn.Module, path: Path) -> tuple[Epoch, ...]:
     """Load kept weights into a model (in place), and give the epochs that led there.
 
-    Raises: RuntimeError when the weights are another model's.
+    Raises: RuntimeError when the weights are another model's; ValueError when they are not as they were written, then
+        the model is left as it was; what the reader raises when the file is damaged.
     """
-    load_model(model, path, device=str(next(model.parameters()).device))
     with safe_open(path, framework="pt") as file:
-        return _epochs.validate_json(file.metadata()["epochs"])
+        notes = file.metadata() or {}
+    epochs = _epochs.validate_json(notes["epochs"])
+    if "sha256" in notes and notes["sha256"] != _digest(load_file(path)):  # files of earlier versions have none
+        raise ValueError("its tensors are not those that were written")
+    load_weights(model, path)
+    return epochs

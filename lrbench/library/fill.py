@@ -11,25 +11,32 @@ from lrbench.config.axes import Setting
 from lrbench.config.writing import to_toml
 from lrbench.execute import executors
 from lrbench.execute.workers import ALONE, Workers
-from lrbench.measure.environment import now, read_repository_commit, require_cpus
+from lrbench.limits import require_cpus
+from lrbench.measure.environment import now, read_repository_commit
 from lrbench.plan.disk_and_memory import check_disk
 from lrbench.plan.run import Run
 from lrbench.plan.spec import SweepSpec, differences, flat_keys
-from lrbench.results.files import write_file
 from lrbench.results.log import SPEC, Store
 from lrbench.results.records import Record, SpecRecord, Trial
 from lrbench.results.sessions import Session, TimingFailure
 from lrbench.screen import Screen
+from lrbench.timing.lock import busy
 from lrbench.trials.run import missing_trials
 from lrbench.trials.sweep import STAGES, missing_plans, run_sweep
+from lrbench.whole import make_room, write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filled:
-    """Whether records were added to a folder, and the failures of timings in it that no later session made good."""
+    """What a folder lacks after all.
 
-    worked: bool
+    Attributes:
+        failed: the failures of timings in it that no later session made good.
+        absent: the planned trials that have no outcome, where trials were to be run.
+    """
+
     failed: tuple[TimingFailure, ...]
+    absent: tuple[Trial, ...]
 
 
 def fill(
@@ -51,17 +58,18 @@ def fill(
         workers: how trials are run.
         console: for progress and notes.
 
-    Returns: whether anything was missing, and which timings have failed.
+    Returns: which timings have failed, and which trials have no outcome.
 
     Raises: InputError when model, data, disk, folder or workers cannot be used.
     """
     spec, at_once = run.spec, executors.executor_of(workers).at_once(workers)
     if at_once:  # else timings run on other machines
-        require_cpus(max(spec.latency.threads))
+        require_cpus(max(spec.latency.threads), what="latency.threads")
     _say(console, (*run.notes, *spec.left_out()))
+    if at_once and "latency" in stages and spec.latency.devices and (who := busy()):
+        _say(console, [f"Warning: {who} times on this machine now; timings wait for it"])
     with Store(folder) as store:
         _say(console, (*store.notices, *_note_spec(spec, store)))
-        before = len(store.records)
         todo: Sequence[Trial] = ()
         if "accuracy" in stages:
             todo = missing_trials(run.trials, store.records, retry_failed=retry_failed)
@@ -82,7 +90,8 @@ def fill(
                 shown, todo, tuple(store.records), stages=stages, retry_failed=retry_failed, workers=workers
             )
             store.keep(records, screen.finish)
-        return Filled(worked=len(store.records) > before, failed=_failed_timings(store.records))
+        absent = missing_trials(run.trials, store.records, retry_failed=False) if "accuracy" in stages else ()
+        return Filled(failed=_failed_timings(store.records), absent=absent)
 
 
 def _failed_timings(records: Iterable[Record]) -> tuple[TimingFailure, ...]:
@@ -116,8 +125,16 @@ def _note_spec(spec: SweepSpec, store: Store) -> Iterator[str]:
         store.append(noted)
     resolved, path = to_toml(spec).encode(), store.folder / SPEC
     if not path.is_file() or path.read_bytes() != resolved:
-        write_file(path, resolved)
+        if moved := make_room(path, is_ours=_is_ours(path)):
+            yield f"{path} was not written by lrbench: moved to {moved}"
+        write_whole(path, resolved)
     if changes:
         yield f"the spec differs from the one that {store.folder} was last swept with:"
         yield from (f"  {change}" for change in changes)
         yield "trials of both are kept under their own keys; --fresh moves the old ones, --out takes another folder"
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a spec was written by `to_toml`: all sections in its order, no comment."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    return lines[:1] == ["[model]"] and "[run]" in lines and not any(line.startswith("#") for line in lines)

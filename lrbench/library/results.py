@@ -12,9 +12,9 @@ from lrbench.errors import InputError, nearest
 from lrbench.report import results as report
 from lrbench.report.advice.advice import Advice, advise
 from lrbench.report.advice.advice_texts import headline
-from lrbench.report.advice.constraints import limits_of
+from lrbench.report.choice.constraints import limits_of
 from lrbench.report.figures.draw import drawings
-from lrbench.report.frames.points import Where
+from lrbench.report.frames.rivals import Where
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +70,7 @@ class Results:
         return self.frames.failed
 
     def front(self) -> pd.DataFrame:
-        """The dense controls, then the Pareto front of finetuned accuracy over MACs, cheapest first."""
+        """The dense controls, then the front of accuracy over MACs, by the split that chooses, cheapest first."""
         return self.frames.front
 
     def recommend(
@@ -86,7 +86,8 @@ class Results:
         """Recommend a trial that keeps to each limit: chosen on the search split, reported on the test split.
 
         Args:
-            max_drop_points: largest loss of accuracy against the dense control, in percentage points.
+            max_drop_points: largest loss of accuracy against the dense control, or where nothing was finetuned against
+                the model as given, in percentage points.
             accuracy_percent: least accuracy.
             latency: largest ratio of latencies to the dense model, in the setting in which most was timed.
             macs: largest ratio of MACs to the dense model.

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from lrbench.execute.workers import ALONE, Workers
 from lrbench.library.fill import fill
 from lrbench.library.results import Results, read
 from lrbench.plan.run import prepare
 from lrbench.plan.spec import load_spec, make_spec
-from lrbench.report.figures.draw import draw_figures
+from lrbench.report.figures.draw import draw_missing_figures
+from lrbench.screen import console
 
 
 def sweep(
@@ -42,7 +41,7 @@ def sweep(
         chosen, folder = make_spec(spec, overrides or {}, where="spec"), Path(out or "results/sweep")
     else:
         chosen, folder = load_spec(Path(spec), overrides or {}), Path(out or Path("results") / Path(spec).stem)
-    fill(prepare(chosen, cache=Path(cache)), folder, workers=workers, console=Console(soft_wrap=True))
+    fill(prepare(chosen, cache=Path(cache)), folder, workers=workers, console=console(stderr=False))
     results = read(folder)
-    draw_figures(results.frames)
+    draw_missing_figures(results.frames)
     return results

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.factors import weight_of
-from lrbench.lowrank.layers import Factors, Layer, refusals
+from lrbench.lowrank.layers import Factors, Layer, refusals, weight_shape
 from lrbench.lowrank.moments import Moments
 from lrbench.lowrank.ranks import Candidate, RankRule
 from lrbench.lowrank.schemes import SCHEMES, Scheme
@@ -103,6 +103,17 @@ def restructure(model: nn.Module, cuts: Iterable[Cut]) -> nn.Module:
             _shift_bias(replacement, weight_of(last_layer(replacement)).new_zeros(1))
         small.set_submodule(cut.layer, replacement)
     return small
+
+
+def check_cuts(model: nn.Module, cuts: Iterable[Cut]) -> None:
+    """Check that cuts fit a model before its layers are made.
+
+    Raises: ValueError for an unknown scheme or layer, a layer that the scheme refuses, or a rank out of its range.
+    """
+    for cut in factorized(model, cuts):
+        largest = SCHEMES[cut.scheme].max_rank(weight_shape(model.get_submodule(cut.layer)))
+        if cut.rank is None or not 1 <= cut.rank <= largest:
+            raise ValueError(f"layer {cut.layer}: rank must lie in 1..{largest}, got {cut.rank}")
 
 
 def last_layer(replacement: nn.Module) -> nn.Module:

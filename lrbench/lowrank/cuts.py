@@ -1,7 +1,9 @@
 """What happens to one layer: the record that plans, models, logs and tables share; imports no torch."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +46,19 @@ def shape_of(cuts: Iterable[Cut]) -> tuple[Cut, ...]:
     )
 
 
+def format_names(layers: Iterable[str]) -> str:
+    """The text of a table's cell: names of layers between spaces; a space or % in a name is written as in a URL."""
+    return " ".join(re.sub(r"[\s%]", lambda found: quote(found[0]), layer) for layer in layers)
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Read what `format_names` wrote."""
+    return tuple(map(unquote, text.split()))
+
+
 def format_cuts(cuts: Iterable[Cut]) -> str:
-    """The text of a table's cell: `conv1:channel:8 layer1.0.conv1:spatial:16`."""
-    return " ".join(f"{cut.layer}:{cut.scheme}:{cut.rank}" for cut in cuts)
+    """The text of a table's cell: `conv1:channel:8 layer1.0.conv1:spatial:16`, names as `format_names` has them."""
+    return " ".join(f"{format_names([cut.layer])}:{cut.scheme}:{cut.rank}" for cut in cuts)
 
 
 def parse_cuts(text: str) -> tuple[Cut, ...]:
@@ -55,4 +67,4 @@ def parse_cuts(text: str) -> tuple[Cut, ...]:
     Raises: ValueError when the text is not of that form.
     """
     parts = (part.rsplit(":", 2) for part in text.split())
-    return tuple(Cut(layer=layer, scheme=scheme, rank=int(rank)) for layer, scheme, rank in parts)
+    return tuple(Cut(layer=unquote(layer), scheme=scheme, rank=int(rank)) for layer, scheme, rank in parts)

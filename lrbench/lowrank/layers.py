@@ -96,6 +96,12 @@ def _shape_of(module: nn.Module, *, inputs: Tensor, output: Tensor) -> Shape:
     )
 
 
+def weight_shape(module: nn.Module) -> Shape:
+    """The shape of a Conv2d or Linear as far as its weight says it; its inputs and outputs are taken as 1 x 1."""
+    image = torch.empty(1, module.in_features if isinstance(module, nn.Linear) else 1, 1, 1)
+    return _shape_of(module, inputs=image.flatten(1) if isinstance(module, nn.Linear) else image, output=image)
+
+
 def find_layers(model: nn.Module, input_shape: Sequence[int]) -> tuple[Layer, ...]:
     """All convolutions and linear layers that one forward pass reaches, in the order of the model's modules.
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lrbench.config.ranges import LARGEST
 from lrbench.results.records import Accuracy
 
 
@@ -36,12 +37,18 @@ def predict(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple
 
 
 def accuracy_of(logits: Tensor, labels: Tensor) -> Accuracy:
-    """Right answers and mean cross-entropy of logits (N, classes) for labels (N,)."""
+    """Right answers and mean cross-entropy of logits (N, classes) for labels (N,).
+
+    Raises: ArithmeticError when the cross-entropy is beyond what a record holds.
+    """
     answers = (logits.argmax(1) == labels).cpu().numpy()
+    loss = float(functional.cross_entropy(logits.double(), labels))
+    if not loss <= LARGEST:
+        raise ArithmeticError(f"the loss on the images is {loss:.3g}")
     return Accuracy(
         correct=int(answers.sum()),
         samples=len(answers),
-        loss=float(functional.cross_entropy(logits.double(), labels)),
+        loss=max(0.0, loss),
         right=np.packbits(answers).tobytes().hex(),
     )
 

@@ -38,10 +38,20 @@ def measure_cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
             """A convolution with padding='same' or 'valid', which fvcore does not count."""
             return Counter({"conv": conv_flop_count(*map(get_shape, (*inputs[:2], outputs[0])))})
 
+        class WholeModel(FlopCountAnalysis):  # type: ignore[misc]
+            """Counts of the model as a whole: its modules go by numbers, for fvcore reads names as paths."""
+
+            def _get_aliases(self, model: nn.Module) -> dict[str | nn.Module, str]:
+                modules = dict.fromkeys(model.modules())
+                numbered: dict[str | nn.Module, str] = {
+                    module: "" if module is model else f"m{number}" for number, module in enumerate(modules)
+                }
+                return {**numbered, **{name: name for name in numbered.values()}}
+
         parameter = next(model.parameters())
         image = torch.zeros(1, *input_shape, dtype=parameter.dtype, device=parameter.device)
         logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
-        analysis = FlopCountAnalysis(model.eval(), image)
+        analysis = WholeModel(model.eval(), image)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.set_op_handle("aten::_convolution_mode", same_padded)
         counts = analysis.by_operator()

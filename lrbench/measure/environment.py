@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import re
-import subprocess
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,10 +17,12 @@ from pathlib import Path
 import psutil
 import torch
 
-from lrbench.errors import InputError
+from lrbench.limits import usable_cpus
 from lrbench.measure import cuda
+from lrbench.programs import run_program
 from lrbench.results.environment import Environment
 from lrbench.results.sessions import Gpu
+from lrbench.shown import shown
 
 ISA = ("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
 ISA_ARM = ("asimd", "asimdhp", "bf16", "i8mm", "sve", "sve2")
@@ -97,7 +98,7 @@ def read_environment() -> Environment:
         openmp=_first_match(r"OpenMP (\d+)", built),
         gpu_driver=cuda.driver(),
         variables=" ".join(
-            f"{name}={value}"
+            f"{shown(name)}={shown(value)}"
             for name, value in sorted(os.environ.items())
             if name.startswith(VARIABLES) and name not in IGNORED_VARIABLES
         ),
@@ -111,17 +112,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def usable_cpus() -> int:
-    """How many logical CPUs this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-
-
-def require_cpus(threads: int) -> None:
-    """Raises: InputError when there are more threads than logical CPUs that this process may run on."""
-    if threads > usable_cpus():
-        raise InputError(f"threads must lie in 1..{usable_cpus()}, the CPUs that this process may use, got {threads}")
-
-
 def _first_match(pattern: str, text: str) -> str:
     match = re.search(pattern, text)
     return match[1] if match else "unknown"
@@ -130,7 +120,7 @@ def _first_match(pattern: str, text: str) -> str:
 def _of_cpuinfo(name: str) -> str:
     """A fact of the first processor; "" where the system does not say."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")
 
 
@@ -146,9 +136,6 @@ def _cgroup(name: str) -> str:
     text = path.read_text().strip() if path.exists() else "max"
     return "none" if text.startswith("max") else text
 
-
-GIT_S = 120.0
-"""Time limit of a git command, in seconds."""
 
 DESCRIBE = ("describe", "--always", "--abbrev=12", "--dirty", "--exclude=*")
 """The commit as git says it, `-dirty` when a tracked file differs from it."""
@@ -177,14 +164,9 @@ def _own_repository() -> str:
 
 
 def _git(folder: Path, *words: str) -> str:
-    """What git says in a folder; "" when it fails or is absent."""
-    try:
-        described = subprocess.run(
-            ["git", *words], cwd=folder, capture_output=True, text=True, check=False, timeout=GIT_S
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return described.stdout.strip() if described.returncode == 0 else ""
+    """What git says in a folder; "" when it fails, is absent, or does not end in time."""
+    answer = run_program(["git", *words], folder=folder)
+    return "" if answer.failure else answer.output.strip()
 
 
 def peak_memory_bytes() -> int:

@@ -2,10 +2,12 @@
 
 import torch
 
+from lrbench.guard import reason_of
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that a machine's or a GPU's memory was not enough."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in reason_of(error)
 
 
 def plain_text(text: str) -> str:

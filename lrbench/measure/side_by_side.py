@@ -19,8 +19,9 @@ from torch.fx.experimental.optimization import fuse
 from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
+from lrbench.limits import require_cpus
 from lrbench.measure import cuda, runtimes
-from lrbench.measure.environment import Watch, read_watch, require_cpus
+from lrbench.measure.environment import Watch, read_watch
 from lrbench.measure.prepared import Prepared
 from lrbench.results.sessions import DENSE, ROUNDS_A_LAYOUT, Round, Timed
 from lrbench.statistics.paired import Logs, widest_half_width

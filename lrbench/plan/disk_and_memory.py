@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lrbench.config.recipes import Recipe
+from lrbench.guard import guarded
 from lrbench.learn.architectures import bytes_of
 from lrbench.learn.optimizers import state_tensors
 from lrbench.learn.train import pick_device
@@ -50,7 +51,8 @@ def check_memory(spec: SweepSpec, model: nn.Module, *, images: int, jobs: int) -
     """
     for recipe in (spec.baseline, spec.finetune):
         device, batch = pick_device(recipe.device), min(recipe.batch_size, images)
-        need = jobs * training_bytes(model, recipe, image_size=spec.data.image_size, batch=batch)
+        with guarded(f"model.name={spec.model.name!r} cannot be measured, it raised"):
+            need = jobs * training_bytes(model, recipe, image_size=spec.data.image_size, batch=batch)
         left = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
         require_memory(need, what=f"{jobs} x {spec.model.name} in batches of {batch} on {device}", left=left)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrbench.config.recipes import Recipe
+from lrbench.guard import guarded, user_code
 from lrbench.learn.precision import SLOW, is_slow, resolve
 from lrbench.learn.sources import identify
 from lrbench.learn.train import pick_device
@@ -42,10 +43,14 @@ class Run:
     notes: tuple[str, ...] = ()
 
 
-def prepare(spec: SweepSpec, *, cache: Path = Path("cache"), progress: Progress = silent) -> Run:
+@user_code()
+def prepare(
+    spec: SweepSpec, *, cache: Path = Path("cache"), progress: Progress = silent, limit_s: float | None = None
+) -> Run:
     """Plan a spec's trials and build its dense model; what cannot run here is refused before anything starts.
 
-    In the run's spec `amp` says what is done on this machine.
+    In the run's spec `amp` says what is done on this machine. `limit_s`: seconds in which a user's own model must be
+    built and run once; None for no limit.
 
     Raises: InputError for a device that is not available, or data or a model that cannot be used.
     """
@@ -65,16 +70,17 @@ def prepare(spec: SweepSpec, *, cache: Path = Path("cache"), progress: Progress 
     spec = spec.model_copy(update=recipes)
     identity, classes = identify(spec.data)
     trials = plan_trials(spec, identity=identity)
-    dense = build_untrained(spec, classes=classes, seed=trials[0].baseline_seed)
+    dense = build_untrained(spec, classes=classes, seed=trials[0].baseline_seed, limit_s=limit_s)
     if "folded" in spec.latency.batch_norms:
-        fold_batch_norm(dense.model)
+        with guarded(f"model.name={spec.model.name!r} cannot be folded, it raised"):
+            fold_batch_norm(dense.model)
     return Run(
         spec=spec,
         trials=trials,
         dense=dense,
         environment=environment,
         commit=read_commit(),
-        cache=cache,
+        cache=cache.absolute(),  # a user's code may change the working directory
         progress=progress,
         notes=tuple(filter(None, (dense.note, *slow))),
     )

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from lrbench.config.axes import FORMER_KEYS
 from lrbench.config.choice import Choice
 from lrbench.config.names import MIXED
+from lrbench.config.ranges import ShownName
 from lrbench.config.reading import read_toml, validate
 from lrbench.config.recipes import Baseline, Finetune
 from lrbench.config.sections import (
@@ -25,7 +26,7 @@ from lrbench.config.sections import (
     SensitivityChoice,
     SweepChoice,
 )
-from lrbench.errors import InputError, nearest
+from lrbench.errors import InputError, nearest, reading
 from lrbench.lowrank.allocations import parse_budget
 from lrbench.lowrank.rule_texts import format_rule, parse_rule
 from lrbench.lowrank.schemes import SCHEMES
@@ -57,7 +58,7 @@ class SweepSpec(Choice):
     finetune: Finetune = Finetune()
     calibration: CalibrationChoice = CalibrationChoice()
     sweep: Grid = Grid()
-    layer_sets: dict[str, LayerSetChoice] = Field({"all": LayerSetChoice()}, min_length=1)
+    layer_sets: dict[ShownName, LayerSetChoice] = Field({"all": LayerSetChoice()}, min_length=1)
     latency: LatencyChoice = LatencyChoice()
     layer_table: LayerTableChoice = LayerTableChoice()
     sensitivity: SensitivityChoice = SensitivityChoice()
@@ -147,8 +148,9 @@ def make_spec(document: Mapping[str, Any], overrides: Overrides = (), *, where: 
 
     Raises: InputError with the key and what is allowed.
     """
-    changed = deepcopy(dict(document))
-    _rename_former_keys(changed)
+    with reading(where, "cannot be used"):
+        changed = deepcopy(dict(document))
+        _rename_former_keys(changed)
     given = "overrides" if isinstance(overrides, Mapping) else "--set"
     pairs = overrides.items() if isinstance(overrides, Mapping) else map(_parse_override, overrides)
     for name, value in pairs:
@@ -199,7 +201,7 @@ def _set(document: dict[str, Any], name: str, value: Any) -> None:
 def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text
 
 

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from lrbench.config.names import MIXED
 from lrbench.errors import InputError
+from lrbench.guard import guarded
 from lrbench.learn.architectures import code_of, make_architecture
 from lrbench.learn.augment import AUGMENTATIONS, VERSION
 from lrbench.learn.models import FILES, build_model
@@ -46,15 +48,16 @@ class Untrained:
     cost: Cost
 
 
-def build_untrained(spec: SweepSpec, *, classes: int, seed: int) -> Untrained:
-    """Build the dense model, its random weights drawn with a seed.
+def build_untrained(spec: SweepSpec, *, classes: int, seed: int, limit_s: float | None = None) -> Untrained:
+    """Build the dense model, its random weights drawn with a seed; `limit_s` is as in `build_model`.
 
     Raises: InputError for a wrong model or weights, or when a layer set of the grid matches no layer.
     """
     torch.manual_seed(seed)
     size = spec.data.image_size
-    model, note = build_model(spec.model, classes=classes, image_size=size)
-    layers = find_layers(model, (3, size, size))
+    model, note = build_model(spec.model, classes=classes, image_size=size, limit_s=limit_s)
+    with guarded(f"the layers of model.name={spec.model.name!r} cannot be found, it raised"):
+        layers = find_layers(model, (3, size, size))
     for name in spec.chosen_layer_sets():
         if not layers_of(spec, name, layers):
             kinds = spec.layer_sets[name].kinds
@@ -64,13 +67,15 @@ def build_untrained(spec: SweepSpec, *, classes: int, seed: int) -> Untrained:
                 f"layer_sets.{name} matches no {' or '.join(kinds)} layer of {spec.model.name}; "
                 f"layers of the model: {examples or 'none of that kind'}"
             )
+    with guarded(f"model.name={spec.model.name!r} cannot be traced to count its MACs, it raised"):
+        cost = measure_cost(model, (3, size, size))
     return Untrained(
         model=model,
         seed=seed,
         note=note,
         architecture=make_architecture(spec.model.name, image_size=size, classes=classes),
         layers=layers,
-        cost=measure_cost(model, (3, size, size)),
+        cost=cost,
     )
 
 
@@ -88,19 +93,21 @@ def layers_of(spec: SweepSpec, layer_set: str, layers: tuple[Layer, ...]) -> tup
 
 def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
     """Digest of what decides the dense model's weights: model, data (without its path), recipe, seed."""
+    return digest({**_baseline_facts(spec, identity), "seed": seed})
+
+
+def _baseline_facts(spec: SweepSpec, identity: str) -> dict[str, Any]:
+    """What decides the dense model's weights but for the seed; files are read for it."""
     weights = spec.model.weights
     if weights.endswith(FILES) and Path(weights).is_file():
         weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     augmentation = {} if AUGMENTATIONS[spec.data.augment] is None else {"augmentation": VERSION}
-    return digest(
-        {
-            "schema": SCHEMA,
-            "model": {**spec.model.model_dump(), "weights": weights, **code_of(spec.model.name)},
-            "data": {**spec.data.model_dump(exclude={"root"}), "identity": identity, **augmentation},
-            "recipe": spec.baseline.model_dump(exclude={"seed"}),
-            "seed": seed,
-        }
-    )
+    return {
+        "schema": SCHEMA,
+        "model": {**spec.model.model_dump(), "weights": weights, **code_of(spec.model.name)},
+        "data": {**spec.data.model_dump(exclude={"root"}), "identity": identity, **augmentation},
+        "recipe": spec.baseline.model_dump(exclude={"seed"}),
+    }
 
 
 def _grid(spec: SweepSpec) -> Iterator[tuple[str, str, str, str]]:
@@ -124,9 +131,10 @@ def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
     calibration = spec.calibration.model_dump()
     if spec.calibration.split == "search":
         del calibration["split"]  # when keys began there was no other
+    common = _baseline_facts(spec, identity)
     for seed in dict.fromkeys(spec.sweep.seeds):
         base = spec.baseline.seed if spec.baseline.seed is not None else seed
-        baseline = baseline_key(spec, identity=identity, seed=base)
+        baseline = digest({**common, "seed": base})
         for scheme, truncation, layer_set, rule in _grid(spec):
             chosen = spec.layer_sets[layer_set].model_dump() if layer_set in spec.layer_sets else None
             facts = [baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed]

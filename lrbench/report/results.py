@@ -7,13 +7,27 @@ import pandas as pd
 
 from lrbench.report.frames.audit import audit, audit_correlations
 from lrbench.report.frames.budgets import budget_outcomes
+from lrbench.report.frames.control import with_control
 from lrbench.report.frames.latency import additivity, breakeven, latency_ratios, layer_ratios
+from lrbench.report.frames.pooling import Right, unpack_answers
 from lrbench.report.frames.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
 from lrbench.report.frames.sensitivity import sensitivity_grid
-from lrbench.report.frames.standing import standings
+from lrbench.report.frames.standing import standings, with_standing
 from lrbench.report.frames.summary import fronts, summarise
 from lrbench.report.frames.trials import done_trials, timed_architectures, with_latency
 from lrbench.results.tables import load_table
+from lrbench.shown import is_hiding, shown
+
+
+def _table(folder: Path, name: str) -> pd.DataFrame:
+    """A table of a folder, its texts as they are shown: a stranger's name may hold what steers a terminal."""
+    frame = load_table(folder, name)
+    texts = frame.select_dtypes(exclude=["number", "bool"])
+    hiding = [column for column in texts if any(is_hiding(cell) for cell in texts[column].unique())]
+    seen = {
+        str(column): frame[column].map(lambda cell: shown(cell) if isinstance(cell, str) else cell) for column in hiding
+    }
+    return frame.assign(**seen)
 
 
 class Results:
@@ -30,52 +44,57 @@ class Results:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """Rows of `trials.csv`, finished and failed."""
-        return load_table(self.folder, "trials")
+        return _table(self.folder, "trials")
 
     @cached_property
     def layers(self) -> pd.DataFrame:
         """Rows of `layers.csv`."""
-        return load_table(self.folder, "layers")
+        return _table(self.folder, "layers")
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
         """Rows of `epochs.csv`."""
-        return load_table(self.folder, "epochs")
+        return _table(self.folder, "epochs")
 
     @cached_property
     def spectra(self) -> pd.DataFrame:
         """Rows of `spectra.csv`."""
-        return load_table(self.folder, "spectra")
+        return _table(self.folder, "spectra")
 
     @cached_property
     def sensitivity(self) -> pd.DataFrame:
         """Rows of `sensitivity.csv`."""
-        return load_table(self.folder, "sensitivity")
+        return _table(self.folder, "sensitivity")
 
     @cached_property
     def answers(self) -> pd.DataFrame:
         """Rows of `answers.csv`."""
-        return load_table(self.folder, "answers")
+        return _table(self.folder, "answers")
+
+    @cached_property
+    def right(self) -> Right:
+        """Which images each trial got right, of `unpack_answers`."""
+        return unpack_answers(self.answers)
 
     @cached_property
     def architectures(self) -> pd.DataFrame:
         """Rows of `architectures.csv`."""
-        return load_table(self.folder, "architectures")
+        return _table(self.folder, "architectures")
 
     @cached_property
     def latency(self) -> pd.DataFrame:
         """Rows of `latency.csv`."""
-        return load_table(self.folder, "latency")
+        return _table(self.folder, "latency")
 
     @cached_property
     def layer_latency(self) -> pd.DataFrame:
         """Rows of `layer_latency.csv`."""
-        return load_table(self.folder, "layer_latency")
+        return _table(self.folder, "layer_latency")
 
     @cached_property
     def environments(self) -> pd.DataFrame:
         """Rows of `environments.csv`."""
-        return load_table(self.folder, "environments")
+        return _table(self.folder, "environments")
 
     @cached_property
     def done(self) -> pd.DataFrame:
@@ -119,18 +138,27 @@ class Results:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """Finished trials with the latency of the first setting timed, of `summarise`."""
-        return summarise(self.done, self.latency_ratios, self.layers)
+        """Finished trials with how they stand in MACs and the latency of the first setting timed, of `summarise`."""
+        return summarise(self.stood("macs"), self.latency_ratios, self.layers)
 
     @cached_property
     def front(self) -> pd.DataFrame:
-        """The dense controls and the Pareto fronts of `summary`."""
+        """The dense controls and the fronts of `summary`."""
         return fronts(self.summary)
 
     @cached_property
     def standings(self) -> pd.DataFrame:
         """How each finished trial stands by each cost."""
-        return standings(self.done, self.latency_ratios)
+        return standings(self.done, self.latency_ratios, self.right)
+
+    def stood(self, cost: str) -> pd.DataFrame:
+        """Finished trials as they stand in `params`, `macs` or `ratio`; in that, a row for each setting timed."""
+        return with_standing(self.timed_trials if cost == "ratio" else self.done, self.standings, cost=cost)
+
+    @cached_property
+    def losses(self) -> pd.DataFrame:
+        """Finished trials with what they lose to their dense control, of `with_control`."""
+        return with_control(self.done, self.right)
 
     @cached_property
     def score_correlations(self) -> pd.DataFrame:
@@ -145,7 +173,7 @@ class Results:
     @cached_property
     def budgets(self) -> pd.DataFrame:
         """Trials by budget rules, of `budget_outcomes`."""
-        return budget_outcomes(self.done)
+        return budget_outcomes(self.losses)
 
     @cached_property
     def truncation_errors(self) -> pd.DataFrame:
@@ -165,7 +193,7 @@ class Results:
     @cached_property
     def audit(self) -> pd.DataFrame:
         """Plans for a budget, predicted and measured."""
-        return audit(self.done, self.latency_ratios, self.layer_latency, self.additivity)
+        return audit(self.losses, self.latency_ratios, self.layer_latency, self.additivity)
 
     @cached_property
     def audit_correlations(self) -> pd.DataFrame:

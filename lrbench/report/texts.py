@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from lrbench.shown import shown
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextTable:
@@ -70,11 +72,15 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         rows: of texts.
     """
     marks = ["---:" if head.startswith("#") else "---" for head in heads]
-    plain = [[_plain(text) for text in row] for row in rows]
+    plain = [[plain_markdown(text) for text in row] for row in rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in ([head.removeprefix("#") for head in heads], marks, *plain))
 
 
-def _plain(text: str) -> str:
-    """Text that Markdown neither marks up, links, runs as HTML nor takes for the end of a cell."""
-    marked = re.sub(r"([\\`*\[\]|])", r"\\\1", " ".join(text.splitlines()))
+_MARKS = re.compile(r"[\\`*\[\]|~$@]|(?<!\w)[_#]|_(?!\w)|:(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What Markdown may take for more than text, also the mathematics, names and addresses that GitHub finds in it."""
+
+
+def plain_markdown(text: str) -> str:
+    """Text in one line that Markdown neither marks up, links, runs as HTML nor takes for the end of a cell."""
+    marked = _MARKS.sub(r"\\\g<0>", shown(" ".join(text.splitlines())))
     return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

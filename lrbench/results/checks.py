@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from lrbench.config.ranges import LARGEST
 from lrbench.errors import InputError
-from lrbench.results.columns.column import LARGEST, Column, Flag, Number, Table, Text
+from lrbench.results.columns.column import Column, Flag, Number, Table, Text
 
 Wrong = Iterator[tuple["pd.Series[bool]", str]]
 """Which cells of a column are wrong, and what is allowed there; each check runs once the one before found none."""

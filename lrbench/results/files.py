@@ -4,13 +4,12 @@ Published studies are packed. Readers name the plain file and get its content ei
 """
 
 import gzip
-import os
-import zlib
 from io import BytesIO
 from pathlib import Path
 
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
 from lrbench.limits import writing
+from lrbench.whole import refuse_link, write_whole
 
 
 def packed(path: Path) -> Path:
@@ -31,15 +30,15 @@ def is_there(path: Path) -> bool:
 def read_file(path: Path) -> bytes:
     """The content of a file, as it is or packed. Where both are there, as a kill may leave them, they must agree.
 
-    Raises: InputError when it cannot be read, when the packed one is damaged, or when the two differ.
+    Raises: InputError when it cannot be read, is a link, when the packed one is damaged, or when the two differ.
     """
-    try:
+    for form in (path, packed(path)):
+        refuse_link(form)
+    with reading(path):
         if not packed(path).is_file():
             return path.read_bytes()
         content = _unpacked(packed(path))
         plain = path.read_bytes() if path.is_file() else content
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if plain != content:
         raise InputError(
             f"{path} ({len(plain):,} bytes) and {packed(path).name} beside it ({len(content):,} bytes unpacked) "
@@ -53,41 +52,23 @@ def _unpacked(path: Path) -> bytes:
 
     Raises: InputError when it is no gzip file, is cut short, or fails its checksum.
     """
-    raw = path.read_bytes()
-    try:
+    hint = "Nothing was changed. Put back a whole copy of it; a table may also be removed: the sweep's own command"
+    with reading(path, "is damaged", hint=f"{hint} writes it anew, from the log"):
+        raw = path.read_bytes()
         if not raw:
             raise EOFError("it is empty")
         return gzip.decompress(raw)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} is damaged: {error}. Nothing was changed. Put back a whole copy of it; a table may also be "
-            "removed: the sweep's own command writes it anew, from the log"
-        ) from error
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file through a temporary name, flushed to disk.
-
-    Raises: InputError when the disk refuses it; then what was there before still is.
-    """
-    part = path.with_name(f"{path.name}.part")
-    with writing(path):
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
 
 
 def pack(path: Path) -> None:
     """Put a file's packed form in its place: the same bytes for the same content, whenever and wherever it lies.
 
-    Raises: InputError as `read_file` and `write_file` do.
+    Raises: InputError as `read_file` and `write_whole` do.
     """
     content, packing = read_file(path), BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packing, mtime=0) as file:
         file.write(content)
-    write_file(packed(path), packing.getvalue())
+    write_whole(packed(path), packing.getvalue())
     with writing(path):
         path.unlink(missing_ok=True)
 
@@ -97,11 +78,11 @@ def unpack(path: Path) -> bool:
 
     The packed file goes last, so that one of them is whole at any moment.
 
-    Raises: InputError as `read_file` and `write_file` do.
+    Raises: InputError as `read_file` and `write_whole` do.
     """
     if not packed(path).is_file():
         return False
-    write_file(path, read_file(path))
+    write_whole(path, read_file(path))
     with writing(path):
         packed(path).unlink()
     return True

@@ -11,12 +11,15 @@ from typing import Self
 import pandas as pd
 from filelock import FileLock
 
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
+from lrbench.guard import user_code
 from lrbench.limits import writing
+from lrbench.results import columns
 from lrbench.results.files import is_there, packed, read_file, unpack
 from lrbench.results.records import Record, SpecRecord, from_line, to_line
 from lrbench.results.tables import build_tables, guarded
-from lrbench.results.writers import acquire, locked, sign, unsign
+from lrbench.results.writers import acquire, locked, release, sign, unsign
+from lrbench.whole import flush_folder, free_name, refuse_link, replacing
 
 LOG = "records.jsonl"
 SPEC = "spec.toml"
@@ -38,7 +41,7 @@ class Store:
 
     def __init__(self, folder: Path, *, create: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         """Name the folder, whether it may be made, and the clock (s); nothing is touched before `with`."""
-        self.folder, self._create = folder, create
+        self.folder, self._create = folder.absolute(), create
         self.records: list[Record] = []
         self.notices: tuple[str, ...] = ()
         self._lock: FileLock | None = None
@@ -47,8 +50,10 @@ class Store:
 
     def __enter__(self) -> Self:
         """Create the folder if need be, take the lock, read the log."""
-        if not self._create and not is_there(self.folder / LOG):
-            raise InputError(f"{self.folder} is no results folder: it has no {LOG}")
+        if not is_there(self.folder / LOG):
+            if not self._create:
+                raise InputError(f"{self.folder} is no results folder: it has no {LOG}")
+            require_own(self.folder)
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = acquire(self.folder)
@@ -81,7 +86,7 @@ class Store:
     def _release(self) -> None:
         unsign(self.folder)
         if self._lock is not None:
-            self._lock.release()
+            release(self._lock)
 
     def append(self, record: Record) -> None:
         """Write one record to disk, flushed; see `extend`."""
@@ -114,6 +119,8 @@ class Store:
             except OSError:
                 log.truncate(found)
                 raise
+            if not found:
+                flush_folder(self.folder)  # the log's name, which is new
             self._size = os.fstat(log.fileno()).st_size
         self.records += records
         self._stale = True
@@ -123,9 +130,11 @@ class Store:
     def keep(self, records: Iterator[Record], tell: Callable[[Record], None]) -> None:
         """Append records as they come, and tell of each once it is on disk; what makes them is closed, come what may.
 
+        A user's code may run as they are made.
+
         Raises: InputError as `extend` does, and whatever making the records raises.
         """
-        with closing(records) if isinstance(records, Generator) else nullcontext():
+        with user_code(), closing(records) if isinstance(records, Generator) else nullcontext():
             for record in records:
                 self.append(record)
                 tell(record)
@@ -141,11 +150,21 @@ class Store:
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV through a temporary name, so that a reader never sees half of it; a packed one goes."""
-    part = path.with_suffix(".csv.part")
-    with writing(path):
+    with replacing(path) as part:
         guarded(table).to_csv(part, index=False)
-        part.replace(path)
+    with writing(path):
         packed(path).unlink(missing_ok=True)
+
+
+def require_own(folder: Path) -> None:
+    """Raises: InputError when a folder without a log holds files that a sweep would replace: they are somebody's."""
+    refuse_link(folder / LOG)
+    names = (SPEC, "figures", *(f"{name}.csv" for name in columns.TABLES))
+    if found := [name for name in names if (folder / name).exists()]:
+        raise InputError(
+            f"{folder} is no results folder, for it has no {LOG}, but it holds {found[0]}, which would be replaced. "
+            "Nothing was changed; choose another folder with --out, or move that away"
+        )
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -173,13 +192,9 @@ def _numbered_lines(folder: Path) -> list[tuple[int, bytes]]:
 
 
 def _read_line(number: int, line: bytes, folder: Path) -> Record:
-    try:
+    hint = "Nothing was changed. Put back a whole copy of the file, or delete that line: what it held is then run again"
+    with reading(f"{folder / LOG}, line {number},", "is no record of this version", hint=hint):
         return from_line(line.decode())
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{folder / LOG}, line {number}, is no record of this version: {error}. Nothing was changed. Put back a "
-            "whole copy of the file, or delete that line: what it held is then run again"
-        ) from error
 
 
 def set_aside(folder: Path) -> Path | None:
@@ -191,10 +206,9 @@ def set_aside(folder: Path) -> Path | None:
         return None
     with locked(folder), writing(folder):
         unsign(folder)
-        names = (folder.with_name(f"{folder.absolute().name}.old-{number}") for number in range(1, 10**6))
-        target = next(name for name in names if not name.exists())
-        folder.absolute().rename(target.absolute())
-    return target
+        target = free_name(folder)
+        folder.absolute().rename(target)
+    return folder.with_name(target.name)
 
 
 def _unpack_log(log: Path) -> tuple[str, ...]:

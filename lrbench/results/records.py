@@ -1,12 +1,14 @@
 """The frozen records that make up the log of a results folder. Base units, no tensors, no torch."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from lrbench.config.axes import AXES, FORMER_KEYS
+from lrbench.config.ranges import Amount, Count, ImageSize, Name, Rate, Real, Seed, Share, Times, Whole
 from lrbench.lowrank.cuts import Cut
 from lrbench.results.environment import Environment
 from lrbench.results.sessions import Architecture, Fault, LayerSession, Session, TimingFailure
@@ -29,23 +31,23 @@ class Trial:
     finetuning: `frozen`, `re-estimated distill=0.5`; `train` when there is none.
     """
 
-    key: str
-    baseline: str
-    model: str
-    weights: str
-    data: str
-    image_size: int
-    scheme: str
-    layer_set: str
-    rank_rule: str
-    seed: int
-    baseline_seed: int
-    baseline_epochs: int
-    finetune_epochs: int
-    truncation: str = "plain"
-    calibration_images: int = 0
-    recipe: str = "train"
-    calibration_split: str = "search"
+    key: Name
+    baseline: Name
+    model: Name
+    weights: Name
+    data: Name
+    image_size: ImageSize
+    scheme: Name
+    layer_set: Name
+    rank_rule: Name
+    seed: Seed
+    baseline_seed: Seed
+    baseline_epochs: Times
+    finetune_epochs: Times
+    truncation: Name = "plain"
+    calibration_images: Times = 0
+    recipe: Name = "train"
+    calibration_split: Name = "search"
 
     @property
     def label(self) -> str:
@@ -65,22 +67,22 @@ class Layer(Cut):
     the share of trained weights so near 0 that a processor may be slow with them. Break-even ranks are real numbers.
     """
 
-    kind: str
-    out_channels: int
-    in_channels: int
-    kernel_height: int
-    kernel_width: int
-    max_rank: int | None
-    breakeven_rank_params: float | None
-    breakeven_rank_macs: float | None
-    params: int
-    macs: int
-    dense_params: int
-    dense_macs: int
-    weight_error: float | None
-    energy: float | None
-    numerical_rank: int | None
-    denormal_share: float | None = None
+    kind: Name
+    out_channels: Whole
+    in_channels: Whole
+    kernel_height: Whole
+    kernel_width: Whole
+    max_rank: Whole | None
+    breakeven_rank_params: Amount | None
+    breakeven_rank_macs: Amount | None
+    params: Whole
+    macs: Whole
+    dense_params: Count
+    dense_macs: Count
+    weight_error: Amount | None
+    energy: Amount | None
+    numerical_rank: Whole | None
+    denormal_share: Share | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +90,11 @@ class Epoch:
     """One epoch. `loss` and `accuracy` are running means over the training images, as they were seen."""
 
     stage: Stage
-    epoch: int
-    loss: float
-    accuracy: float
-    learning_rate: float
-    seconds: float
+    epoch: Count
+    loss: Real
+    accuracy: Share
+    learning_rate: Rate
+    seconds: Amount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +105,15 @@ class Accuracy:
     allows comparing two models image by image.
     """
 
-    correct: int
-    samples: int
-    loss: float
+    correct: Whole
+    samples: Count
+    loss: Amount
     right: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError for more correct answers than images."""
+        if self.correct > self.samples:
+            raise ValueError(f"correct must be at most samples, {self.samples}, got {self.correct}")
 
     @property
     def accuracy(self) -> float:
@@ -118,9 +125,9 @@ class Accuracy:
 class Cost:
     """Params, MACs (convolutions, linear layers, matrix products), other counted and uncounted operators."""
 
-    params: int
-    macs: int
-    other_ops: int
+    params: Whole
+    macs: Whole
+    other_ops: Whole
     uncounted: tuple[str, ...]
 
 
@@ -132,10 +139,10 @@ class Prediction:
     model, by timings of layers; None without a layer table of the machine.
     """
 
-    params: int
-    macs: int
-    damage: float
-    latency_ratio: float | None = None
+    params: Whole
+    macs: Whole
+    damage: Real
+    latency_ratio: Amount | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +150,11 @@ class Measurement:
     """A finished trial. Accuracies are on the test split; seconds are wall time of each stage.
 
     `search` is the finetuned model's accuracy on the search split, by which trials may be chosen; None when the split
-    is empty. `deterministic` tells whether torch guarantees the same bits for the same machine, versions and `threads`:
-    it does on the CPU. `attempt` is the number of the attempt, from 1. `baseline_amp` and `finetune_amp` are
-    the number formats of training; `allocator` is what was set of the C library's memory allocator.
+    is empty. `dense_search` is that of the dense model as given, before any re-estimation; recorded with the dense
+    control where nothing is finetuned. `deterministic` tells whether torch guarantees the same bits for the same
+    machine, versions and `threads`: it does on the CPU. `attempt` is the number of the attempt, from 1. `baseline_amp`
+    and `finetune_amp` are the number formats of training; `allocator` is what was set of the C library's memory
+    allocator.
     """
 
     kind: Literal["trial"] = "trial"
@@ -163,14 +172,15 @@ class Measurement:
     finetuned: Accuracy
     recalibrated: Accuracy | None = None
     search: Accuracy | None = None
+    dense_search: Accuracy | None = None
     reused_weights: bool
-    truncate_s: float
-    evaluate_s: float
-    finetune_s: float
-    peak_memory_bytes: int
-    attempt: int = 1
+    truncate_s: Amount
+    evaluate_s: Amount
+    finetune_s: Amount
+    peak_memory_bytes: Whole
+    attempt: Count = 1
     deterministic: bool | None = None
-    threads: int | None = None
+    threads: Whole | None = None
     predicted: Prediction | None = None
     baseline_amp: str = ""
     finetune_amp: str = ""
@@ -189,9 +199,9 @@ class Failure:
     stage: str
     reason: str
     traceback: str
-    seconds: float
+    seconds: Amount
     failure: Fault = "failed"
-    attempt: int = 1
+    attempt: Count = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,18 +211,18 @@ class Planned:
     kind: Literal["planned"] = "planned"
     trial: Trial
     architecture: Architecture
-    params: int
-    macs: int
-    dense_params: int
-    dense_macs: int
+    params: Whole
+    macs: Whole
+    dense_params: Count
+    dense_macs: Count
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSpectrum:
     """Singular values of a layer's weight under a scheme, largest first."""
 
-    layer: str
-    values: tuple[float, ...]
+    layer: Name
+    values: tuple[Amount, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,15 +249,15 @@ class Probe:
         divergence: mean Kullback-Leibler divergence from the dense (re-estimated) predictions there, in nats.
     """
 
-    rank: int
-    params: int
-    macs: int
-    energy: float
-    weight_error: float
-    spectral_error: float
-    output_error: float
+    rank: Count
+    params: Whole
+    macs: Whole
+    energy: Amount
+    weight_error: Amount
+    spectral_error: Amount
+    output_error: Amount
     search: Accuracy | None = None
-    divergence: float | None = None
+    divergence: Real | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,12 +273,12 @@ class Sensitivity:
     environment: str
     commit: str
     started: str
-    layer: str
+    layer: Name
     scheme: str
     truncation: str
-    images: int
-    dense_params: int
-    dense_macs: int
+    images: Whole
+    dense_params: Count
+    dense_macs: Count
     probes: tuple[Probe, ...]
     search: Accuracy | None = None
     split: str = "search"
@@ -327,10 +337,21 @@ def from_line(line: str) -> Record:
     if isinstance(setting := fields.get("setting"), dict):
         former = {axis.formerly: name for name, axis in AXES.items() if axis.formerly}
         fields["setting"] = {former.get(name, name): value for name, value in setting.items()}
-    record = _adapter.validate_python(fields)
+    try:
+        record = _adapter.validate_python(fields)
+    except ValidationError as error:
+        raise ValueError(first_mistake(error)) from error
     if isinstance(record, SpecRecord):
         return replace(record, keys=tuple((FORMER_KEYS.get(key, key), value) for key, value in record.keys))
     return record
+
+
+def first_mistake(error: ValidationError) -> str:
+    """The first thing that is wrong, in one line: where, what is allowed, what came."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    got = "" if isinstance(first["input"], Mapping) else f", got {repr(first['input'])[:80]}"
+    return f"{place}: {first['msg']}{got}"
 
 
 def wrong_schema(version: object) -> str:

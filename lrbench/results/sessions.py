@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lrbench.config.axes import Setting
+from lrbench.config.ranges import Above0, Amount, Classes, Count, ImageSize, Name, Real, Whole
 from lrbench.lowrank.cuts import Cut
 
 Fault = Literal["failed", "nan", "oom", "timeout", "killed"]
@@ -17,10 +18,10 @@ DENSE, CONTROL = 0, 1
 class Architecture:
     """A model's shape after its cuts. Weights are no part of it, so latency and cost belong to its `key`."""
 
-    key: str
-    model: str
-    image_size: int
-    classes: int
+    key: Name
+    model: Name
+    image_size: ImageSize
+    classes: Classes
     layers: tuple[Cut, ...]
 
 
@@ -28,9 +29,9 @@ class Architecture:
 class Gpu:
     """What the driver reports at the end of a round: clocks in Hz, temperature in degrees C, why it throttles."""
 
-    sm_clock_hz: float
-    memory_clock_hz: float
-    temperature_c: float
+    sm_clock_hz: Amount
+    memory_clock_hz: Amount
+    temperature_c: Real
     throttling: str
 
 
@@ -42,12 +43,12 @@ class Round:
     machine's run queue over the last minute, `steal_s` the seconds that its host withheld during the round.
     """
 
-    order: tuple[int, ...]
-    wall_s: tuple[float, ...]
-    cpu_s: tuple[float, ...]
-    layout: int | None = None
-    load: float | None = None
-    steal_s: float | None = None
+    order: tuple[Whole, ...]
+    wall_s: tuple[Above0, ...]
+    cpu_s: tuple[Amount, ...]
+    layout: Whole | None = None
+    load: Amount | None = None
+    steal_s: Amount | None = None
     gpu: Gpu | None = None
 
 
@@ -74,13 +75,13 @@ class Timed:
         control_within: largest half width of the control's interval of a fit timing.
     """
 
-    calls: tuple[int, ...]
-    first_wall_s: tuple[float, ...]
+    calls: tuple[Count, ...]
+    first_wall_s: tuple[Amount, ...]
     rounds: tuple[Round, ...]
-    warmup_s: tuple[float, ...] = ()
-    peak_bytes: tuple[int, ...] = ()
+    warmup_s: tuple[Amount, ...] = ()
+    peak_bytes: tuple[Whole, ...] = ()
     ended: str = ""
-    control_within: float = 0.05
+    control_within: Amount = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +98,8 @@ class Session(Timed):
     setting: Setting
     architectures: tuple[Architecture, ...]
     series: str = ""
-    process: int = 0
-    attempt: int = 1
+    process: Whole = 0
+    attempt: Count = 1
     node: str = ""
     finished: str = ""
 
@@ -114,10 +115,10 @@ class Replacement:
     """
 
     scheme: str
-    rank: int | None
+    rank: Count | None
     backend: str
-    macs: int
-    traffic_bytes: int
+    macs: Whole
+    traffic_bytes: Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,13 +135,13 @@ class LayerSession(Timed):
     setting: Setting
     shape: str
     model: str
-    image_size: int
+    image_size: ImageSize
     layers: tuple[str, ...]
     replacements: tuple[Replacement, ...]
-    breakeven_macs: tuple[tuple[str, float], ...]
+    breakeven_macs: tuple[tuple[str, Amount], ...]
     series: str = ""
-    process: int = 0
-    attempt: int = 1
+    process: Whole = 0
+    attempt: Count = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,9 +158,9 @@ class TimingFailure:
     setting: Setting
     architectures: tuple[str, ...] = ()
     shape: str = ""
-    process: int
-    attempt: int
+    process: Whole
+    attempt: Count
     reason: str
     traceback: str
-    seconds: float
+    seconds: Amount
     failure: Fault

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from lrbench.errors import InputError
+from lrbench.errors import InputError, reading
 from lrbench.results import columns
 from lrbench.results.checks import checked
 from lrbench.results.columns.column import Table, Text
@@ -47,10 +47,16 @@ def load_table(folder: Path, name: str) -> pd.DataFrame:
         raise InputError(
             f"{folder} is no results folder: it has no {name}.csv; lrbench sweep SPEC --out {folder} makes one"
         )
-    table = columns.TABLES[name]
+    return read_table(read_file(plain), columns.TABLES[name], path=place_of(plain))
+
+
+def read_table(content: bytes, table: Table[Any], *, path: Path) -> pd.DataFrame:
+    """A table from the content of its file, checked; errors name `path`.
+
+    Raises: InputError as `load_table` does.
+    """
     texts = [column.name for column in table.columns if isinstance(column.kind, Text)]
-    path = place_of(plain)
-    frame = _read(read_file(plain), path, table, texts)
+    frame = _read(content, path, table, texts)
     versions = [version for version in frame.get("schema", []) if version != SCHEMA]
     if versions:
         raise InputError(f"{path} cannot be read: {wrong_schema(versions[0])}")
@@ -60,7 +66,13 @@ def load_table(folder: Path, name: str) -> pd.DataFrame:
             f"{path} lacks the columns {', '.join(missing)}: an older lrbench wrote it, or a hand. The sweep's own "
             "command writes the tables anew, from records.jsonl"
         )
-    return checked(frame.assign(**{text: unguarded(frame[text]) for text in texts}), table, path=path)
+    with reading(path, "cannot be read as a table"):
+        return checked(frame.assign(**{text: unguarded(frame[text]) for text in texts}), table, path=path)
+
+
+def as_csv(table: pd.DataFrame) -> bytes:
+    """The content of a table's file."""
+    return guarded(table).to_csv(index=False).encode()
 
 
 def _read(content: bytes, path: Path, table: Table[Any], texts: Sequence[str]) -> pd.DataFrame:
@@ -70,10 +82,8 @@ def _read(content: bytes, path: Path, table: Table[Any], texts: Sequence[str]) -
     """
     now = {column.formerly: column.name for column in table.columns if column.formerly}
     kept = {**dict.fromkeys(texts, str), **{then: str for then, name in now.items() if name in texts}}
-    try:
+    with reading(path, "cannot be read as a table"):
         frame = pd.read_csv(BytesIO(content), keep_default_na=False, na_values=[""], dtype=kept)
-    except ValueError as error:
-        raise InputError(f"{path} cannot be read as a table: {error}") from error
     if not content.endswith(b"\n"):
         raise InputError(
             f"{path} is cut short: its last line has no end; the next sweep into {path.parent} writes it anew"

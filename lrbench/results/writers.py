@@ -12,16 +12,24 @@ from filelock import FileLock, Timeout
 
 from lrbench.errors import InputError
 from lrbench.limits import writing
+from lrbench.whole import refuse_links, write_whole
 
 LOCK, WRITER = ".lock", ".writer"
 """The lock, which the system frees when its holder dies, and beside it who holds it."""
 
+WRITTEN = ("figures",)
+"""The folders in a results folder that are written to as well."""
+
+HELD: set[FileLock] = set()
+"""The locks of folders that this process has."""
+
 
 def acquire(folder: Path) -> FileLock:
-    """Take the lock of a folder, to be released.
+    """Take the lock of a folder, for `release` to give back.
 
     Raises: InputError naming process and host when another one holds it, or when the folder cannot be written.
     """
+    refuse_links(folder, *WRITTEN)
     lock = FileLock(folder / LOCK)
     with writing(folder):
         try:
@@ -29,7 +37,14 @@ def acquire(folder: Path) -> FileLock:
         except Timeout as error:
             who = _writer(folder) or "another process"
             raise InputError(f"{folder} is being written by {who}; wait for it, or give another --out") from error
+    HELD.add(lock)
     return lock
+
+
+def release(lock: FileLock) -> None:
+    """Give a lock of `acquire` back."""
+    lock.release()
+    HELD.discard(lock)
 
 
 @contextmanager
@@ -42,7 +57,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        release(lock)
 
 
 def sign(folder: Path) -> tuple[str, ...]:
@@ -53,7 +68,7 @@ def sign(folder: Path) -> tuple[str, ...]:
         "host": socket.gethostname(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    (folder / WRITER).write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    write_whole(folder / WRITER, f"{json.dumps(facts)}\n".encode())
     return (f"{dead} ended without closing {folder}: what it finished is kept",) if dead else ()
 
 
@@ -65,8 +80,7 @@ def unsign(folder: Path) -> None:
 
 def _writer(folder: Path) -> str | None:
     """Who wrote to a folder last without having closed it, in words; None when nobody, or when it cannot be read."""
-    try:
+    with suppress(Exception):  # a stranger's file may hold anything
         facts = json.loads((folder / WRITER).read_text(encoding="utf-8"))
         return f"process {int(facts['pid'])} on {facts['host']} since {facts['started']}"
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    return None

@@ -14,6 +14,7 @@ from math import nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincc
 from scipy.stats import beta, norm
 
 from lrbench.statistics.paired import Estimate
@@ -42,6 +43,11 @@ class Answers:
         """By seed, 0..1."""
         return np.array(list(self.correct.values())) / self.samples
 
+    @property
+    def between(self) -> float:
+        """Squared standard error of the mean accuracy over seeds; 0 for a single one."""
+        return _between(self.accuracies)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
@@ -52,7 +58,7 @@ class Share:
 
     def at_least(self, limit: float) -> float:
         """The probability of at least this accuracy."""
-        return float(beta.sf(limit, *self._shape))
+        return float(betaincc(*self._shape, min(max(limit, 0.0), 1.0)))
 
     def interval(self) -> tuple[float, float]:
         """The equal-tailed interval."""
@@ -85,7 +91,7 @@ class Drop:
 def share_of(answers: Answers) -> Share:
     """The posterior of an accuracy: of the mean over the seeds."""
     mean, variance = _jeffreys(answers)
-    return Share(mean=mean, error=sqrt(variance + _between(answers.accuracies)))
+    return Share(mean=mean, error=sqrt(variance + answers.between))
 
 
 def drop_between(before: Answers, after: Answers) -> Drop:

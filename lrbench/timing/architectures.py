@@ -21,7 +21,7 @@ from lrbench.results.keys import digest
 from lrbench.results.occasions import is_vetoed
 from lrbench.results.sessions import DENSE, Architecture, Session, TimingFailure
 from lrbench.results.timings import complete_sessions, incomplete_sessions
-from lrbench.timing.isolation import alone
+from lrbench.timing.lock import alone
 from lrbench.timing.repeat import Series, Subject, in_process, resumed, until_fit
 
 MEMORY_SHARE = 0.5
@@ -163,7 +163,8 @@ def run_timings(
         def run(process: int, attempt: int) -> Session:
             progress("latency", f"timing {number} of {len(timings)}, process {process + 1}, {job.setting.label}", 0, 1)
             with alone(progress):
-                return in_process(choice, time_models, replace(job, process=process, attempt=attempt))
+                timed = replace(job, process=process, attempt=attempt)
+                return in_process(choice, time_models, timed, model=dense.model)
 
         keys = tuple(item.key for item in timing.architectures)
         subject = Subject(environment=environment, commit=commit, setting=timing.setting, architectures=keys)

@@ -10,16 +10,17 @@ import psutil
 from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense, make_architecture
-from lrbench.measure.environment import read_environment, read_watch, usable_cpus
+from lrbench.limits import require_cpus, usable_cpus
+from lrbench.measure.environment import read_environment, read_watch
 from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
 from lrbench.measure.side_by_side import block_of, prepare, quiet, time_side_by_side
-from lrbench.progress import silent
+from lrbench.progress import Progress, silent
 from lrbench.results.environment import Environment
 from lrbench.results.sessions import CONTROL, DENSE, Timed
 from lrbench.results.timings import control_ratio, is_fit_timing
 from lrbench.statistics.paired import Ratio, log_ratios
-from lrbench.timing.isolation import alone
+from lrbench.timing.lock import alone
 
 ROUNDS = 100
 
@@ -44,14 +45,15 @@ class Diagnosis:
     advice: tuple[str, ...]
 
 
-def diagnose(*, model: str, image_size: int, threads: int) -> Diagnosis:
+def diagnose(*, model: str, image_size: int, threads: int, progress: Progress = silent) -> Diagnosis:
     """Time a model against its copy and nothing else, for about half a minute.
 
     Raises: InputError for an unknown model, or when torch does not accept so many threads.
     """
+    require_cpus(threads, what="--threads")
     choice = LatencyChoice(devices=("cpu",), threads=(threads,), rounds=ROUNDS, precision=1e-9, block_s=0.01)
     setting, before = settings(choice)[0], read_watch()
-    with alone(silent), quiet(threads):
+    with alone(progress), quiet(threads):
         dense = build_dense(make_architecture(model, image_size=image_size, classes=10))
         models = [prepare(deepcopy(dense), setting, shape=(3, image_size, image_size)) for _ in range(2)]
         timed = time_side_by_side(

@@ -1,41 +1,18 @@
-"""Where timings run: one at a time on this machine, each in a process of its own."""
+"""Where timings run: each in a process of its own."""
 
-import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import get_context
-from pathlib import Path
+from collections.abc import Callable
 from typing import TypeVar
 
-from filelock import FileLock, Timeout
-from pebble import ProcessExpired, ProcessPool
-
+from lrbench.children import ChildLostError, run_in_child
 from lrbench.errors import InputError
-from lrbench.progress import Progress
+from lrbench.processes import GUARD
 
 T = TypeVar("T")
 
-LOCK = Path(tempfile.gettempdir()) / "lrbench-timing.lock"
-"""The lock that a timing on this machine holds while it runs."""
 
-GUARD = 'a script that calls lrbench.sweep must do so below `if __name__ == "__main__":`, for each process imports it'
-"""What a script of the user's needs, since fresh processes import it again."""
-
-
-@contextmanager
-def alone(progress: Progress) -> Iterator[None]:
-    """Hold the lock for timings on this machine; wait until it is free."""
-    lock = FileLock(LOCK, mode=0o666)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress("latency", "waiting for another timing on this machine", 0, 1)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+def needs_child(model: str, data: str = "") -> bool:
+    """Whether a model, or a data set, is a user's own code: it may crash or hang, so it runs in child processes."""
+    return ":" in model or ":" in data
 
 
 class ProcessLostError(InputError):
@@ -48,18 +25,11 @@ def in_fresh_process(work: Callable[..., T], *arguments: object, timeout_s: floa
     Raises: ProcessLostError (an InputError) when the process could not be started, or ended before the function did;
         TimeoutError after `timeout_s`.
     """
-    with ProcessPool(max_workers=1, max_tasks=1, context=get_context("spawn")) as pool:
-        future = pool.schedule(work, args=arguments, timeout=timeout_s)
-        try:
-            result: T = future.result()
-        except (ProcessExpired, BrokenProcessPool) as error:
-            raise ProcessLostError(
-                f"a process for timings ended too early ({error}). Finished results are kept; the same command "
-                f"continues. Memory may have run out; and {GUARD}"
-            ) from error
-        except TimeoutError as error:
-            raise TimeoutError(f"not finished after {timeout_s:g} s") from error
-        except BaseException:
-            pool.stop()  # type: ignore[no-untyped-call]
-            raise
-        return result
+    try:
+        result: T = run_in_child(work, *arguments, timeout_s=timeout_s)
+    except ChildLostError as error:
+        raise ProcessLostError(
+            f"a process for timings ended too early ({error}). Finished results are kept; the same command continues. "
+            f"Memory may have run out; and {GUARD}"
+        ) from error
+    return result

@@ -21,7 +21,7 @@ from lrbench.progress import Progress
 from lrbench.results.keys import digest
 from lrbench.results.sessions import Architecture, LayerSession, Replacement, TimingFailure
 from lrbench.results.timings import complete_sessions, incomplete_sessions
-from lrbench.timing.isolation import alone
+from lrbench.timing.lock import alone
 from lrbench.timing.repeat import Series, Subject, in_process, resumed, until_fit
 
 Pairs = tuple[tuple[str, int], ...]
@@ -132,7 +132,8 @@ def run_layers(jobs: Sequence[LayerJob], *, progress: Progress) -> Iterator[Laye
         def run(process: int, attempt: int) -> LayerSession:
             progress("layers", f"{job.shape}, {job.setting.label}, process {process + 1}", number, len(jobs))
             with alone(progress):
-                return in_process(job.choice, time_layer, replace(job, held=(), process=process, attempt=attempt))
+                timed = replace(job, held=(), process=process, attempt=attempt)
+                return in_process(job.choice, time_layer, timed, model=job.dense.model)
 
         subject = Subject(environment=job.environment, commit=job.commit, setting=job.setting, shape=job.shape)
         return resumed(run, subject, job.held)

@@ -9,12 +9,16 @@ from typing import Generic, Protocol, TypeVar, cast
 from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
+from lrbench.guard import Interrupted, reason_of, user_code
 from lrbench.learn.memory import given_back
 from lrbench.measure.environment import now
 from lrbench.measure.faults import is_out_of_memory, plain_text
-from lrbench.results.sessions import Fault, Timed, TimingFailure
+from lrbench.results.sessions import Fault, LayerSession, Session, Timed, TimingFailure
 from lrbench.results.timings import is_fit_timing, last_attempt
+from lrbench.results.valid import require_readable
+from lrbench.timing import isolation
 from lrbench.timing.isolation import ProcessLostError, in_fresh_process
+from lrbench.timing.lock import BusyError
 
 T = TypeVar("T")
 J = TypeVar("J")
@@ -114,8 +118,13 @@ def _is_to_repeat(timing: Series[S], sessions: Sequence[S]) -> bool:
 def _attempt(timing: Series[S], process: int) -> S | TimingFailure:
     started, clock = now(), perf_counter()
     try:
-        return timing.run(process, timing.attempt)
-    except Exception as error:  # whatever the model's own code or a library raises
+        with user_code():
+            session = timing.run(process, timing.attempt)
+        if isinstance(session, Session | LayerSession):
+            require_readable([session])
+    except (Interrupted, BusyError):  # no fault of what is timed
+        raise
+    except BaseException as error:  # whatever the model's own code or a library raises, sys.exit() too
         fault: Fault = "oom" if is_out_of_memory(error) else "failed"
         if isinstance(error, TimeoutError | ProcessLostError):
             fault = "timeout" if isinstance(error, TimeoutError) else "killed"
@@ -124,23 +133,23 @@ def _attempt(timing: Series[S], process: int) -> S | TimingFailure:
             started=started,
             process=process,
             attempt=timing.attempt,
-            reason=plain_text(str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"),
+            reason=plain_text(str(error) if isinstance(error, InputError) else reason_of(error)),
             traceback=plain_text("".join(format_exception(error))),
             seconds=perf_counter() - clock,
             failure=fault,
         )
+    return session
 
 
-def in_process(choice: LatencyChoice, work: Callable[[J], T], job: J) -> T:
-    """Run a job in a fresh process, which Ctrl-C ends too; in this process when the spec says one process.
+def in_process(choice: LatencyChoice, work: Callable[[J], T], job: J, *, model: str) -> T:
+    """Run a job that times a model: in a fresh process, which Ctrl-C ends too, or in this one when the spec says one.
 
-    This process gives freed memory back meanwhile, even if it trains: timings see what a user's process would.
+    A user's own model gets a fresh process in any case: it may crash or hang. This process gives freed memory back
+    meanwhile, even if it trains: timings see what a user's process would.
 
     Raises: TimeoutError after the spec's `timeout_s` in a fresh process; what the work raises.
-
-    A process that keeps freed memory is no longer what a user's process would be, and times nothing.
     """
-    if choice.processes == 1:
+    if choice.processes == 1 and not isolation.needs_child(model):
         with given_back():
             return work(job)
     return in_fresh_process(work, job, timeout_s=choice.timeout_s)

@@ -9,12 +9,15 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from lrbench.config.recipes import Finetune, Recipe
+from lrbench.errors import InputError
 from lrbench.execute.jobs import Job, Worker
+from lrbench.guard import reason_of
 from lrbench.learn.batches import Batching, calibration_batches, test_batches
 from lrbench.learn.checkpoints import Checkpoint
 from lrbench.learn.datasets import Dataset
 from lrbench.learn.train import batching, train_
 from lrbench.learn.weights import fits, keep_weights, recall_weights, weights_path
+from lrbench.limits import put_aside
 from lrbench.lowrank.compress import decompose_layer, decompose_layer_outputs
 from lrbench.lowrank.moments import Moments, gather_moments, reestimate_batch_norm_
 from lrbench.lowrank.svd import Decomposition
@@ -22,7 +25,7 @@ from lrbench.measure.accuracy import evaluate, predict
 from lrbench.plan.cuts import Decompose
 from lrbench.plan.spec import SweepSpec
 from lrbench.plan.trials import Untrained
-from lrbench.progress import Progress
+from lrbench.progress import NOTICE, Progress
 from lrbench.results.records import Accuracy, Epoch, Stage
 
 
@@ -56,6 +59,10 @@ class Context:
     def tell(self, stage: str, done: int, total: int) -> None:
         """Report the progress of a stage."""
         self.progress(self.what, stage, done, total)
+
+    def note(self, text: str) -> None:
+        """Tell of something that was found and mended."""
+        self.progress(self.what, NOTICE + text, 0, 1)
 
     def calibration(self, how: Batching) -> Iterator[Tensor]:
         """The calibration images in batches."""
@@ -101,11 +108,13 @@ def trained(
         if stage == "finetune":
             keep_weights(model, path, epochs=())
         return (), False
-    if path.exists() and fits(model, path):
-        return recall_weights(model, path), True
+    if path.exists() and (recalled := _recalled(model, path, context=context)) is not None:
+        return recalled, True
     context.tell(stage, 0, recipe.epochs)
     checkpoint = Checkpoint(
-        path=context.weights / f"{key}.checkpoint", every_s=60 * context.spec.run.checkpoint_minutes
+        path=context.weights / f"{key}.checkpoint",
+        every_s=60 * context.spec.run.checkpoint_minutes,
+        tell=context.note,
     )
     epochs = tuple(
         train_(
@@ -122,9 +131,34 @@ def trained(
     )
     if isinstance(recipe, Finetune) and recipe.batch_norm == "re-estimated":
         reestimate_batch_norm_(model, context.calibration(batching(recipe, context.spec.data)))
-    keep_weights(model, path, epochs=epochs)
+    _keep(model, path, epochs=epochs, context=context)
     checkpoint.path.unlink(missing_ok=True)
     return epochs, False
+
+
+def _recalled(model: nn.Module, path: Path, *, context: Context) -> tuple[Epoch, ...] | None:
+    """The epochs of kept weights, loaded into a model (in place); None when there are none of its shapes.
+
+    A file that cannot be used is put aside, and said so: what is not known to be right is never trained on.
+    """
+    try:
+        return recall_weights(model, path) if fits(model, path) else None
+    except Exception as error:  # safetensors, torch and pydantic each raise their own
+        context.note(f"{put_aside(path)} holds weights that cannot be used ({reason_of(error)}): trained anew")
+        return None
+
+
+def _keep(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...], context: Context) -> None:
+    """Keep a model's weights; a model whose weights cannot be written loses them, and no more.
+
+    Raises: InputError when the disk refuses them.
+    """
+    try:
+        keep_weights(model, path, epochs=epochs)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a user's own state does
+        context.note(f"its weights cannot be kept: {reason_of(error)}")
 
 
 def reestimated(model: nn.Module, *, context: Context, how: Batching) -> nn.Module:

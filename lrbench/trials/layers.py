@@ -6,12 +6,13 @@ from itertools import product
 from lrbench.execute.local_timing import time_here
 from lrbench.execute.workers import ALONE
 from lrbench.learn.architectures import cut_architecture
+from lrbench.limits import require_cpus
 from lrbench.lowrank.compress import make_cut
 from lrbench.plan.layer_ranks import timed_pairs
 from lrbench.plan.run import Run
 from lrbench.plan.trials import chosen_layers
 from lrbench.results.records import Record
-from lrbench.results.sessions import Architecture, LayerSession
+from lrbench.results.sessions import Architecture, LayerSession, TimingFailure
 from lrbench.timing.layers import LayerJob, missing_layers, run_layers
 from lrbench.trials.history import History
 
@@ -20,7 +21,11 @@ ANCHORS = (0.25, 0.75)
 
 
 def plan_layers(run: Run, held: Sequence[Record]) -> tuple[LayerJob, ...]:
-    """The distinct layers of the chosen layer sets, with the (scheme, rank) pairs that are not yet timed here."""
+    """The distinct layers of the chosen layer sets, with the (scheme, rank) pairs that are not yet timed here.
+
+    Raises: InputError for more threads than there are CPUs.
+    """
+    require_cpus(max(run.spec.latency.threads), what="latency.threads")
     return missing_layers(
         run.spec.latency,
         {
@@ -42,7 +47,8 @@ def time_layers(run: Run, jobs: Sequence[LayerJob], held: Sequence[Record]) -> I
     history = History(held)
     yield from history.new([run.environment])
     wanted = {architecture.key: architecture for architecture in _anchors(run)}
-    yield from history.new(time_here(run, ALONE, wanted, history.records))
+    known = [record for record in history.records if not isinstance(record, TimingFailure)]  # a failed one again
+    yield from history.new(time_here(run, ALONE, wanted, known))
     yield from history.new(run_layers(jobs, progress=run.progress))
 
 

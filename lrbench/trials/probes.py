@@ -1,6 +1,5 @@
 """Each layer of a dense baseline truncated alone: the error of its outputs, and optionally of the whole model."""
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -8,7 +7,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from lrbench.errors import InputError
-from lrbench.execute.jobs import Execute, Job, Records, Worker, failures, make_ready
+from lrbench.execute.jobs import Execute, Job, Records, Worker, attempted, make_ready
 from lrbench.learn.batches import test_batches
 from lrbench.learn.train import batching
 from lrbench.lowrank.compress import make_cut, refusal, replace_layer
@@ -78,12 +77,12 @@ def describe_cost(jobs: Sequence[ProbeJob]) -> str:
     return words + (f", {judged} over these and the search split" if judged else "")
 
 
-def probe_layers(jobs: Sequence[ProbeJob], execute: Execute) -> Iterator[Record]:
+def probe_layers(jobs: Sequence[ProbeJob], execute: Execute, *, timeout_s: float | None = None) -> Iterator[Record]:
     """Probe layers by any executor.
 
     Raises: InputError when a layer cannot be probed, since without it no budget can be spent.
     """
-    for records in execute(probe_layer, jobs, None):
+    for records in execute(probe_layer, jobs, timeout_s):
         for record in records:
             if isinstance(record, Failure):
                 raise InputError(f"the sensitivity of layers could not be measured: {record.reason}")
@@ -92,13 +91,7 @@ def probe_layers(jobs: Sequence[ProbeJob], execute: Execute) -> Iterator[Record]
 
 def probe_layer(job: ProbeJob, worker: Worker) -> Records:
     """Truncate one layer alone at each rank of a job; when that fails, the record is a failure."""
-    started = time.perf_counter()
-    try:
-        return (_probe_layer(job, worker),)
-    except InputError:
-        raise
-    except Exception as error:  # every other error becomes a record
-        return failures(job, error, stage="sensitivity", seconds=time.perf_counter() - started)
+    return attempted(job, lambda: (_probe_layer(job, worker),), stage=lambda: "sensitivity")
 
 
 def _probe_layer(job: ProbeJob, worker: Worker) -> Sensitivity:

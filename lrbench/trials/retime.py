@@ -8,7 +8,7 @@ from lrbench.config.axes import AXES
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.learn.architectures import build_dense, bytes_of, check_unchanged, make_architecture
-from lrbench.measure.environment import require_cpus
+from lrbench.limits import require_cpus
 from lrbench.plan.spec import kept_sections, make_spec
 from lrbench.progress import Progress
 from lrbench.results.environment import Environment
@@ -51,7 +51,7 @@ def subjects(records: Sequence[Record], *, overrides: Sequence[str], models: Seq
     document = kept_sections(specs[-1], ("latency",)) if specs else {}
     document.setdefault("latency", {}).update({name: list(values) for name, values in axes.items()})
     choice = make_spec(document, overrides, where="latency settings").latency
-    require_cpus(max(choice.threads))
+    require_cpus(max(choice.threads), what="latency.threads")
     for model, size, classes in dict.fromkeys(map(_model_of, architectures)):
         if ":" in model and model not in models:
             raise InputError(f"model {model!r} is your own code: to allow its import, add --model {model}")

@@ -66,11 +66,13 @@ def probe_baselines(run: Run, held: Sequence[Record], *, workers: Workers = ALON
     history = History(held)
     yield from history.new([run.environment])
     with _opened(run, run.trials, workers) as opened:
+        lost: set[str] = set()
         for records in opened.train_baselines():
+            lost |= {record.trial.baseline for record in records if isinstance(record, Failure)}
             yield from history.new(records)
-            if any(isinstance(record, Failure) for record in records):
-                return
-        yield from history.new(opened.probe(history))
+        able = tuple(group for group in opened.groups if group[0].baseline not in lost)
+        if able:
+            yield from history.new(replace(opened, groups=able).probe(history))
 
 
 def _evidence(run: Run, history: History) -> Evidence:
@@ -108,12 +110,13 @@ class _Opened:
     job: Job
     groups: tuple[tuple[Trial, ...], ...]
     execute: Execute
+    timeout_s: float | None
 
     def train_baselines(self) -> Iterator[Records]:
         """Train the baselines that are not kept; a failure is a record for each trial of the baseline."""
         epochs, weights = self.run.spec.baseline.epochs, self.job.weights
         untrained = [group for group in self.groups if epochs and not weights_path(weights, group[0].baseline).exists()]
-        return self.execute(train_baseline, [replace(self.job, trials=group) for group in untrained], None)
+        return self.execute(train_baseline, [replace(self.job, trials=group) for group in untrained], self.timeout_s)
 
     def probe(self, history: History) -> Iterator[Record]:
         """Probe the baselines' layers where the log does not hold the result yet."""
@@ -123,7 +126,7 @@ class _Opened:
             for probe in plan_probes(replace(self.job, trials=group[:1]), self.run.dense, history.records)
         ]
         self.run.progress("sensitivity", describe_cost(jobs), 0, 1)
-        return probe_layers(jobs, self.execute)
+        return probe_layers(jobs, self.execute, timeout_s=self.timeout_s)
 
 
 @contextmanager
@@ -146,4 +149,4 @@ def _opened(run: Run, trials: Sequence[Trial], workers: Workers) -> Iterator[_Op
     )
     groups = tuple(tuple(group) for _, group in groupby(ordered, lambda trial: trial.baseline))
     with executor.open(workers, worker) as execute:
-        yield _Opened(run=run, job=job, groups=groups, execute=execute)
+        yield _Opened(run=run, job=job, groups=groups, execute=execute, timeout_s=workers.timeout_s)

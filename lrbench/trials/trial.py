@@ -80,6 +80,7 @@ def run_trial(job: TrialJob, dense: Dense, *, context: Context) -> tuple[Measure
     context.tell("evaluate", 0, 1)
     finetuned, again_s = _timed(lambda: evaluate(model, test_batches(context.data.test, how)))
     search = evaluate(model, test_batches(context.data.search, how)) if len(context.data.search) else None
+    given = not factorized and not spec.finetune.epochs and len(context.data.search)
     layers = {layer.name: layer for layer in untrained.layers}
     measurement = Measurement(
         trial=trial,
@@ -96,6 +97,7 @@ def run_trial(job: TrialJob, dense: Dense, *, context: Context) -> tuple[Measure
         finetuned=finetuned,
         recalibrated=recalibrated,
         search=search,
+        dense_search=evaluate(dense.model.to(how.device), test_batches(context.data.search, how)) if given else None,
         reused_weights=reused,
         truncate_s=truncate_s,
         evaluate_s=evaluate_s + recalibrate_s + again_s,

@@ -1,10 +1,8 @@
 """What a worker does with a job: train a dense baseline, or measure a trial."""
 
-import time
 from dataclasses import replace
 
-from lrbench.errors import InputError
-from lrbench.execute.jobs import Job, Records, Worker, failures, make_ready
+from lrbench.execute.jobs import Job, Records, Worker, attempted, make_ready
 from lrbench.trials.dense import context_of, dense_of
 from lrbench.trials.trial import TrialJob, dense_spectra, run_trial, trained_spectra
 
@@ -14,15 +12,13 @@ def train_baseline(job: Job, worker: Worker) -> Records:
 
     Raises: InputError when the disk or the data cannot be used, since every other trial would fail too.
     """
-    make_ready(job)
-    started = time.perf_counter()
-    try:
+
+    def train() -> Records:
+        make_ready(job)
         dense_of(job, worker)
-    except InputError:
-        raise
-    except Exception as error:  # every other error becomes a record
-        return failures(job, error, stage="baseline", seconds=time.perf_counter() - started)
-    return ()
+        return ()
+
+    return attempted(job, train, stage=lambda: "baseline")
 
 
 def measure_trial(job: TrialJob, worker: Worker) -> Records:
@@ -30,16 +26,16 @@ def measure_trial(job: TrialJob, worker: Worker) -> Records:
 
     Raises: InputError as `train_baseline` does.
     """
-    make_ready(job)
     (trial,) = job.trials
-    started, reached = time.perf_counter(), "baseline"
+    reached = "baseline"
 
     def follow(what: str, stage: str, done: int, total: int) -> None:
         nonlocal reached
         reached = stage
         worker.progress(what, stage, done, total)
 
-    try:
+    def measure() -> Records:
+        make_ready(job)
         dense = dense_of(job, worker)
         context = replace(context_of(job, worker), progress=follow)
         measurement, model = run_trial(job, dense, context=context)
@@ -49,8 +45,6 @@ def measure_trial(job: TrialJob, worker: Worker) -> Records:
         spectra = [dense_spectra(dense, scheme, layers) for scheme, layers in names.items()]
         if trial.scheme == "writeback" and names:
             spectra.append(trained_spectra(trial, model, names["writeback"]))
-    except InputError:
-        raise
-    except Exception as error:  # every other error becomes a record
-        return failures(job, error, stage=reached, seconds=time.perf_counter() - started)
-    return (*spectra, measurement)
+        return (*spectra, measurement)
+
+    return attempted(job, measure, stage=lambda: reached)

@@ -83,7 +83,9 @@ def test_the_keys_of_a_setting_give_the_setting_back(name: str) -> None:
 @pytest.mark.parametrize("name", AXES)
 def test_an_axis_is_a_filter_of_recommend(name: str, tmp_path: Path, lrbench) -> None:
     log = [
-        samples.measurement(samples.trial("d", scheme="dense", layer_set="none", rank_rule="none"), arch="dense"),
+        samples.measurement(
+            samples.trial("d", scheme="dense", layer_set="none", rank_rule="none"), macs=100, arch="dense"
+        ),
         samples.measurement(samples.trial("t")),
         samples.session({"a0": 0.5}, setting=PLAIN),
         samples.session({"a0": 0.5}, setting=PLAIN),
@@ -157,9 +159,10 @@ def test_a_new_optimizer_is_known_wherever_optimizers_are_named(monkeypatch: pyt
     assert "toy: by a test" in flat(lrbench("plan", "--help").output)
 
 
+@pytest.mark.usefixtures("workplace")
 def test_a_new_executor_is_known_wherever_executors_are_named(monkeypatch: pytest.MonkeyPatch, lrbench) -> None:
     monkeypatch.setattr(names, "EXECUTORS", MappingProxyType({**names.EXECUTORS, "toy": "by a test"}))
-    refused = lrbench("sweep", "absent.toml", "--executor", "toi")
+    refused = lrbench("sweep", "tiny.toml", "--executor", "toi")
     assert refused.exit_code == 2
     assert "unknown --executor 'toi': did you mean 'toy'? allowed: here, pool," in flat(refused.output)
     assert "toy: by a test" in flat(lrbench("sweep", "--help").output)

@@ -27,7 +27,7 @@ from lrbench.learn.datasets import load_dataset
 from lrbench.measure.accuracy import evaluate
 from lrbench.measure.prepared import Prepared
 from lrbench.results.log import LOG, read_records
-from lrbench.results.records import Accuracy, Measurement, Record
+from lrbench.results.records import Accuracy, Measurement, Record, to_line
 
 FAST = ("--set", "latency.processes=1", "--set", "latency.rounds=10", "--set", "latency.warmup_s=0.0")
 
@@ -154,14 +154,12 @@ def test_an_export_that_answers_otherwise_is_never_called_done(swept: Path, lrbe
     missed = replace(trial.finetuned, correct=trial.finetuned.correct - 1)
     wrong = replace(trial, finetuned=missed)
     records = [wrong if one == trial else one for one in read_records(folder)]
-    (folder / LOG).unlink()
-    samples.folder_of(folder, records)
+    (folder / LOG).write_text("".join(f"{to_line(one)}\n" for one in records))
     result = lrbench("export", *words, *FAST)
     assert result.exit_code == 1
     assert "not exported: safetensors gives other outputs than the trial" in result.output
     others = [replace(one, finetuned=replace(missed, samples=999)) if one == wrong else one for one in records]
-    (folder / LOG).unlink()
-    samples.folder_of(folder, others)
+    (folder / LOG).write_text("".join(f"{to_line(one)}\n" for one in others))
     result = lrbench("export", *words, *FAST)
     assert result.exit_code == 2
     assert "999 test images, data.root has 360" in result.output

@@ -61,7 +61,19 @@ def test_a_short_training_keeps_no_checkpoint(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_checkpoint_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "key.checkpoint").write_bytes(b"torn")
-    with pytest.raises(ValueError, match=r"key\.checkpoint is not a checkpoint of this training, remove it"):
-        train(net(), Recipe(epochs=2, batch_size=8), path=tmp_path / "key.checkpoint")
+@pytest.mark.parametrize("content", [b"torn", b"", b"PK", None])
+def test_a_checkpoint_that_is_none_is_put_aside_and_the_training_starts_anew(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    path, recipe = tmp_path / "key.checkpoint", Recipe(epochs=2, batch_size=8)
+    if content is None:  # of another training
+        other = tmp_path / "other.checkpoint"
+        train(net(), Recipe(epochs=5, batch_size=8, optimizer="adamw"), path=other, epochs=2)
+        other.rename(path)
+    else:
+        path.write_bytes(content)
+    made, whole = net(), net()
+    assert train(made, recipe, path=path, every_s=3600) == train(whole, recipe, path=None)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, made.state_dict()[name]), name
+    assert [found.name for found in tmp_path.iterdir()] == ["key.checkpoint.bad-1"]

@@ -1,4 +1,4 @@
-"""Ten thousand inputs that no person would write: an answer, or one clear error, and nothing else."""
+"""Ten thousand inputs that no person would write: an answer, or one clear error. `test_fuzz_files` has as many more."""
 
 import json
 import os

@@ -1,21 +1,22 @@
 """Trials that raise, run out of memory or time, or kill their process: each fails alone, in a pool as in process."""
 
 import os
+import signal
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 from outcomes import assert_same_tables, assert_same_weights, tables_of
-from pebble import ProcessPool
 
+from lrbench.children import Child
 from lrbench.cli.workers import choose_workers
 from lrbench.errors import InputError
 from lrbench.execute.executors import EXECUTORS
 from lrbench.execute.jobs import Job, fault_of
-from lrbench.execute.pool import describe_exit
 from lrbench.execute.workers import Workers
 from lrbench.learn.train import DivergedError
+from lrbench.processes import describe_exit
 from lrbench.results.log import read_records
 from lrbench.results.records import Failure, SpecRecord
 from lrbench.results.sessions import TimingFailure
@@ -73,13 +74,13 @@ def build(num_classes):
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the trial that never ends has a limit of time: no other can take too long on a slow machine."""
-    schedule = ProcessPool.schedule
+    start = Child.start
 
-    def limited(pool: ProcessPool, work: object, *, args: tuple[object, Job], timeout: float | None) -> object:
-        endless = args[1].trials[0].rank_rule == "rank=3"
-        return schedule(pool, work, args=args, timeout=timeout if endless else None)
+    def limited(child: Child, run: object, work: object, job: Job, *, timeout_s: float | None) -> None:
+        endless = job.trials[0].rank_rule == "rank=3"
+        start(child, run, work, job, timeout_s=timeout_s if endless else None)
 
-    monkeypatch.setattr(ProcessPool, "schedule", limited)
+    monkeypatch.setattr(Child, "start", limited)
 
 
 @pytest.mark.long
@@ -159,7 +160,7 @@ def test_an_interrupted_sweep_continues_its_trainings_to_the_same_weights(
     def interrupted(path: Path, *args: object, **kwargs: object) -> None:
         original(path, *args, **kwargs)
         if next(count) == 4:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
         patch.setattr(train, "keep_checkpoint", interrupted)

@@ -181,3 +181,44 @@ def test_the_recorded_half_sweeps_anew_and_checks(
         (workplace / "nets.py").read_text().replace("(8, 16, 3", "(8, 17, 3").replace("16", "17")
     )
     assert lrbench("regress", *where).exit_code == 1
+
+
+ENDS = {
+    "exits": "sys.exit(0)",
+    "interrupts": "raise_(KeyboardInterrupt())",
+    "leaves": "os._exit(0)",
+    "aborts": "os.abort()",
+    "speechless": "raise_(Odd())",
+    "negative": "-1.0",
+    "infinite": "float('inf')",
+    "none": "1 / 0",
+}
+
+
+def test_a_workload_that_ends_its_process_or_raises_anything_is_named(repository: Path, regress) -> None:
+    lines = [f"WORKLOADS[{name!r}] = lambda: lambda: {body}" for name, body in ENDS.items()]
+    helper = (
+        "import os, sys\nclass Odd(BaseException):\n    def __str__(self): 1 / 0\ndef raise_(error):\n    raise error\n"
+    )
+    (repository / "bench/workloads.py").write_text(helper + WORKLOADS + "\n".join(lines) + "\n")
+    result = regress()
+    assert result.exit_code == 1, result.output
+    found = words(result)
+    assert {name: found.pop(name) for name in ("dense", "cut")} == {"dense": "ok", "cut": "ok"}
+    assert set(found) == set(ENDS)
+    assert set(found.values()) <= {"worse", "inconclusive", "incomparable", "missing"}
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("line", ["sys.exit(0)", "raise KeyboardInterrupt", "WORKLOADS = 3", "WORKLOADS = {1: 2}"])
+def test_a_file_of_workloads_that_raises_anything_is_an_input_error(line: str, repository: Path, regress) -> None:
+    (repository / "bench/workloads.py").write_text(f"import sys\n{line}\n")
+    result = regress()
+    assert (result.exit_code, "Traceback" in result.output) != (0, True), result.output
+    assert result.exit_code in (1, 2)
+
+
+@pytest.mark.parametrize("words_", [("regress", "--threads"), ("doctor", "--threads")])
+def test_more_threads_than_cpus_are_refused(words_: tuple[str, str], repository: Path, lrbench) -> None:
+    result = lrbench(*words_, 10**6)
+    assert (result.exit_code, "--threads must lie in 1.." in result.output) == (2, True), result.output

@@ -7,11 +7,8 @@ import samples
 
 from lrbench.report.figures import budgets
 from lrbench.report.figures.draw import drawings
-from lrbench.report.frames.budgets import budget_outcomes
-from lrbench.report.frames.trials import done_trials
 from lrbench.report.results import Results
 from lrbench.results.records import Prediction
-from lrbench.results.tables import load_table
 
 RULES = ("knapsack macs=0.5", "uniform macs=0.5", "knapsack macs=0.25", "greedy latency=0.7")
 
@@ -24,13 +21,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_outcomes_are_the_budget_trials_with_rule_and_budget_apart(tmp_path: Path) -> None:
-    found = budget_outcomes(done_trials(load_table(folder(tmp_path), "trials")))
+    found = Results(folder(tmp_path)).budgets
     assert (found["allocation"] + " " + found["budget"]).tolist() == list(RULES)
     assert (found["predicted_damage"] == 0.5).all()
 
 
 def test_each_budget_has_a_panel_from_wide_to_tight(tmp_path: Path) -> None:
-    outcomes = budget_outcomes(done_trials(load_table(folder(tmp_path), "trials")))
+    outcomes = Results(folder(tmp_path)).budgets
     titles = [axis.get_title() for axis in budgets.draw(outcomes).axes if axis.get_visible()]
     assert titles == ["latency at most 0.7", "macs at most 0.5", "macs at most 0.25"]
 

@@ -3,34 +3,16 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import samples
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lrbench.errors import InputError
-from lrbench.report.advice.summary import HEADS, trial_table
+from lrbench.report.advice.summary import HEADS, recommended, trial_table
 from lrbench.report.frames.latency import latency_ratios
-from lrbench.report.frames.trials import pareto
 from lrbench.report.results import Results
 from lrbench.report.texts import markdown
 from lrbench.results.sessions import Session
 from lrbench.results.tables import build_tables, load_table
-
-
-@given(points=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25))
-def test_the_front_is_what_no_other_point_dominates(points: list[tuple[int, int]]) -> None:
-    frame = pd.DataFrame(points, columns=["cost", "value"])
-
-    def dominated(i: int) -> bool:
-        cost, value = points[i]
-        return any(c <= cost and v >= value and (c, v) != (cost, value) for c, v in points)
-
-    expected = [i for i in range(len(points)) if not dominated(i)]
-    front = pareto(frame, cost="cost", value="value")
-    assert sorted(front.index) == expected
-    assert front["cost"].is_monotonic_increasing
 
 
 def test_a_ratio_is_the_median_of_pairs_and_not_moved_by_slow_minutes() -> None:
@@ -76,16 +58,20 @@ def test_tables_read_back_keep_names_that_look_like_numbers_or_nothing(tmp_path:
 def test_the_best_trials_are_the_front_over_macs_with_latency(tmp_path: Path) -> None:
     folder = samples.folder_of(tmp_path, samples.sweep())
     results = Results(folder)
-    best = results.front
-    front = pareto(results.done, cost="macs", value="accuracy_finetuned")["trial"].tolist()
-    assert best["trial"].tolist() == ["d", *(trial for trial in front if trial != "d")]
+    best, words = results.front, results.stood("macs")
+    front = words[words["on_front"] & (words["scheme"] != "dense")].sort_values("macs")["trial"].tolist()
+    assert best["trial"].tolist() == ["d", *front]
+    assert len(front) > 1
     assert best["ratio"].notna().all()
     assert set(best["setting"]) == {"cpu, batch 1, threads 1, contiguous"}
     assert results.failed["reason"].tolist() == ["finetune: DivergedError: loss became nan"]
 
 
 def test_the_markdown_table_has_a_row_for_each_finished_trial(tmp_path: Path) -> None:
-    texts = trial_table(Results(samples.folder_of(tmp_path, samples.sweep())).summary)
+    results = Results(samples.folder_of(tmp_path, samples.sweep()))
+    assert recommended(results) == {None}, "so few images make nothing sure"
+    texts = trial_table(results.summary, picked={"d"})
+    assert [row[2] for row in texts.rows if row[-1].endswith("; recommended")] == ["dense"]
     lines = markdown(texts.heads, texts.rows).splitlines()
     assert len(lines) == 2 + 9
     assert {line.count("|") for line in lines} == {len(HEADS) + 1}

@@ -3,18 +3,24 @@
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import samples
 
 from lrbench.errors import InputError
+from lrbench.report.choice.pick import usual_picks
 from lrbench.report.page.details import LAYERS
 from lrbench.report.page.overlay import label_folders
 from lrbench.report.page.page import embed, write_report
+from lrbench.report.results import Results
+from lrbench.results.records import Accuracy, Measurement
+from lrbench.results.sessions import Session
 
 
 class Page(HTMLParser):
@@ -76,28 +82,58 @@ def test_every_trial_is_a_row_and_every_failure_has_its_reason(tmp_path: Path) -
     assert "not in layer set early" in page.texts("td")
 
 
-def test_the_summary_names_the_fastest_within_a_point_and_its_ties(tmp_path: Path) -> None:
+def judged(key: str, *, search: int, test: int, macs: int = 50, **changes: object) -> Measurement:
+    """A trial with so many right answers of 100 on the two splits, the first images."""
+    made = samples.measurement(samples.trial(key, **changes), correct=test, macs=macs, arch=key)
+    right = {count: np.packbits(np.arange(100) < count).tobytes().hex() for count in (search, test)}
+    seen = {count: Accuracy(correct=count, samples=100, loss=0.5, right=mask) for count, mask in right.items()}
+    return replace(made, finetuned=seen[test], search=seen[search])
+
+
+def twice(ratios: dict[str, float]) -> list[Session]:
+    """A timing by two processes."""
+    return [samples.session(ratios, noise=0.02, series="s", process=process) for process in range(2)]
+
+
+def test_every_pick_that_is_shown_is_that_of_recommend(tmp_path: Path, lrbench) -> None:
+    """The second is best on the test split, which the page chose by, once; the first is best on the search split."""
+    dense = {"scheme": "dense", "layer_set": "none", "rank_rule": "none"}
     log = [
-        samples.measurement(
-            samples.trial("d", scheme="dense", layer_set="none", rank_rule="none"), macs=100, arch="dense"
-        ),
-        *(
-            samples.measurement(samples.trial(name, rank_rule=f"rank={name[1:]}"), correct=correct, macs=50, arch=name)
-            for name, correct in (("a1", 60), ("a2", 80), ("a3", 79), ("a4", 80))
-        ),
-        *(
-            samples.session({"a1": 0.2, "a2": 0.5, "a3": 0.501, "a4": 0.9}, noise=0.02, series="s", process=process)
-            for process in range(2)
-        ),
+        judged("dense", search=85, test=80, macs=100, **dense),
+        judged("a1", search=92, test=78, macs=80, rank_rule="rank=80"),
+        judged("a2", search=70, test=90, macs=50, rank_rule="rank=50"),
+        judged("a3", search=91, test=79, macs=90, rank_rule="rank=90"),
+        *twice({"a1": 0.7, "a2": 0.5, "a3": 0.6}),
     ]
-    words = " ".join(page_of(tmp_path, log).texts("li"))
-    assert "Of 4 factorized trials 3 measured within 1 point of it, 0 of them surely (95 % interval)." in words
-    assert "fastest within 1 point is channel, layers early, rank=2, seed 0" in words
-    assert "Tied with it in latency: channel, layers early, rank=3, seed 0." in words
-    assert "a speed-up of 1.98 (" in words
-    words = " ".join(page_of(tmp_path / "one", log[:-1]).texts("li"))
-    assert "latency ratio 0.505 (no interval: one process)" in words
-    assert "What is tied with it in latency is not known." in words
+    results = Results(samples.folder_of(tmp_path / "run", log))
+    words = Page(write_report([results.folder], tmp_path / "page.html")).texts("li")
+    macs, latency = usual_picks(results)
+    for pick, cost, shown in ((macs, "macs", words[2]), (latency, "latency", words[3])):
+        asked = ("--max-drop", 1, "--minimise", cost, "--format", "json")
+        told = json.loads(lrbench("recommend", results.folder, *asked).output)
+        assert pick.found.point is not None
+        assert told["recommended"]["trial"] == pick.found.point["trial"]
+        assert f"trial {told['recommended']['trial']} ({told['constraints'][0]['probability']:.0%} sure" in shown
+        assert f"On the test split it has {told['recommended']['test_accuracy']:.1%}" in " ".join(words)
+    assert "Fewest MACs: channel, layers early, rank=80, trial a1" in words[2]
+    assert "least latency: channel, layers early, rank=90, trial a3" in words[3]
+    assert "a speed-up of 1.6" in words[3]
+    assert [pick.marked for pick in usual_picks(results)] == ["a1", None], "tables mark that of the fewest MACs"
+    assert "a2" not in " ".join(words)
+
+
+def test_the_page_says_when_nothing_is_sure_enough_or_faster(tmp_path: Path) -> None:
+    dense = {"scheme": "dense", "layer_set": "none", "rank_rule": "none"}
+    log = [
+        judged("dense", search=90, test=80, macs=100, **dense),
+        judged("a1", search=60, test=60, macs=50, rank_rule="rank=50"),
+        *twice({"a1": 1.2}),
+    ]
+    words = page_of(tmp_path, log).texts("li")
+    assert "Fewest MACs: no point is sure enough" in words[2]
+    assert "Nothing here is faster than dense. 1 of 1 points timed are significantly slower" in words[3]
+    words = page_of(tmp_path / "one", log[:-1]).texts("li")
+    assert words[3].endswith("Nothing here is faster than dense."), "one process has no interval: nothing is sure"
 
 
 def test_names_run_no_script_and_load_nothing(tmp_path: Path) -> None:

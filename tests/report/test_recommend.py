@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrbench.errors import InputError
-from lrbench.report.advice.constraints import CONSTRAINTS, COSTS
-from lrbench.report.advice.recommend import Nearest, recommend
-from lrbench.report.frames.latency import latency_ratios
-from lrbench.report.frames.points import Where, choose_rivals, choose_setting, pool_points
-from lrbench.report.frames.trials import done_trials
+from lrbench.report.choice.constraints import ACCURACIES, CONSTRAINTS, COSTS
+from lrbench.report.choice.pick import choices_of
+from lrbench.report.choice.recommend import Nearest, recommend
+from lrbench.report.frames.pooling import with_timings
+from lrbench.report.frames.rivals import Where, choose_rivals, choose_setting
+from lrbench.report.results import Results
 from lrbench.results.records import Accuracy, Measurement, Record
-from lrbench.results.tables import build_tables
+from lrbench.statistics.posterior import Answers, Drop, drop_between
 
 EVEN = ("--confidence", 0.5)
 DENSE = {"scheme": "dense", "layer_set": "none", "rank_rule": "none"}
@@ -30,6 +32,7 @@ STEP = st.integers(1, 10).map(lambda tenth: tenth / 10)
 POINT = st.fixed_dictionaries(
     {
         "accuracy": STEP,
+        "loss": st.integers(0, 3),
         "ratio": st.one_of(st.none(), STEP),
         "mac_ratio": STEP,
         "param_ratio": STEP,
@@ -37,50 +40,77 @@ POINT = st.fixed_dictionaries(
         "dense": st.sampled_from([False, False, False, True]),
     }
 )
+POINTS = st.lists(POINT, min_size=1, max_size=9).filter(lambda all_: not all(one["dense"] for one in all_))
 LIMITS = st.dictionaries(st.sampled_from(list(CONSTRAINTS)), STEP, min_size=1)
+SURE = st.sampled_from([0.05, 0.5, 0.8, 0.99])
+IMAGES = 40
+Point = Mapping[str, Any]
 
 
 def frame(rows: list[dict[str, object]]) -> pd.DataFrame:
+    """Points with posteriors of drops around 1 - accuracy, on the first images of 40."""
     made = pd.DataFrame(rows).assign(name=[f"p{i}" for i in range(len(rows))], drop=lambda f: 1 - f["accuracy"])
-    mean = made["accuracy"].clip(0.05, 0.95)
-    spread = {"accuracy_error": 0.1, "drop_error": 0.1, "log_error": 0.1, "freedom": 9.0}
-    return made.assign(accuracy_mean=mean, drop_mean=1 - mean, **spread)
+    right = [np.arange(IMAGES) < IMAGES * accuracy for accuracy in made["accuracy"]]
+    spread = {"accuracy_error": 0.1, "log_error": 0.1, "freedom": 9.0}
+    return made.assign(
+        accuracy_mean=made["accuracy"].clip(0.05, 0.95),
+        worth=made["accuracy"] - 1e-9 * made["loss"],
+        samples=IMAGES,
+        answers=[Answers(correct={0: int(one.sum())}, samples=IMAGES, right=one[None].astype(float)) for one in right],
+        drop_posterior=[Drop(mean=drop, error=0.1) for drop in made["drop"]],
+        **spread,
+    )
 
 
-def chance(row: Mapping[str, object], name: str, limit: float) -> float:
+def chance(row: Point, name: str, limit: float) -> float:
     value = row[CONSTRAINTS[name].column]
     return 0.0 if value is None or pd.isna(value) else CONSTRAINTS[name].probability(row, limit)
 
 
-def keeps(row: Mapping[str, object], limits: Mapping[str, float], confidence: float) -> bool:
-    return all(chance(row, name, limit) >= confidence for name, limit in limits.items())
+def beats(one: Point, other: Point, column: str) -> bool:
+    """At least as good in cost and in accuracy (of equal ones the smaller loss), and better in one."""
+    as_accurate = (one["accuracy"], -one["loss"]) >= (other["accuracy"], -other["loss"])
+    same = all(one[name] == other[name] for name in (column, "accuracy", "loss"))
+    return one[column] <= other[column] and as_accurate and not same
 
 
-def best(
-    rows: list[dict[str, object]], limits: Mapping[str, float], confidence: float, objective: str, cost: str
-) -> object:
-    """By going through all points: the name of the one to choose."""
-    column, sought = CONSTRAINTS[cost].column, CONSTRAINTS[objective].column
-    known = [row for row in rows if not row["dense"] and not pd.isna(row[sought]) and keeps(row, limits, confidence)]
-    if "latency" in limits or objective == "latency":
-        known = [row for row in known if row["fit"]] or known
-    if not known:
-        return None
-
-    def rank(row: dict[str, object]) -> tuple[float, ...]:
-        price = np.inf if pd.isna(row[column]) else row[column]
-        order = (-row["accuracy"], price) if objective == "accuracy" else (price, -row["accuracy"])
-        return (*order, row["mac_ratio"])
-
-    return min(known, key=rank)["name"]
+def eligible_of(rows: list[Point], limits: Mapping[str, float], confidence: float, cost: str) -> list[Point]:
+    """By going through all points: those that keep to the limits of cost, fit ones where latency counts."""
+    costly = {name: limit for name, limit in limits.items() if name not in ACCURACIES}
+    kept = [row for row in rows if all(chance(row, *limit) >= confidence for limit in costly.items())]
+    kept = [row for row in kept if not pd.isna(row[CONSTRAINTS[cost].column])]
+    if "latency" in (*costly, cost) and any(row["fit"] and not row["dense"] for row in kept):
+        kept = [row for row in kept if row["fit"] or row["dense"]]
+    return kept
 
 
-@given(
-    st.lists(POINT, min_size=1, max_size=9).filter(lambda all_: not all(one["dense"] for one in all_)),
-    LIMITS,
-    st.sampled_from([0.05, 0.5, 0.8, 0.99]),
-    st.sampled_from([None, *COSTS]),
-)
+def best(rows: list[Point], limits: Mapping[str, float], confidence: float, objective: str, cost: str) -> set[str]:
+    """By going through all points: the names of those that may be chosen."""
+    column, kept = CONSTRAINTS[cost].column, eligible_of(rows, limits, confidence, cost)
+    front = [row for row in kept if not any(beats(other, row, column) for other in kept)]
+    told = {name: limit for name, limit in limits.items() if name in ACCURACIES}
+    sure = {row["name"] for row in kept if all(chance(row, *limit) >= confidence for limit in told.items())}
+    cut = [row for row in kept if row["name"] in sure and not row["dense"]]
+    candidates = [row for row in front if row["name"] in sure]
+    if not candidates or not cut:
+        return set()
+    if objective == "accuracy":
+        top = max(candidates, key=lambda row: row["worth"])
+        drops = {row["name"]: drop_between(top["answers"], row["answers"]) for row in kept}
+        tied = [row for row in kept if abs(drops[row["name"]].mean) <= 1.959964 * drops[row["name"]].error]
+        least = min(row["accuracy"] for row in tied)
+        named = [row for row in tied if row["accuracy"] > least] or tied
+        candidates = [row for row in candidates if row in named]
+        lowest = min(row["loss"] for row in candidates)
+        candidates = [row for row in candidates if row["loss"] == lowest]
+    cheapest = min(row[column] for row in candidates)
+    chosen = [row for row in candidates if row[column] == cheapest]
+    if objective != "accuracy" and any(row["dense"] for row in chosen):
+        chosen = [row for row in chosen if not row["dense"] or all(other[column] >= cheapest for other in cut)]
+    return {row["name"] for row in chosen}
+
+
+@given(POINTS, LIMITS, SURE, st.sampled_from([None, *COSTS]))
 def test_the_choice_is_the_best_of_all_that_are_sure_enough(
     drawn: list[dict[str, object]], limits: dict[str, float], confidence: float, minimise: str | None
 ) -> None:
@@ -97,29 +127,50 @@ def test_the_choice_is_the_best_of_all_that_are_sure_enough(
     objective = cost if minimise or {"accuracy", "max-drop"} & set(limits) else "accuracy"
     assert (found.cost, found.objective, found.candidates) == (cost, objective, len(cut))
     expected = best(rows, limits, confidence, objective, cost)
-    assert (found.point and found.point["name"]) == expected
+    assert (found.point is None) == (not expected)
     if found.point is None:
         check_nearest(cut, limits, confidence, found.nearest)
-        least = {row["name"]: min(chance(row, *limit) for limit in limits.items()) for row in cut}
-        assert (found.surest is not None) == (max(least.values()) > 0)
-        assert found.surest is None or found.surest.probability == max(least.values()) == least[found.surest.point]
+        if found.surest:
+            asked = recommend(points, limits, confidence=found.surest.probability, minimise=minimise)
+            assert asked.point is not None
+            assert asked.point["name"] == found.surest.point
         return
+    assert found.point["name"] in expected
     for one in found.held:
         assert one.value == found.point[CONSTRAINTS[one.name].column]
         others = {key: value for key, value in limits.items() if key != one.name}
         without = best(rows, others, confidence, objective, cost)
-        assert one.binding == (without != expected)
-    check_neighbours(rows, found.point, CONSTRAINTS[cost].column, (found.cheaper, found.dearer))
+        assert one.binding == (found.point["name"] not in without) or len(without | expected) > 1, "of equals the first"
+    kept = eligible_of(rows, limits, confidence, cost)
+    check_neighbours(kept, found.point, CONSTRAINTS[cost].column, (found.cheaper, found.dearer))
+    tied = [drop_between(found.point["answers"], row["answers"]) for row in kept]
+    assert found.tied == sum(abs(drop.mean) <= 1.959964 * drop.error for drop in tied) - 1
+
+
+@given(POINTS, LIMITS, SURE, st.sampled_from([None, *COSTS]))
+def test_a_recommended_point_is_never_beaten_in_its_own_table(
+    drawn: list[dict[str, object]], limits: dict[str, float], confidence: float, minimise: str | None
+) -> None:
+    points = frame([{**one, "ratio": one["ratio"] or 1.0} for one in drawn])
+    found = recommend(points, limits, confidence=confidence, minimise=minimise)
+    if found.point is None:
+        return
+    column = CONSTRAINTS[found.cost].column
+    shown = [row for row in (found.cheaper, found.dearer) if row is not None]
+    assert not any(beats(row, found.point, column) for row in shown)
+    dense = [row for row in points.to_dict("records") if row["dense"]]
+    allowed = eligible_of(dense, limits, confidence, found.cost)
+    assert not any(beats(row, found.point, column) for row in allowed), "nor by the dense control, if that would do"
 
 
 def check_nearest(
-    cut: list[dict[str, object]], limits: Mapping[str, float], confidence: float, nearest: tuple[Nearest, ...]
+    cut: list[Point], limits: Mapping[str, float], confidence: float, nearest: tuple[Nearest, ...]
 ) -> None:
     assert [one.name for one in nearest] == list(limits)
     for one in nearest:
         column, worth = CONSTRAINTS[one.name].column, max if one.name == "accuracy" else min
         others = {key: value for key, value in limits.items() if key != one.name}
-        kept = [row for row in cut if keeps(row, others, confidence)]
+        kept = [row for row in cut if all(chance(row, *limit) >= confidence for limit in others.items())]
         for among, found in ((cut, one.alone), (kept, one.together)):
             rows = {row["name"]: row for row in among if not pd.isna(row[column])}
             assert (found is None) == (not rows)
@@ -128,28 +179,61 @@ def check_nearest(
                 assert found.probability == chance(rows[found.point], one.name, one.limit)
 
 
-def check_neighbours(rows: list[dict[str, object]], point: Mapping[str, object], column: str, beside: tuple) -> None:
+def check_neighbours(rows: list[Point], point: Point, column: str, beside: tuple[Point | None, ...]) -> None:
     """The neighbours are on the front, and no point of the front lies between."""
-    known = [row for row in rows if not pd.isna(row[column])]
-    front = [
-        row[column]
-        for row in known
-        if not any(
-            other[column] <= row[column]
-            and other["accuracy"] >= row["accuracy"]
-            and (other[column], other["accuracy"]) != (row[column], row["accuracy"])
-            for other in known
-        )
-    ]
+    front = [row[column] for row in rows if not any(beats(other, row, column) for other in rows)]
     cheaper = max((cost for cost in front if cost < point[column]), default=None)
     dearer = min((cost for cost in front if cost > point[column]), default=None)
     assert tuple(one and one[column] for one in beside) == (cheaper, dearer)
 
 
+def point(**changes: object) -> dict[str, object]:
+    half = dict.fromkeys(("accuracy", "ratio", "mac_ratio", "param_ratio"), 0.5)
+    return {**half, "loss": 1, "fit": True, "dense": False, **changes}
+
+
+def test_the_dense_control_is_recommended_where_it_beats_what_would_do() -> None:
+    """Seen in the wild: 1.038 of dense's latency at 79.85 %, beside the dense control at 82.95 %."""
+    slow, slower = point(ratio=1.038, accuracy=0.8), point(ratio=1.2, accuracy=0.85)
+    dense = point(ratio=1.0, accuracy=0.9, dense=True, mac_ratio=1.0, param_ratio=1.0)
+    found = recommend(frame([slow, slower, dense]), {"max-drop": 0.9}, minimise="latency")
+    assert found.point is not None
+    assert found.point["dense"]
+    assert recommend(frame([slow, slower]), {"max-drop": 0.9}, minimise="latency").point["name"] == "p0"
+    fast = point(ratio=0.7, accuracy=0.8)
+    assert recommend(frame([slow, fast, dense]), {"max-drop": 0.9}, minimise="latency").point["name"] == "p1"
+    assert recommend(frame([slow, dense]), {"max-drop": 0.01}, confidence=0.9, minimise="latency").point is None
+
+
+def test_ties_in_accuracy_are_broken_by_loss_and_never_for_the_least_accurate() -> None:
+    """A hundred points with all images right: their losses tell them apart."""
+    tied = [point(accuracy=1.0, loss=100 - i, ratio=0.2 + i / 1000) for i in range(100)]
+    found = recommend(frame(tied), {"latency": 0.9})
+    assert found.point is not None
+    assert (found.point["loss"], found.tied) == (1, 99)
+    near = [
+        point(accuracy=1.0, loss=3, ratio=0.5),
+        point(accuracy=0.975, loss=2, ratio=0.4),
+        point(accuracy=0.95, loss=1),
+    ]
+    lowest = [*near[:2], {**near[2], "ratio": 0.3}]
+    found = recommend(frame(lowest), {"latency": 0.9})
+    assert found.point["name"] == "p1", "p2 has the least loss, and is the least accurate of the three"
+
+
+def test_a_point_that_is_beaten_by_a_less_certain_one_is_no_reason_to_take_the_dense() -> None:
+    unsure = point(ratio=0.3, accuracy=0.9)
+    sure, dense = point(ratio=0.5, accuracy=0.8), point(ratio=1.0, accuracy=0.85, dense=True, mac_ratio=1.0)
+    points = frame([unsure, sure, dense])
+    points["drop_posterior"] = [Drop(mean=0.1, error=0.5), Drop(mean=0.1, error=0.01), Drop(mean=0.0, error=0.01)]
+    found = recommend(points, {"max-drop": 0.2}, confidence=0.8, minimise="latency")
+    assert found.point is None
+    assert found.surest is not None
+    assert found.surest.point == "p0"
+
+
 def test_known_costs_hold_or_do_not_and_the_rest_is_a_probability() -> None:
-    points = frame(
-        [{**dict.fromkeys(("accuracy", "ratio", "mac_ratio", "param_ratio"), 0.5), "fit": True, "dense": False}]
-    )
+    points = frame([point()])
     held = {one.name: one.probability for one in recommend(points, {"macs": 0.5, "params": 0.7, "latency": 0.5}).held}
     assert held == {"macs": 1.0, "params": 1.0, "latency": pytest.approx(0.5)}
     assert recommend(points, {"accuracy": 0.5}).held[0].probability == pytest.approx(0.5)
@@ -157,8 +241,7 @@ def test_known_costs_hold_or_do_not_and_the_rest_is_a_probability() -> None:
 
 
 def test_a_timing_without_a_spread_is_taken_at_its_value() -> None:
-    point = {**dict.fromkeys(("accuracy", "ratio", "mac_ratio", "param_ratio"), 0.5), "fit": True, "dense": False}
-    points = frame([point]).assign(freedom=0.0)
+    points = frame([point()]).assign(freedom=0.0)
     held = recommend(points, {"latency": 0.5}, confidence=0.99).held[0]
     assert (held.value, np.isnan(held.probability)) == (0.5, True)
     assert recommend(points, {"latency": 0.49}, confidence=0.01).point is None
@@ -199,15 +282,15 @@ def study(*, search: bool = True) -> list[Record]:
     return [*log, samples.session({"a0": 0.5, "a1": 0.8}, noise=0.02)]
 
 
-def pooled(log: list[Record], split: str) -> pd.DataFrame:
-    tables = {name: table.infer_objects() for name, table in build_tables(log).items()}
-    trials, _ = choose_rivals(done_trials(tables["trials"]), None)
-    ratios, _ = choose_setting(latency_ratios(tables["latency"]), Where())
-    return pool_points(trials, tables["answers"], ratios, split=split).set_index("name")
+def pooled(path: Path, log: list[Record]) -> pd.DataFrame:
+    results = Results(samples.folder_of(path, log))
+    trials, _ = choose_rivals(results.done, None)
+    ratios, _ = choose_setting(results.latency_ratios, Where())
+    return with_timings(choices_of(results, trials).points, ratios).set_index("name")
 
 
-def test_seeds_are_pooled_into_points_and_the_best_on_the_search_split_is_exported() -> None:
-    points = pooled(study(), "search")
+def test_seeds_are_pooled_into_points_and_the_best_on_the_search_split_is_exported(tmp_path: Path) -> None:
+    points = pooled(tmp_path, study())
     assert list(points.index) == ["dense control", "channel, layers early, rank=8", "channel, layers early, rank=16"]
     eight = points.loc["channel, layers early, rank=8"]
     assert eight["trials"] == ("rank=8 0", "rank=8 1")
@@ -219,19 +302,19 @@ def test_seeds_are_pooled_into_points_and_the_best_on_the_search_split_is_export
     assert points.loc["channel, layers early, rank=16", "trial"] == "rank=16 1"
 
 
-def test_a_drop_is_weighed_image_by_image_where_answers_were_kept() -> None:
+def test_a_drop_is_weighed_image_by_image_where_answers_were_kept(tmp_path: Path) -> None:
     log = study()
     bare = [
-        replace(one, search=replace(one.search, right="")) if isinstance(one, Measurement) and one.search else one
-        for one in log
+        replace(one, finetuned=replace(one.finetuned, right="")) if isinstance(one, Measurement) else one for one in log
     ]
-    kept, lost = (pooled(records, "search")["drop_error"].iloc[2] for records in (log, bare))
-    assert kept < 0.7 * lost
+    kept, lost = (pooled(tmp_path / name, records).iloc[2] for name, records in (("kept", log), ("lost", bare)))
+    widths = [point["test_drop_high"] - point["test_drop_low"] for point in (kept, lost)]
+    assert widths[0] < 0.7 * widths[1]
 
 
-def test_a_seed_that_comes_again_is_another_recipe_and_another_point() -> None:
+def test_a_seed_that_comes_again_is_another_recipe_and_another_point(tmp_path: Path) -> None:
     again = judged("again", test=70, search=70, arch="a0", rank_rule="rank=8")
-    names = pooled([*study(), again], "search").reset_index()["name"]
+    names = pooled(tmp_path, [*study(), again]).reset_index()["name"]
     assert names.tolist().count("channel, layers early, rank=8") == 2
 
 
@@ -267,13 +350,13 @@ def test_what_is_infeasible_says_what_is_nearest_and_ends_with_1(tmp_path: Path,
     assert text.exit_code == 1
     assert text.output.startswith("infeasible: none of 2 points")
     assert "none keeps the others" in text.output
-    unsure = lrbench("recommend", folder, "--max-drop", 3)
+    unsure = lrbench("recommend", folder, "--max-drop", 2)
     assert unsure.exit_code == 1
     assert "keeps to all that is wanted with a probability of 80% each" in unsure.output
-    surest = json.loads(lrbench("recommend", folder, "--max-drop", 3, "--format", "json").output)["surest"]
+    surest = json.loads(lrbench("recommend", folder, "--max-drop", 2, "--format", "json").output)["surest"]
     assert surest["point"] == "channel, layers early, rank=8"
     assert f"it keeps to each limit with {surest['probability']:.1%} or more" in unsure.output
-    assert lrbench("recommend", folder, "--max-drop", 3, "--confidence", surest["probability"]).exit_code == 0
+    assert lrbench("recommend", folder, "--max-drop", 2, "--confidence", surest["probability"]).exit_code == 0
 
 
 def test_unfit_timings_come_last_and_are_said(tmp_path: Path, lrbench) -> None:
@@ -283,7 +366,7 @@ def test_unfit_timings_come_last_and_are_said(tmp_path: Path, lrbench) -> None:
     log[-1] = replace(log[-1], rounds=samples.rounds_of(wall))
     alone = lrbench("recommend", samples.folder_of(tmp_path / "unfit", log), "--latency", 0.7)
     assert alone.exit_code == 0
-    assert "UNFIT timings (recommended; next dearer)" in alone.output
+    assert "UNFIT timings (recommended)" in alone.output
     nearest = lrbench("recommend", tmp_path / "unfit", "--latency", 0.1)
     assert nearest.exit_code == 1
     assert "UNFIT timings (channel, layers early, rank=8)" in nearest.output
@@ -405,7 +488,7 @@ def test_every_pair_of_limits_is_answered_on_a_real_study(lrbench) -> None:
 def test_a_real_sweep_is_chosen_from_by_its_search_split(workplace: Path, lrbench, undrawn: None) -> None:
     words = ("--set", "sweep.ranks=['rank=1','rank=2','rank=4']", "--set", "sweep.schemes=['channel']")
     assert lrbench("sweep", "tiny.toml", *words).exit_code == 0
-    found = json.loads(lrbench("recommend", "results/tiny", "--macs", 1.0, "--format", "json").output)
+    found = json.loads(lrbench("recommend", "results/tiny", "--macs", 0.99, "--format", "json").output)
     trials = pd.read_csv(workplace / "results/tiny/trials.csv").set_index("trial")
     cut = trials[trials["scheme"] == "channel"]
     chosen = trials.loc[found["recommended"]["trial"]]

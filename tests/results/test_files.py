@@ -4,6 +4,7 @@ import gzip
 import os
 import tempfile
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pandas as pd
@@ -52,14 +53,14 @@ def test_packing_gives_the_same_bytes_whenever_and_wherever(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("change", [pack, unpack])
-@pytest.mark.parametrize("step", range(3))
+@pytest.mark.parametrize("step", range(4))
 def test_a_kill_between_any_two_steps_loses_nothing(
     change: Callable[[Path], object], step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = samples.folder_of(tmp_path, samples.sweep())
     if change is unpack:
         pack(folder / LOG)
-    taken = iter(range(3))
+    taken = count()
 
     def killed(effect: Callable[..., object]) -> Callable[..., object]:
         def do(*words: object, **options: object) -> object:

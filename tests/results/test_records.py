@@ -14,11 +14,27 @@ from lrbench.errors import InputError
 from lrbench.results.columns import TABLES
 from lrbench.results.environment import Environment
 from lrbench.results.log import LOG, Store, read_records
-from lrbench.results.records import Failure, Measurement, Planned, Record, SpecRecord, Spectra, from_line, to_line
+from lrbench.results.records import (
+    Accuracy,
+    Failure,
+    Measurement,
+    Planned,
+    Record,
+    SpecRecord,
+    Spectra,
+    from_line,
+    to_line,
+)
 from lrbench.results.sessions import LayerSession, Session
 from lrbench.results.tables import build_tables, load_table
 
 st.register_type_strategy(float, st.floats(allow_nan=False))
+st.register_type_strategy(
+    Accuracy,
+    st.integers(1, 2**62).flatmap(
+        lambda samples: st.builds(Accuracy, samples=st.just(samples), correct=st.integers(0, samples))
+    ),
+)
 
 
 @given(

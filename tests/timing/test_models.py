@@ -138,7 +138,7 @@ def test_a_timing_whose_strong_control_is_far_from_earlier_ones_is_made_once_mor
     [
         (RuntimeError("view size is not compatible"), "failed", "RuntimeError: view size is not compatible"),
         (InputError("threads must lie in 1..2, got 9"), "failed", "threads must lie in 1..2, got 9"),
-        (MemoryError(), "oom", "MemoryError: "),
+        (MemoryError(), "oom", "MemoryError: memory ran out"),
         (TimeoutError("not finished after 9 s"), "timeout", "TimeoutError: not finished after 9 s"),
         (ProcessLostError("a process for timings ended too early"), "killed", "a process for timings ended too early"),
     ],

@@ -8,19 +8,20 @@ from pathlib import Path
 import pandas as pd
 
 from lrbench.config.axes import AXES
-from lrbench.report.advice.constraints import CONSTRAINTS, Limits
-from lrbench.report.advice.recommend import Recommendation, recommend
-from lrbench.report.frames.points import (
+from lrbench.report.choice.constraints import CONSTRAINTS, Limits
+from lrbench.report.choice.pick import Choices, choices_of
+from lrbench.report.choice.recommend import Recommendation, recommend
+from lrbench.report.choice.told import ties_of
+from lrbench.report.frames.pooling import with_timings
+from lrbench.report.frames.rivals import (
     WHERE,
     Row,
     Where,
     choose_rivals,
     choose_setting,
+    name_rivals,
     name_setting,
-    pool_points,
-    split_of,
 )
-from lrbench.report.frames.standing import name_rivals
 from lrbench.report.results import Results
 
 LAYER = ("layer", "kind", "scheme", "rank", "max_rank", "params", "dense_params", "macs", "dense_macs", "reason")
@@ -35,6 +36,7 @@ class Advice:
         confidence: least probability with which each limit must hold.
         rivals: among which trials was chosen.
         split: by which was chosen, `search` or `test`.
+        reference: against what drops are measured.
         setting: in which latencies were taken; None when nothing was timed.
         dense: the dense control, if it finished.
         layers: of the recommended trial, rows of `layers.csv`.
@@ -47,6 +49,7 @@ class Advice:
     confidence: float
     rivals: str
     split: str
+    reference: str
     setting: Row | None
     dense: Row | None
     layers: tuple[Row, ...]
@@ -75,16 +78,17 @@ def advise(
     timed = results.latency_ratios
     mine = timed[(timed["model"] == first["model"]) & (timed["image_size"] == first["image_size"])]
     ratios, other_settings = choose_setting(mine, where)
-    split = split_of(trials)
-    points = pool_points(trials, results.answers, ratios, split=split)
+    choices = choices_of(results, trials)
+    points = with_timings(choices.points, ratios)
     choice = recommend(points, limits, confidence=confidence, minimise=minimise)
     setting = None if ratios.empty else ratios.iloc[0][WHERE].to_dict()
     trial = None if choice.point is None else choice.point["trial"]
     layers = results.layers
     notes = [
         *_surest(choice),
+        *_ties(choice, choices.split),
         *_rivalry(other_rivals),
-        *_choice(trials, split),
+        *_choice(trials, choices),
         *_timing(points, choice, "latency" in limits),
         *_where(setting, other_settings, results.environments),
         *_seeds(choice, points),
@@ -93,7 +97,8 @@ def advise(
         choice=choice,
         confidence=confidence,
         rivals=name_rivals(first.to_dict()),
-        split=split,
+        split=choices.split,
+        reference=choices.reference.words,
         setting=setting,
         dense=next(iter(points[points["dense"].astype(bool)].to_dict("records")), None),
         layers=tuple(layers.loc[layers["trial"] == trial, list(LAYER)].to_dict("records")),
@@ -116,6 +121,13 @@ def _surest(choice: Recommendation) -> Iterator[str]:
         )
 
 
+def _ties(choice: Recommendation, split: str) -> Iterator[str]:
+    if choice.point is None or not choice.tied:
+        return
+    how = "" if choice.objective != "accuracy" else "; of those on the front it has the least loss there"
+    yield f"Its accuracy is {ties_of(choice)} of the {split} split (95 %){how}."
+
+
 def _rivalry(others: Sequence[str]) -> Iterator[str]:
     if others:
         yield (
@@ -124,8 +136,8 @@ def _rivalry(others: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _choice(trials: pd.DataFrame, split: str) -> Iterator[str]:
-    if split == "test":
+def _choice(trials: pd.DataFrame, choices: Choices) -> Iterator[str]:
+    if choices.split == "test":
         blind = int(trials["correct_search"].isna().sum())
         yield (
             f"The choice was made on the TEST split, and its accuracies are biased by it: {blind} of {len(trials)} "
@@ -134,6 +146,8 @@ def _choice(trials: pd.DataFrame, split: str) -> Iterator[str]:
     else:
         images = int(trials["samples_search"].iloc[0])
         yield f"The search split has {images:,} images (data.search_share): one of them is {100 / images:.2f} points."
+    if not trials["finetune_epochs"].iloc[0]:
+        yield f"Nothing was finetuned: drops are against {choices.reference.words}."
 
 
 def _untrue(choice: Recommendation) -> Iterator[str]:
@@ -149,6 +163,9 @@ def _untrue(choice: Recommendation) -> Iterator[str]:
 
 def _timing(points: pd.DataFrame, choice: Recommendation, limited: bool) -> Iterator[str]:
     cut = points[~points["dense"].astype(bool)]
+    least = cut["ratio"].min()
+    if least >= 1:
+        yield f"Nothing here is faster than dense: the least latency ratio is {least:.3f}."
     untimed = int(cut["ratio"].isna().sum())
     if untimed and (limited or choice.cost == "latency"):
         yield f"{untimed} of {len(cut)} points were not timed in this setting, and left out where latency counts."

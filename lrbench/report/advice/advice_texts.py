@@ -8,12 +8,22 @@ from typing import Any
 import pandas as pd
 
 from lrbench.report.advice.advice import Advice
-from lrbench.report.advice.recommend import Best, Held, Nearest
-from lrbench.report.frames.points import Row
+from lrbench.report.choice.recommend import Best, Held, Nearest
+from lrbench.report.frames.rivals import Row
 from lrbench.report.texts import ACCURACY, POINTS, TextTable, number, ratio_of, with_interval
 
 POINT = ("", "point", "#params", "#MACs", "#MAC ratio", "#latency ratio, 99 %")
-REPORTED = ("#test accuracy, 95 %", "#points below dense, 95 %")
+BETTER = {
+    "latency": "faster than dense",
+    "macs": "of fewer MACs than dense",
+    "params": "of fewer params than dense",
+    "accuracy": "proven more accurate than dense",
+}
+"""What no factorized point is where the dense control is recommended."""
+
+UNTOLD = ("answers", "drop_posterior", "worth")
+"""What a point holds for computing only."""
+
 LAYERS = ("layer", "scheme", "#rank", "#of", "#params", "#dense params", "#MACs", "#dense MACs", "why dense")
 
 PERCENT = {"max-drop": " points", "accuracy": " %"}
@@ -29,11 +39,16 @@ def headline(advice: Advice) -> str:
             f"infeasible: none of {choice.candidates} points ({advice.rivals}) keeps to all that is wanted with a "
             f"probability of {100 * advice.confidence:g}% each"
         )
+    sure = f"keep to each limit with {100 * advice.confidence:g}% or more"
+    if point["dense"]:
+        return (
+            f"recommended: the dense control, trial {point['trial']}: of {choice.candidates} points ({advice.rivals}) "
+            f"none that {sure.replace('keep', 'keeps')} is {BETTER[choice.objective]}, by the {advice.split} split"
+        )
     seeds = f"the best of {len(point['trials'])} seeds" if len(point["trials"]) > 1 else f"seed {point['seeds'][0]}"
     return (
         f"recommended: {point['name']}: trial {point['trial']}, {seeds}; {chosen} of {choice.candidates} points "
-        f"({advice.rivals}) that keep to each limit with {100 * advice.confidence:g}% or more, chosen on the "
-        f"{advice.split} split"
+        f"({advice.rivals}) that {sure}, chosen on the {advice.split} split"
     )
 
 
@@ -56,9 +71,10 @@ def tables_of(advice: Advice) -> Iterator[TextTable]:
         named["dense"] = advice.dense
     unseen = ", which no choice saw" if advice.split == "search" else ""
     cost = choice.cost.replace("macs", "MACs")
+    below = "dense" if advice.reference == "the dense control" else advice.reference
     yield TextTable(
         title=f"Choices by {cost}; what counts as accuracy is that of the test split{unseen}",
-        heads=(*POINT, f"#chosen by ({advice.split})", *REPORTED),
+        heads=(*POINT, f"#chosen by ({advice.split})", "#test accuracy, 95 %", f"#points below {below}, 95 %"),
         rows=[_point_row(name, point) for name, point in named.items() if point is not None],
     )
     rows = list(map(_layer_row, advice.layers))
@@ -102,7 +118,7 @@ def _point_row(name: str, point: Row) -> tuple[str, ...]:
         "not timed" if pd.isna(point["ratio"]) else ratio_of(point),
         f"{point['accuracy']:.2%}",
         with_interval(point["test_accuracy"], point["test_low"], point["test_high"], form=ACCURACY),
-        "-" if point["dense"] or pd.isna(drop) else with_interval(drop, low, high, form=POINTS),
+        "-" if pd.isna(drop) or low == 0 == high else with_interval(drop, low, high, form=POINTS),
     )
 
 
@@ -124,10 +140,12 @@ def to_json(advice: Advice) -> str:
         "feasible": choice.point is not None,
         "rivals": advice.rivals,
         "split": advice.split,
+        "reference": advice.reference,
         "confidence": advice.confidence,
         "objective": choice.objective,
         "cost": choice.cost,
         "candidates": choice.candidates,
+        "tied": choice.tied,
         "recommended": choice.point,
         "constraints": [vars(held) for held in choice.held],
         "cheaper": choice.cheaper,
@@ -146,7 +164,7 @@ def to_json(advice: Advice) -> str:
 def _plain(value: Any) -> Any:
     """A value as JSON knows it."""
     if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): _plain(entry) for key, entry in value.items() if key not in UNTOLD}
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
     if hasattr(value, "item"):

@@ -7,8 +7,7 @@ import pandas as pd
 
 from lrbench.errors import InputError
 from lrbench.report.frames.audit import BUDGET, DAMAGES
-from lrbench.report.frames.points import WHERE, Row, name_setting
-from lrbench.report.frames.standing import name_rivals
+from lrbench.report.frames.rivals import WHERE, Row, name_rivals, name_setting
 from lrbench.report.results import Results
 from lrbench.report.texts import Form, TextTable, number, ratio_of, with_interval
 

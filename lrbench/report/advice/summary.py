@@ -1,12 +1,15 @@
 """The numbers that a results folder is summed up in, as tables of texts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
 
+from lrbench.report.choice.pick import usual_picks
+from lrbench.report.choice.told import RECOMMENDED, tell_picks
 from lrbench.report.frames.latency import SETTING, describe
-from lrbench.report.frames.standing import name_training
+from lrbench.report.frames.rivals import name_rivals, name_training
 from lrbench.report.results import Results
 from lrbench.report.texts import TextTable, number, ratio_of
 from lrbench.results.records import MEASURED
@@ -14,20 +17,23 @@ from lrbench.results.records import MEASURED
 HEADS = (
     *("data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
     *("#latency ratio, 99 %", "#truncated", "#re-estimated", "#finetuned", "#rank after training"),
+    "standing in MACs",
 )
 
 
-def trial_table(trials: pd.DataFrame, *, title: str = "") -> TextTable:
+def trial_table(trials: pd.DataFrame, *, picked: Collection[str | None] = (), title: str = "") -> TextTable:
     """A row for each trial.
 
     Args:
         trials: of `Results.summary` or `Results.front`.
+        picked: those that are `recommended`.
         title: of the table.
     """
-    return TextTable(title=title, heads=HEADS, rows=[_row(trial) for trial in trials.to_dict("records")])
+    rows = [_row(trial, recommended=trial["trial"] in picked) for trial in trials.to_dict("records")]
+    return TextTable(title=title, heads=HEADS, rows=rows)
 
 
-def _row(trial: Mapping[Any, Any]) -> tuple[str, ...]:
+def _row(trial: Mapping[Any, Any], *, recommended: bool) -> tuple[str, ...]:
     return (
         str(trial["data"]),
         name_training(trial).replace(" epochs", ""),
@@ -37,7 +43,20 @@ def _row(trial: Mapping[Any, Any]) -> tuple[str, ...]:
         "" if pd.isna(trial["ratio"]) else ratio_of(trial),
         *(number(trial[f"accuracy_{stage}"], ".2%") for stage in MEASURED),
         "" if pd.isna(trial["trained_ranks"]) else str(trial["trained_ranks"]),
+        f"{trial['standing']}{RECOMMENDED if recommended else ''}",
     )
+
+
+def recommended(results: Results) -> frozenset[str | None]:
+    """The trials that are recommended for the usual loss, by MACs: one of each group of rivals that has one."""
+    return frozenset(pick.marked for pick in usual_picks(results))
+
+
+def pick_lines(results: Results) -> Iterator[str]:
+    """What is recommended for the usual loss, by MACs and in each setting timed: as on the page, a sentence a line."""
+    for rivals, picks in groupby(usual_picks(results), key=lambda pick: pick.rivals):
+        yield f"{name_rivals(rivals)}:"
+        yield from (f"- {sentence}" for sentence in tell_picks(list(picks)))
 
 
 def timed_tables(results: Results) -> Iterator[TextTable]:

@@ -1,6 +1,7 @@
-"""Accuracy against a cost, with the Pareto front: what several figures draw."""
+"""Accuracy against a cost, with the front: what several figures draw."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import matplotlib as mpl
 import pandas as pd
@@ -10,17 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from lrbench.report.figures.canvas import canvas, colours_of, markers_of, say_empty
-from lrbench.report.frames.standing import DOMINATED, FRONT, RIVALS, TIED, with_standing
+from lrbench.report.frames.rivals import RIVALS
+from lrbench.report.frames.standing import BEATEN, FRONT, UNPROVEN
 
-STANDINGS = {FRONT: ("black", 1.6, 1.0), TIED: ("0.45", 1.0, 0.75), DOMINATED: ("white", 0.5, 0.35)}
+STANDINGS = {FRONT: ("black", 1.6, 1.0), UNPROVEN: ("0.45", 1.0, 0.75), BEATEN: ("white", 0.5, 0.35)}
 """Edge colour, edge width and opacity of a point."""
 
 
 def accuracy_cost_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, title: str) -> Figure:
-    """Finetuned accuracy against a cost: every trial as it stands, the dense control, and the Pareto front of them all.
+    """Finetuned accuracy against a cost: every trial as its point stands, the dense control, and the front of them all.
+
+    Accuracies are those of the test split; the front is that of the split that chooses.
 
     Args:
-        points: finished trials with the interval of their accuracy; `cost_low` and `cost_high`, when there, are drawn.
+        points: of `with_standing`; `cost_low` and `cost_high`, when there, are drawn.
         cost: the column on the x-axis.
         label: of the x-axis.
         unit: at its ticks, such as `s`; "" for counts.
@@ -36,14 +40,12 @@ def accuracy_cost_figure(points: pd.DataFrame, *, cost: str, label: str, unit: s
     dense = points[points["scheme"] == "dense"]
     trials = points[points["scheme"] != "dense"]
     colours, markers = colours_of(list(trials["method"])), markers_of(list(trials["layer_set"]))
-    stood = with_standing(points, cost=cost)
-    for _, front in stood[stood["on_front"]].sort_values([cost, "accuracy_finetuned"]).groupby(RIVALS):
-        axis.step(front[cost], front["accuracy_finetuned"], where="post", color="0.55", lw=1.4, zorder=1)
+    exported = points[points["on_front"].astype(bool) & (points["trial"] == points["point_trial"])]
+    for _, front in exported.sort_values(cost).groupby(RIVALS):
+        axis.plot(front[cost], front["point_accuracy"], color="0.55", lw=1.4, zorder=1)
     for x in dense[cost].iloc[:1]:
         axis.axvline(x, color="0.2", ls="--", lw=1.0, zorder=1)
-    for (method, layer_set, standing), group in stood[stood["scheme"] != "dense"].groupby(
-        ["method", "layer_set", "standing"]
-    ):
+    for (method, layer_set, standing), group in trials.groupby(["method", "layer_set", "standing"]):
         edge, width, alpha = STANDINGS[str(standing)]
         colour = to_rgba(colours[str(method)], alpha)
         fit = group["fit"] if "fit" in group else [True] * len(group)
@@ -69,7 +71,8 @@ def accuracy_cost_figure(points: pd.DataFrame, *, cost: str, label: str, unit: s
         zorder=2,
     )
     axis.scatter(dense[cost], dense["accuracy_finetuned"], color="black", marker="*", s=170, zorder=4)
-    _key(axis, methods=list(trials["method"]), layer_sets=list(trials["layer_set"]))
+    chosen = "the front" if (points["split"] == "test").all() else "the front, by the search split"
+    _key(axis, methods=list(trials["method"]), layer_sets=list(trials["layer_set"]), front=chosen)
     return figure
 
 
@@ -78,7 +81,7 @@ def _spread(points: pd.DataFrame, middle: "pd.Series[float]", name: str) -> "lis
     return [(middle - points[f"{name}_low"]).clip(lower=0), (points[f"{name}_high"] - middle).clip(lower=0)]
 
 
-def _key(axis: Axes, *, methods: Sequence[str], layer_sets: Sequence[str]) -> None:
+def _key(axis: Axes, *, methods: Sequence[str], layer_sets: Sequence[str], front: str) -> None:
     """A legend beside the axes: colour is scheme and truncation, shape the layer set."""
     colours, markers = colours_of(methods), markers_of(layer_sets)
     line = mpl.lines.Line2D
@@ -92,9 +95,9 @@ def _key(axis: Axes, *, methods: Sequence[str], layer_sets: Sequence[str]) -> No
     handles += [
         line([], [], color="black", marker="*", ls="", ms=12, label="dense control"),
         line([], [], color="0.2", ls="--", lw=1.0, label="cost of dense"),
-        line([], [], color="0.55", lw=1.4, label="Pareto front"),
+        line([], [], color="0.55", lw=1.4, label=front),
         *(
-            line([], [], marker="o", ls="", ms=8, mfc=to_rgba("0.6", alpha), mec=edge, mew=width, label=name)
+            line([], [], marker="o", ls="", ms=8, mfc=to_rgba("0.6", alpha), mec=edge, mew=width, label=fill(name, 24))
             for name, (edge, width, alpha) in STANDINGS.items()
         ),
     ]

@@ -8,15 +8,15 @@ from lrbench.report.results import Results
 
 
 def info(results: Results) -> pd.DataFrame:
-    """Finished trials in each setting that their architecture was timed in."""
-    return results.timed_trials
+    """Finished trials as they stand in each setting that their architecture was timed in."""
+    return results.stood("ratio")
 
 
 def draw(points: pd.DataFrame, *, title: str) -> Figure:
     """Every trial as it stands in latency: the ratio times the dense latency, so that points share one minute.
 
     Args:
-        points: of `with_latency`, one setting.
+        points: of `with_standing`, one setting.
         title: of the figure.
     """
     dense = points["dense_latency_s"].median()

@@ -8,8 +8,8 @@ from lrbench.report.results import Results
 
 
 def info(results: Results) -> pd.DataFrame:
-    """Finished trials."""
-    return results.done
+    """Finished trials as they stand."""
+    return results.stood("params")
 
 
 def draw(points: pd.DataFrame, *, title: str) -> Figure:

@@ -7,6 +7,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator
 
 from lrbench.report.palette import assign_colours
 
@@ -16,6 +18,8 @@ mpl.rcParams["text.parse_math"] = False  # names are plain text, also with a `$`
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE = {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
 WIDTH, HEIGHT = 8.0, 5.2
+TICK, LINE = 32, 120
+"""The most characters of a label of an axis, and of a line of any other text."""
 
 
 def canvas(
@@ -42,3 +46,22 @@ def say_empty(axis: Axes, text: str) -> None:
     """Say in the middle of an axis why it is empty."""
     axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color="0.4")
     axis.set_xticks([])
+
+
+def shorten_(figure: Figure) -> Figure:
+    """Shorten names that would leave no room for the picture (in place): of layers, layer sets, models."""
+    for axis in figure.axes:
+        for line in (axis.xaxis, axis.yaxis):
+            names = [label.get_text() for label in line.get_ticklabels()]
+            if isinstance(line.get_major_locator(), FixedLocator) and max(map(len, names), default=0) > TICK:
+                line.set_ticklabels([shortened(name, most=TICK) for name in names])
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text("\n".join(shortened(line, most=LINE) for line in text.get_text().splitlines()))
+    return figure
+
+
+def shortened(text: str, *, most: int) -> str:
+    """A text of at most so many characters, its middle left out where it has more."""
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"

@@ -6,7 +6,8 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lrbench.report.figures.canvas import canvas, colours_of, say_empty
+from lrbench.lowrank.cuts import parse_names
+from lrbench.report.figures.canvas import TICK, canvas, colours_of, say_empty, shortened
 from lrbench.report.results import Results
 
 
@@ -53,8 +54,8 @@ def draw(ratios: pd.DataFrame, *, title: str) -> Figure:
 
 def _short(layers: str) -> str:
     """Some names in a few characters: the first, and how many more."""
-    first, *others = layers.split()
-    return first + (f" and {len(others)} more" if others else "")
+    first, *others = parse_names(layers)
+    return shortened(first, most=TICK) + (f" and {len(others)} more" if others else "")
 
 
 def _legend(figure: Figure, schemes: Sequence[str], dotted: str) -> None:

@@ -4,8 +4,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lrbench.report.figures.canvas import canvas, say_empty
+from lrbench.report.frames.rivals import RIVALS, name_rivals
 from lrbench.report.frames.scores import SCORES
-from lrbench.report.frames.standing import RIVALS, name_rivals
 from lrbench.report.results import Results
 
 

@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from lrbench.report.figures.canvas import canvas, say_empty
+from lrbench.report.figures.canvas import TICK, canvas, say_empty, shortened
 from lrbench.report.results import Results
 
 
@@ -40,7 +40,7 @@ def draw(spectra: pd.DataFrame) -> Figure:
             ticks.set_minor_formatter(NullFormatter())
     for axis in axes[len(schemes) :]:
         axis.set_visible(False)
-    handles = [mpl.lines.Line2D([], [], color=shades[name], label=name) for name in layers]
+    handles = [mpl.lines.Line2D([], [], color=shades[name], label=shortened(name, most=TICK)) for name in layers]
     if spectra["trial"].notna().any():
         handles.append(mpl.lines.Line2D([], [], color="0.3", ls="--", label="written back, then trained"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)

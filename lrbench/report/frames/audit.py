@@ -4,8 +4,8 @@ import pandas as pd
 
 from lrbench.config.axes import AXES
 from lrbench.report.frames.latency import INTERVAL, SETTING
+from lrbench.report.frames.rivals import RIVALS
 from lrbench.report.frames.scores import rank_correlation
-from lrbench.report.frames.standing import RIVALS
 
 DAMAGES = {"truncated": "after truncation", "recalibrated": "after re-estimation", "finetuned": "after finetuning"}
 """Stages at which a plan's damage is measured, in words."""
@@ -24,11 +24,11 @@ COLUMNS = [
 ]
 
 
-def audit(done: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFrame, sums: pd.DataFrame) -> pd.DataFrame:
+def audit(losses: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFrame, sums: pd.DataFrame) -> pd.DataFrame:
     """Each finished trial whose ranks were planned for a budget, in each setting its architecture was timed in.
 
     Args:
-        done: of `done_trials`.
+        losses: of `with_control`.
         ratios: of `latency_ratios`.
         layer_latency: rows of `layer_latency.csv`, from which latencies are predicted.
         sums: of `additivity`.
@@ -38,11 +38,12 @@ def audit(done: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFrame,
         `fit`, `latency_error` (predicted over measured less 1), `layers_timed` (single layers were timed in this
         setting); `scaled_ratio` and `scaled_error`, what the layers of this setting predict, scaled by the other whole
         models timed in it; `damage_*`, what
-        the dense baseline was more accurate, at each of `DAMAGES`; `predicted_rank` and `measured_rank` (1 is
+        the dense control was more accurate, both at that one of `DAMAGES`; `predicted_rank` and `measured_rank` (1 is
         least damage; measured on the search split where all were judged on it, else on the test split: `ranked_by`),
         and `correction`, by how many places measuring moved the plan up.
     """
-    plans = done[done["predicted_macs"].notna()]
+    plans = losses[losses["predicted_macs"].notna()]
+    controls = losses.set_index("trial")
     parts = plans["rank_rule"].str.split(n=1)
     split = "search" if plans["accuracy_search"].notna().all() else "finetuned"
     named = plans.assign(
@@ -50,7 +51,11 @@ def audit(done: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFrame,
         budget=parts.str[1],
         macs_equal=plans["macs"] == plans["predicted_macs"],
         params_equal=plans["params"] == plans["predicted_params"],
-        **{f"damage_{stage}": plans["accuracy_dense"] - plans[f"accuracy_{stage}"].astype(float) for stage in DAMAGES},
+        **{
+            f"damage_{stage}": plans["control"].map(controls[f"accuracy_{stage}"]).astype(float)
+            - plans[f"accuracy_{stage}"].astype(float)
+            for stage in DAMAGES
+        },
         ranked_by="test" if split == "finetuned" else split,
     )
     groups = named.groupby(BUDGET, sort=False, dropna=False)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lrbench.report.frames.standing import RIVALS, with_control
+from lrbench.report.frames.rivals import RIVALS
 from lrbench.results.records import MEASURED
 
 OUTCOMES = [*RIVALS, "budget", "allocation", "method", "layer_set", "seed", "trial", "architecture", "mac_ratio"]
@@ -13,16 +13,15 @@ def is_budgeted(trials: pd.DataFrame) -> "pd.Series[bool]":
     return trials["predicted_macs"].notna()
 
 
-def budget_outcomes(done: pd.DataFrame) -> pd.DataFrame:
+def budget_outcomes(losses: pd.DataFrame) -> pd.DataFrame:
     """Trials whose ranks a budget rule chose, with `budget` (`macs=0.5`), `allocation` (`knapsack`), accuracies.
 
     `accuracy_control` is that of the dense control, finetuned alike.
 
     Args:
-        done: of `done_trials`.
+        losses: of `with_control`.
     """
-    judged = with_control(done)
-    planned = judged[is_budgeted(judged)].assign(accuracy_control=judged["accuracy_finetuned"] + judged["loss"])
+    planned = losses[is_budgeted(losses)].assign(accuracy_control=losses["accuracy_finetuned"] + losses["loss"])
     parts = planned["rank_rule"].str.extract(r"^(?P<allocation>\S+) (?P<budget>\S+=\S+)$")
     accuracies = [f"accuracy_{stage}" for stage in ("dense", "control", *MEASURED)]
     columns = [*OUTCOMES, "param_ratio", "predicted_damage", "predicted_latency_ratio", *accuracies]

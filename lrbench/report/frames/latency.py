@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lrbench.config.axes import AXES, in_words
-from lrbench.lowrank.cuts import Cut, parse_cuts
+from lrbench.lowrank.cuts import Cut, parse_cuts, parse_names
 from lrbench.results.timings import added_s, counted_layers, counted_models, scale_of
 
 SETTING = ["environment", "model", "image_size", *AXES]
@@ -148,7 +148,7 @@ def additivity(architectures: pd.DataFrame, models: pd.DataFrame, layers: pd.Dat
         key: group.sort_values("rank")
         for key, group in layers[layers["rank"].notna()].groupby([*SETTING, "shape", "scheme"], dropna=False)
     }
-    shapes = {(*key[:-2], name): key[-2] for key in curves for name in " ".join(curves[key]["layers"]).split()}
+    shapes = {(*key[:-2], name): key[-2] for key in curves for name in parse_names(" ".join(curves[key]["layers"]))}
     cuts = architectures.drop_duplicates("architecture").set_index("architecture")["layers"].fillna("")
     rows = []
     for model in models[models["architecture"].isin(cuts[cuts != ""].index)].to_dict("records"):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from lrbench.lowrank.cuts import truncation_alone
-from lrbench.report.frames.standing import RIVALS
+from lrbench.report.frames.rivals import RIVALS
 
 Floats = NDArray[np.float64]
 

@@ -1,97 +1,135 @@
-"""How trials stand to one another within noise: on the front, tied with a cheaper one, or dominated; and to dense."""
+"""How points stand to one another: three words for each, how probable it is that no other beats it.
 
-from collections.abc import Mapping
-from typing import Any
+A point is `BEATEN` when another is at least as good in cost and in accuracy, and better in one, by their estimates; of
+equal accuracies that of the smaller loss is better. Of the rest, which are the front, a point is `UNPROVEN` when the
+95 % interval of its lead in accuracy over a cheaper one reaches 0 (paired by images where answers were kept), else
+`FRONT`. All of it goes by the split that may choose. An unfit timing beats nothing where there are fit ones.
+"""
+
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from lrbench.report.frames.latency import INTERVAL, SETTING
-from lrbench.report.frames.trials import pareto, with_latency
+from lrbench.report.frames.pooling import Right, pool_points, with_timings
+from lrbench.report.frames.rivals import RIVALS, split_of
+from lrbench.statistics.fronts import Bools, front_chances, lead, resample_accuracies, unbeaten
+from lrbench.statistics.posterior import CONFIDENCE, Floats
 
-FRONT, TIED, DOMINATED = "front", "tied", "dominated"
-RIVALS = ["model", "data", "image_size", "baseline_epochs", "finetune_epochs", "recipe"]
-"""What trials must share to be compared."""
+FRONT, UNPROVEN, BEATEN = "front", "on the front, not proven better than a cheaper point", "beaten"
 
-
-def name_rivals(row: Mapping[Any, Any]) -> str:
-    """What rivals share, in words: `resnet18 on digits, 32 px, 12+1 epochs` (of the baseline, of finetuning)."""
-    return f"{row['model']} on {row['data']}, {row['image_size']} px, {name_training(row)}"
+WORDS = ["split", "point", "point_trial", "point_accuracy", "on_front", "standing", "probability", "resamples"]
 
 
-def name_training(row: Mapping[Any, Any]) -> str:
-    """Epochs of the baseline and of finetuning, and the recipe where it is not the usual one: `12+1 epochs, frozen`."""
-    recipe = "" if row["recipe"] == "train" else f", {row['recipe']}"
-    return f"{row['baseline_epochs']}+{row['finetune_epochs']} epochs{recipe}"
-
-
-def with_standing(points: pd.DataFrame, *, cost: str) -> pd.DataFrame:
-    """Points with `on_front` and `standing` among their rivals; accuracies whose 95 % intervals overlap count as equal.
-
-    A point is `tied` when its interval overlaps that of a front point that is cheaper, or as cheap and more accurate:
-    so much accuracy is to be had for less, as far as the test images can tell. That can be said of points on the front
-    too. Other points of the front are `front`, all others `dominated`.
+def can_beat(points: pd.DataFrame, *, cost: str) -> Bools:
+    """Which points can beat others: in latency those with a fit timing, where there are any; else all.
 
     Args:
-        points: finished trials with the interval of their accuracy; in latency, of one setting.
+        points: with `fit` where `cost` is `ratio`.
+        cost: a column.
+    """
+    fit = (points["fit"] == True).to_numpy() if cost == "ratio" else np.zeros(len(points), bool)  # noqa: E712 - or None
+    return fit if fit.any() else np.ones(len(points), bool)
+
+
+def words_of(points: pd.DataFrame, *, cost: str) -> list[str]:
+    """`FRONT`, `UNPROVEN` or `BEATEN` for each point.
+
+    Args:
+        points: of `pool_points`, with `cost` and, where that is `ratio`, `fit`.
         cost: the column that is to be small.
     """
-    parts = [_stand(group, cost) for _, group in points.groupby(RIVALS, sort=False)]
-    return pd.concat(parts).loc[points.index] if parts else points.assign(on_front=False, standing="")
+    costs, counts = points[cost].to_numpy(float), can_beat(points, cost=cost)
+    front = unbeaten(costs, points["worth"].to_numpy(float), counts)
+    answers, reach = points["answers"].to_numpy(), norm.ppf((1 + CONFIDENCE) / 2)
+    words = np.where(front, FRONT, BEATEN).astype(object)
+    for i in np.flatnonzero(front):
+        cheaper = np.flatnonzero(front & counts & (costs < costs[i]))
+        means, errors = lead(answers[i], list(answers[cheaper]))
+        if (means <= reach * errors).any():
+            words[i] = UNPROVEN
+    return list(words)
 
 
-def _stand(points: pd.DataFrame, cost: str) -> pd.DataFrame:
-    costs, values, low, high = (
-        points[name].to_numpy(float)[:, None] for name in (cost, "accuracy_finetuned", "accuracy_low", "accuracy_high")
-    )
-    on_front = points.index.isin(pareto(points, cost=cost, value="accuracy_finetuned").index)
-    rival_costs, rivals, rival_low, rival_high = (column[on_front].T for column in (costs, values, low, high))
-    preferred = (rival_costs < costs) | ((rival_costs == costs) & (rivals > values))
-    tied = (preferred & (low <= rival_high) & (rival_low <= high)).any(axis=1)
-    standing = np.where(tied, TIED, np.where(on_front, FRONT, DOMINATED))
-    return points.assign(on_front=on_front, standing=standing)
-
-
-def standings(done: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:
-    """How each finished trial stands in params, in MACs, and in latency in each setting timed.
+def standings(done: pd.DataFrame, ratios: pd.DataFrame, right: Right) -> pd.DataFrame:
+    """How the point of each finished trial stands in params, in MACs, and in latency in each setting timed.
 
     Args:
         done: of `done_trials`.
         ratios: of `latency_ratios`.
+        right: of `unpack_answers`.
 
-    Returns: one row a trial and `cost` (`params`, `macs`, `ratio`): what it costs, its accuracy and their intervals.
+    Returns: one row a trial and `cost` (`params`, `macs`, `ratio`). Of its point: `value`, what it costs, with `fit`
+        and the interval of a ratio, its name `point`, the trial `point_trial` that would be exported, `standing`,
+        `on_front`, by which `split`, and `probability`, the share of `resamples` of images, seeds and timings in which
+        no other point beats it; `point_accuracy` on the test split, the mean over seeds. Of the trial: its accuracy on
+        the test split with its interval.
     """
-    timed = with_latency(done, ratios)
-    by_setting = [group for _, group in timed.groupby(SETTING, sort=False, dropna=False)]
-    parts = [with_standing(done, cost=cost).assign(cost=cost, value=done[cost]) for cost in ("params", "macs")]
-    parts += [with_standing(group, cost="ratio").assign(cost="ratio", value=group["ratio"]) for group in by_setting]
-    accuracy = ["accuracy_finetuned", "accuracy_low", "accuracy_high"]
-    columns = ["cost", *SETTING, "trial", "value", *INTERVAL[1:], "fit", *accuracy, "on_front", "standing"]
-    filled = [part for part in parts if not part.empty]
-    return pd.concat(filled).reindex(columns=columns) if filled else pd.DataFrame(columns=columns)
+    parts = []
+    for _, group in done.groupby(RIVALS, sort=False):
+        split = split_of(group)
+        points = pool_points(group, right, split=split)
+        parts += [stood.assign(split=split) for stood in _standings(points, group, ratios)]
+    of_trial = ["accuracy_finetuned", "accuracy_low", "accuracy_high"]
+    columns = ["cost", *SETTING, "trial", "value", *INTERVAL[1:], "fit", *of_trial, *WORDS]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    stood = pd.concat(parts).merge(done[["trial", *of_trial]], on="trial").reindex(columns=columns)
+    seeds = stood.groupby(["cost", *SETTING, "point_trial"], dropna=False)["accuracy_finetuned"]
+    return stood.assign(point_accuracy=seeds.transform("mean"))
 
 
-def with_control(trials: pd.DataFrame) -> pd.DataFrame:
-    """Trials with `loss`, what they lose in accuracy against their dense control, and its 95 % interval.
+def _standings(points: pd.DataFrame, trials: pd.DataFrame, ratios: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Points of one group of rivals as they stand by each cost, a row for each of their trials."""
+    hair = (points["worth"] - points["accuracy"]).to_numpy()
+    worths = resample_accuracies(list(points["answers"])) + hair
+    for cost in ("params", "macs"):
+        yield _stand(points, points[cost].to_numpy(float), worths, cost=cost)
+    first = trials.iloc[0]
+    mine = ratios[(ratios["model"] == first["model"]) & (ratios["image_size"] == first["image_size"])]
+    for key, setting in mine.groupby(SETTING, sort=False, dropna=False):
+        timed = with_timings(points, setting)
+        known = timed["ratio"].notna().to_numpy()
+        if known.any():
+            stood = _stand(timed[known], _draw_ratios(timed[known], len(worths)), worths[:, known], cost="ratio")
+            yield stood.assign(**dict(zip(SETTING, key, strict=True)))
 
-    The control is the dense trial of the same rivals and seeds, or the first of the same rivals. The interval is
-    Newcombe's hybrid score (1998, method 10) for two independent samples. Both models see the same images, so it is
-    rather too wide. Empty where there is no control.
+
+def _stand(points: pd.DataFrame, costs: Floats, worths: Floats, *, cost: str) -> pd.DataFrame:
+    words = words_of(points, cost=cost)
+    stood = points.assign(
+        cost=cost,
+        value=points[cost],
+        point=points["name"],
+        point_trial=points["trial"],
+        standing=words,
+        on_front=[word != BEATEN for word in words],
+        probability=front_chances(costs, worths, can_beat(points, cost=cost)),
+        resamples=len(worths),
+    )
+    return stood.assign(trial=points["trials"]).explode("trial", ignore_index=True)
+
+
+def _draw_ratios(points: pd.DataFrame, resamples: int) -> Floats:
+    """Latency ratios drawn from their posteriors, (resamples, K); points of one architecture share its timing."""
+    timed = points.drop_duplicates("architecture")
+    freedom = timed["freedom"].to_numpy(float)
+    spread = np.where(freedom >= 1, timed["log_error"].to_numpy(float), 0.0)
+    drawn = np.random.default_rng(1).standard_t(np.maximum(freedom, 1), (resamples, len(timed)))
+    ratios: Floats = np.exp(np.log(timed["ratio"].to_numpy(float)) + spread * drawn)
+    return ratios[:, pd.factorize(points["architecture"])[0]]
+
+
+def with_standing(trials: pd.DataFrame, stood: pd.DataFrame, *, cost: str) -> pd.DataFrame:
+    """Trials with `WORDS` in a cost; in latency those that were timed, in each setting.
 
     Args:
-        trials: finished ones with the interval of their accuracy, of one results folder.
+        trials: finished ones; in latency with their setting.
+        stood: of `standings`.
+        cost: `params`, `macs` or `ratio`.
     """
-    names = ["accuracy_finetuned", "accuracy_low", "accuracy_high"]
-    controls = trials[trials["scheme"] == "dense"]
-    first = controls.drop_duplicates(RIVALS)[[*RIVALS, *names]]
-    seeds = [*RIVALS, "seed", "baseline_seed"]
-    same = trials[seeds].merge(controls.drop_duplicates(seeds)[[*seeds, *names]], on=seeds, how="left")
-    other = trials[RIVALS].merge(first, on=RIVALS, how="left")
-    control, low, high = (same[name].fillna(other[name]).to_numpy(float) for name in names)
-    mine, mine_low, mine_high = (trials[name].to_numpy(float) for name in names)
-    loss = control - mine
-    return trials.assign(
-        loss=loss,
-        loss_low=loss - np.hypot(control - low, mine_high - mine),
-        loss_high=loss + np.hypot(high - control, mine - mine_low),
-    )
+    keys = ["trial", *(SETTING if cost == "ratio" else [])]
+    known = stood.loc[stood["cost"] == cost, [*keys, *WORDS]].astype(dict(trials[keys].dtypes))  # all may be empty
+    return trials.merge(known, on=keys, how="left")

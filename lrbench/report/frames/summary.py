@@ -1,19 +1,18 @@
-"""Finished trials with what sums them up: latency in the first setting timed, ranks after training, the front."""
+"""Finished trials with what sums them up: how they stand, latency in the first setting timed, ranks after training."""
 
 from typing import Any
 
 import pandas as pd
 
 from lrbench.report.frames.latency import INTERVAL, SETTING, describe
-from lrbench.report.frames.standing import RIVALS
-from lrbench.report.frames.trials import pareto
+from lrbench.report.frames.rivals import RIVALS
 
 
-def summarise(done: pd.DataFrame, ratios: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
+def summarise(stood: pd.DataFrame, ratios: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
     """Every finished trial with its latency ratio in the first setting timed, and the ranks of its layers.
 
     Args:
-        done: of `done_trials`.
+        stood: finished trials as they stand in MACs.
         ratios: of `latency_ratios`.
         layers: rows of `layers.csv`.
 
@@ -22,10 +21,10 @@ def summarise(done: pd.DataFrame, ratios: pd.DataFrame, layers: pd.DataFrame) ->
     """
     ranks = _trained_ranks(layers)
     if ratios.empty:
-        return done.assign(ratio=float("nan"), setting="not timed", trained_ranks=done["trial"].map(ranks))
+        return stood.assign(ratio=float("nan"), setting="not timed", trained_ranks=stood["trial"].map(ranks))
     first = ratios.iloc[0][SETTING]
     same = ratios[(ratios[SETTING] == first).all(axis=1)]
-    joined = done.merge(same[["architecture", "fit", *INTERVAL]], on="architecture", how="left")
+    joined = stood.merge(same[["architecture", "fit", *INTERVAL]], on="architecture", how="left")
     return joined.assign(setting=describe(first.items()), trained_ranks=joined["trial"].map(ranks))
 
 
@@ -40,15 +39,17 @@ def _trained_ranks(layers: pd.DataFrame) -> dict[Any, str]:
 
 
 def fronts(summary: pd.DataFrame) -> pd.DataFrame:
-    """The dense controls, then the Pareto front of finetuned accuracy over MACs, cheapest first.
+    """The dense controls, then the points of the front of accuracy over MACs, by the trial to export, cheapest first.
 
-    Trials of other models, data or epochs do not compete: each has its own front.
+    The front is that of the split that may choose; accuracies on the test split are shown after. Trials of other
+    models, data or epochs do not compete: each has its own front.
 
     Args:
         summary: of `summarise`.
     """
     parts = [summary.iloc[:0]]
     for _, rivals in summary.groupby(RIVALS, sort=False):
-        front = pareto(rivals, cost="macs", value="accuracy_finetuned")
-        parts += [rivals[rivals["scheme"] == "dense"], front[front["scheme"] != "dense"]]
+        dense = rivals["scheme"] == "dense"
+        front = rivals[~dense & rivals["on_front"].astype(bool) & (rivals["trial"] == rivals["point_trial"])]
+        parts += [rivals[dense], front.sort_values("macs", kind="stable")]
     return pd.concat(parts)

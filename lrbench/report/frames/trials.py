@@ -1,8 +1,7 @@
-"""The trials that finished, what they are called, their latency, and the Pareto front of them."""
+"""The trials that finished, what they are called, and their latency."""
 
 from functools import cache
 
-import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
@@ -53,15 +52,3 @@ def timed_architectures(architectures: pd.DataFrame, ratios: pd.DataFrame) -> pd
 def with_latency(trials: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:
     """Finished trials beside the latency of their architecture: a row for each trial and setting."""
     return trials.merge(ratios, on=["architecture", "model", "image_size"], suffixes=("_trial", ""))
-
-
-def pareto(frame: pd.DataFrame, *, cost: str, value: str) -> pd.DataFrame:
-    """The undominated rows, cheapest first: no other row costs at most as much and is worth at least as much.
-
-    Of rows equal in both, all are kept.
-    """
-    ordered = frame.sort_values([cost, value], ascending=[True, False], kind="stable")
-    best_cheaper = ordered.groupby(cost)[value].max().astype(float).cummax().shift(fill_value=-np.inf)
-    best_equal = ordered.groupby(cost)[value].transform("max")
-    keep = (ordered[value] == best_equal) & (ordered[value] > ordered[cost].map(best_cheaper))
-    return ordered[keep]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lrbench.config.axes import AXES
 from lrbench.report.frames.latency import describe
-from lrbench.report.frames.standing import with_standing
+from lrbench.report.frames.standing import WORDS, with_standing
 from lrbench.report.frames.trials import with_latency
 from lrbench.report.page.overlay import Overlay, stack
 from lrbench.report.page.traces import Axis, draw, format_s
@@ -36,7 +36,7 @@ def build_charts(overlay: Overlay) -> Iterator[Chart]:
         subject = "{} on {}, {} px".format(*key)
         named = points.assign(series=points["folder"] if several else "")
         for axis in COSTS:
-            figure = draw(_stood(named, axis.cost, ["folder"]), axis)
+            figure = draw(_stood(named, overlay.standings, axis.cost), axis)
             yield Chart(title=f"Accuracy against {axis.label}: {subject}", note="", figure=figure)
         yield from _latency_charts(overlay, named, subject)
 
@@ -53,7 +53,7 @@ def _latency_charts(overlay: Overlay, points: pd.DataFrame, subject: str) -> Ite
         series = (group["series"] + " environment " + group["environment"]).str.strip() if several else group["series"]
         dense = "" if several else f" (dense: {format_s(group['dense_latency_s'].median())})"
         axis = Axis(cost="ratio", label=f"latency ratio{dense}", ticks=".2f")
-        stood = _stood(group.assign(series=series), "ratio", ["folder", "environment"])
+        stood = _stood(group.assign(series=series), overlay.standings, "ratio")
         yield Chart(
             title=f"Accuracy against latency: {subject}, {describe(zip(AXES, key, strict=True))}",
             note=f"Several environments ({', '.join(machines)}), each over its own dense model." if several else "",
@@ -61,7 +61,10 @@ def _latency_charts(overlay: Overlay, points: pd.DataFrame, subject: str) -> Ite
         )
 
 
-def _stood(points: pd.DataFrame, cost: str, within: list[str]) -> pd.DataFrame:
+def _stood(points: pd.DataFrame, standings: pd.DataFrame, cost: str) -> pd.DataFrame:
     """Points as they stand among the trials of their own folder and environment."""
-    groups = points.reset_index(drop=True).groupby(within, sort=False)
-    return pd.concat([with_standing(group, cost=cost) for _, group in groups])
+    parts = [
+        with_standing(group.drop(columns=WORDS, errors="ignore"), standings[standings["folder"] == folder], cost=cost)
+        for folder, group in points.groupby("folder", sort=False)
+    ]
+    return pd.concat(parts, ignore_index=True)

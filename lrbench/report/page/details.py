@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lrbench.report.frames.latency import INTERVAL, describe
-from lrbench.report.frames.standing import name_training
+from lrbench.report.frames.rivals import name_training
 from lrbench.report.page.findings import name_trial
 from lrbench.report.page.overlay import Overlay
 from lrbench.report.texts import ACCURACY, with_interval

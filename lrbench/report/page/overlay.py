@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from lrbench.errors import InputError
-from lrbench.report.frames.standing import with_control, with_standing
+from lrbench.report.choice.pick import Pick, usual_picks
+from lrbench.report.frames.standing import with_standing
 from lrbench.report.results import Results
 
 
@@ -16,7 +17,7 @@ class Overlay:
     """Frames of one or several folders; the column `folder` holds the folder's label, and tells equal keys apart.
 
     `done` are the finished trials, with what they lose to their dense control and how they stand in MACs, among the
-    trials of their own folder; `number` counts them over all folders.
+    trials of their own folder; `number` counts them over all folders. `picks` are what is recommended, by folder.
     """
 
     labels: tuple[str, ...]
@@ -30,6 +31,8 @@ class Overlay:
     correlations: pd.DataFrame
     hypervolumes: pd.DataFrame
     plans: pd.DataFrame
+    standings: pd.DataFrame
+    picks: tuple[tuple[str, Pick], ...]
 
 
 def read_overlay(folders: Sequence[Path]) -> Overlay:
@@ -39,12 +42,15 @@ def read_overlay(folders: Sequence[Path]) -> Overlay:
     """
     labels = label_folders(folders)
     parts: dict[str, list[pd.DataFrame]] = {}
+    picks: list[tuple[str, Pick]] = []
     for folder, label in zip(folders, labels, strict=True):
-        for name, frame in _frames(Results(folder)).items():
+        results = Results(folder)
+        for name, frame in _frames(results).items():
             parts.setdefault(name, []).append(frame.assign(folder=label))
+        picks += [(label, pick) for pick in usual_picks(results)]
     frames = {name: stack(stacked) for name, stacked in parts.items()}
     done = frames.pop("done").reset_index(drop=True)
-    return Overlay(labels=labels, done=done.assign(number=range(len(done))), **frames)
+    return Overlay(labels=labels, done=done.assign(number=range(len(done))), picks=tuple(picks), **frames)
 
 
 def label_folders(folders: Sequence[Path]) -> tuple[str, ...]:
@@ -70,7 +76,8 @@ def _frames(results: Results) -> dict[str, pd.DataFrame]:
         "epochs": results.epochs,
         "architectures": results.architectures,
         "environments": results.environments,
-        "done": with_standing(with_control(results.done), cost="macs"),
+        "done": with_standing(results.losses, results.standings, cost="macs"),
+        "standings": results.standings,
         "ratios": results.latency_ratios,
         "correlations": results.score_correlations,
         "hypervolumes": results.hypervolumes,

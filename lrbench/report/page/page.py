@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,27 +12,27 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from lrbench.errors import InputError
+from lrbench.limits import writing
 from lrbench.report.page import sections
 from lrbench.report.page.charts import build_charts
 from lrbench.report.page.details import trial_data
 from lrbench.report.page.findings import findings
 from lrbench.report.page.overlay import Overlay, read_overlay
+from lrbench.shown import shown
+from lrbench.whole import begins, make_room, write_whole
 
 
-def write_report(folders: Sequence[Path], target: Path) -> Path:
-    """Write the page of these folders.
+def write_report(folders: Sequence[Path], target: Path, *, tell: Callable[[str], object] = str) -> Path:
+    """Write the page of these folders. What lies there and is no such page is moved away first, which is told.
 
     Raises: InputError when a folder holds no readable tables, or the target cannot be written.
     """
     page = render(read_overlay(folders), folders)
-    part = target.with_name(f".{target.name}.part")
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(page, encoding="utf-8")
-        part.replace(target)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error}") from error
+    if moved := make_room(target, is_ours=target.is_dir() or begins(target, b"<title>lrbench: ")):
+        tell(f"{target} is no report of lrbench: moved to {moved}")
+    write_whole(target, page.encode("utf-8", "backslashreplace"))  # names of files may hold what is no text
     return target
 
 
@@ -45,6 +45,7 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
         loader=PackageLoader("lrbench.report.page", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -69,6 +70,11 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
         scripts=[Markup(script) for script in scripts],
         hashes=" ".join(f"'sha256-{_digest(script)}'" for script in scripts),
     )
+
+
+def _shown(value: object) -> object:
+    """A text from results as it is shown; what is our own is marked up already."""
+    return shown(value) if type(value) is str else value
 
 
 def _asset(name: str) -> str:

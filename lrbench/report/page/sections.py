@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from lrbench.report.choice.told import RECOMMENDED
 from lrbench.report.frames.audit import DAMAGES
 from lrbench.report.frames.latency import SETTING, describe
+from lrbench.report.frames.rivals import RIVALS, name_rivals
 from lrbench.report.frames.scores import SCORES
-from lrbench.report.frames.standing import RIVALS, name_rivals
 from lrbench.report.page.overlay import Overlay
 from lrbench.report.texts import RATIO, ratio_of
 from lrbench.results.records import MEASURED
@@ -55,17 +56,16 @@ def trial_table(overlay: Overlay) -> Table:
     where = "".join(f" ({words})" for words in settings) if len(settings) < 2 else " (first setting of each folder)"
     heads = (
         *("folder", "data", "method", "layer set", "rank rule", "seed", "params", "MACs", "MAC ratio"),
-        *(
-            f"latency ratio{where}",
-            "truncated",
-            "re-estimated",
-            "finetuned",
-            "points lost to dense",
-            "standing in MACs",
-        ),
+        *(f"latency ratio{where}", "truncated", "re-estimated", "finetuned", "points lost to dense"),
+        "standing in MACs",
     )
     done = overlay.done.to_dict("records")
-    rows = [_trial_row(row, timed.get((row["folder"], row["architecture"]))) for row in done]
+    picked = {(folder, pick.marked) for folder, pick in overlay.picks}
+    keys = [(row["folder"], row["trial"], row["architecture"]) for row in done]
+    rows = [
+        _trial_row(row, timed.get((folder, architecture)), recommended=(folder, trial) in picked)
+        for row, (folder, trial, architecture) in zip(done, keys, strict=True)
+    ]
     kept = [i for i, head in enumerate(heads) if _tells(head, {row[i].text for row in rows})]
     return Table(
         heads=tuple(heads[i] for i in kept),
@@ -79,7 +79,7 @@ def _tells(head: str, texts: set[str]) -> bool:
     return len(texts) > 1 if head in ("folder", "data") else bool(texts - {""})
 
 
-def _trial_row(trial: Row, timed: Row | None) -> tuple[Cell, ...]:
+def _trial_row(trial: Row, timed: Row | None, *, recommended: bool) -> tuple[Cell, ...]:
     return (
         *(_text(trial[name]) for name in ("folder", "data", "method", "layer_set", "rank_rule")),
         *(_whole(trial[name]) for name in ("seed", "params", "macs")),
@@ -87,7 +87,7 @@ def _trial_row(trial: Row, timed: Row | None) -> tuple[Cell, ...]:
         _interval(timed) if timed else Cell(text=""),
         *(_real(trial[f"accuracy_{stage}"], ".2%") for stage in MEASURED),
         _real(trial["loss"], ".2f", scale=100),
-        _text(trial["standing"]),
+        _text(f"{trial['standing']}{RECOMMENDED if recommended else ''}"),
     )
 
 

@@ -13,20 +13,21 @@ import numpy as np
 import pandas as pd
 
 from lrbench.report.frames.latency import INTERVAL
-from lrbench.report.frames.standing import DOMINATED, FRONT, RIVALS, TIED
+from lrbench.report.frames.rivals import RIVALS
+from lrbench.report.frames.standing import BEATEN, FRONT, UNPROVEN
 from lrbench.report.palette import COLOURS, assign_colours
 from lrbench.report.texts import RATIO, UNFIT, with_interval
 
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x", "pentagon")
 STANDINGS: Mapping[str, tuple[str, float, float]] = {
     FRONT: ("@ink", 2.0, 1.0),
-    TIED: ("@muted", 1.2, 0.75),
-    DOMINATED: ("@paper", 0.5, 0.35),
+    UNPROVEN: ("@muted", 1.2, 0.75),
+    BEATEN: ("@paper", 0.5, 0.35),
 }
 """Edge colour, edge width and opacity of a point."""
 
 MOST_BARS = 300
-"""Points of a chart up to which all show intervals; beyond, dominated ones show none."""
+"""Points of a chart up to which all show intervals; beyond, beaten ones show none."""
 
 Plotly = dict[str, Any]
 
@@ -41,7 +42,7 @@ class Axis:
 
 
 def draw(points: pd.DataFrame, axis: Axis) -> Plotly:
-    """Points by colour and marker, their fronts as steps, the dense model's cost as a dashed line.
+    """Points by colour and marker, a line through their fronts, the dense model's cost as a dashed line.
 
     With several `series` colour tells them apart and the marker the method; with one, colour is the method and the
     marker the layer set.
@@ -57,12 +58,12 @@ def draw(points: pd.DataFrame, axis: Axis) -> Plotly:
     methods = points.loc[points["scheme"] != "dense", "method"]
     colours = series if several else {**assign_colours(list(methods)), "dense": "@ink"}
     symbols = {name: SYMBOLS[i % len(SYMBOLS)] for i, name in enumerate(sorted(set(points[marker_by])))}
-    on = points[points["on_front"]].sort_values([axis.cost, "accuracy_finetuned"])
+    on = points[points["on_front"].astype(bool) & (points["trial"] == points["point_trial"])].sort_values(axis.cost)
     traces = [
         _front(front, axis, series[str(name)] if several else "@muted")
         for (name, *_), front in on.groupby(["series", *RIVALS], sort=False)
     ]
-    bars = (points["standing"] != DOMINATED) | (len(points) <= MOST_BARS)
+    bars = (points["standing"] != BEATEN) | (len(points) <= MOST_BARS)
     for (first, second), group in points.assign(bars=bars).groupby([colour_by, marker_by], sort=False):
         dense = bool((group["scheme"] == "dense").all())
         look = {"color": colours[str(first)], "symbol": "star" if dense else symbols[str(second)]}
@@ -74,9 +75,9 @@ def draw(points: pd.DataFrame, axis: Axis) -> Plotly:
 def _front(front: pd.DataFrame, axis: Axis, colour: str) -> Plotly:
     return {
         "x": front[axis.cost].tolist(),
-        "y": front["accuracy_finetuned"].tolist(),
+        "y": front["point_accuracy"].tolist(),
         "mode": "lines",
-        "line": {"shape": "hv", "color": colour, "width": 1.4},
+        "line": {"color": colour, "width": 1.4},
         "hoverinfo": "skip",
         "showlegend": False,
     }
@@ -124,11 +125,15 @@ def _words(group: pd.DataFrame, axis: Axis) -> Iterator[str]:
     form = replace(RATIO, between=" to ")
     for point in group.to_dict("records"):
         if axis.cost != "ratio":
-            yield f"{point['standing']} in {axis.label}"
+            yield f"{axis.label}: {_stands(point)}"
             continue
         ratio = with_interval(*(point[name] for name in INTERVAL), form=form, note="99 %")
         fit = "" if point["fit"] else f", {UNFIT} timing"
-        yield f"latency ratio {ratio}, {format_s(point['latency_s'])}{fit}; {point['standing']} in latency"
+        yield f"latency ratio {ratio}, {format_s(point['latency_s'])}{fit}; latency: {_stands(point)}"
+
+
+def _stands(point: Mapping[Any, Any]) -> str:
+    return f"{point['standing']} (front with {point['probability']:.0%})"
 
 
 def _layout(points: pd.DataFrame, axis: Axis) -> Plotly:

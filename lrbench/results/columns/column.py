@@ -7,9 +7,8 @@ from typing import Any, Generic, TypeVar
 
 import pandas as pd
 
+from lrbench.config.ranges import LARGEST, LARGEST_RATE
 from lrbench.results.records import Record
-
-LARGEST = 2.0**62
 
 RowT = TypeVar("RowT")
 """What one row of a table is made of: a record, or a small record of its own."""
@@ -45,6 +44,7 @@ class Number:
 
 TEXT, FLAG, NUMBER = Text(), Flag(), Number()
 SHARE, SIGNED, POSITIVE = Number(most=1.0), Number(least=-LARGEST), Number(above=0.0)
+RATE = Number(most=LARGEST_RATE)
 WHOLE, COUNT = Number(whole=True), Number(whole=True, above=0.0)
 """Whole numbers: from 0, from 1."""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from statistics import median
 
+from lrbench.lowrank.cuts import format_names
 from lrbench.results.columns.column import ALWAYS, COUNT, NUMBER, POSITIVE, TEXT, WHOLE, Column, Table
 from lrbench.results.columns.sessions import (
     COMMIT,
@@ -139,7 +140,7 @@ LAYER_LATENCY = Table[LayoutRow](
         Column(
             "layers",
             TEXT,
-            lambda row: " ".join(row.record.layers),
+            lambda row: format_names(row.record.layers),
             "names of the layers of this shape",
             filled=ALWAYS,
         ),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lrbench.results.columns.column import ALWAYS, COUNT, NUMBER, SHARE, TEXT, Column, Table, Text
+from lrbench.results.columns.column import ALWAYS, COUNT, NUMBER, RATE, SHARE, SIGNED, TEXT, Column, Table, Text
 from lrbench.results.columns.outcomes import finished
 from lrbench.results.records import Epoch, Record
 
@@ -34,6 +34,8 @@ def _answers(records: Sequence[Record]) -> Iterator[AnswerRow]:
         stages = {"truncated": done.truncated, "finetuned": done.finetuned}
         stages |= {"recalibrated": done.recalibrated} if done.recalibrated else {}
         stages |= {"search": done.search} if done.search else {}
+        if done.trial.scheme == "dense" and not done.trial.finetune_epochs:
+            stages |= {"dense": done.dense} | ({"dense_search": done.dense_search} if done.dense_search else {})
         for stage, accuracy in stages.items():
             if accuracy.right:
                 yield AnswerRow(trial=done.trial.key, stage=stage, right=accuracy.right)
@@ -49,9 +51,9 @@ EPOCHS = Table[EpochRow](
         Column("trial", TEXT, lambda row: row.trial, "key of the trial"),
         Column("stage", TEXT, lambda row: row.epoch.stage, "`baseline` or `finetune`"),
         Column("epoch", COUNT, lambda row: row.epoch.epoch, "number of the epoch in its stage, from 1"),
-        Column("loss", NUMBER, lambda row: row.epoch.loss, _SEEN),
+        Column("loss", SIGNED, lambda row: row.epoch.loss, _SEEN),
         Column("accuracy", SHARE, lambda row: row.epoch.accuracy, _SEEN),
-        Column("learning_rate", NUMBER, lambda row: row.epoch.learning_rate, "learning rate at the start of the epoch"),
+        Column("learning_rate", RATE, lambda row: row.epoch.learning_rate, "learning rate at the start of the epoch"),
         Column("seconds", NUMBER, lambda row: row.epoch.seconds, "wall seconds of the epoch"),
     ),
 )
@@ -66,7 +68,8 @@ ANSWERS = Table[AnswerRow](
             "stage",
             TEXT,
             lambda row: row.stage,
-            "`truncated`, `recalibrated`, `finetuned`: test images; `search`: the finetuned model on the search split",
+            "`truncated`, `recalibrated`, `finetuned`: test images; `search`: the finetuned model on the search split; "
+            "`dense`, `dense_search`: the model as given on both, with the dense control where nothing is finetuned",
             filled=ALWAYS,
         ),
         Column(

@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from lrbench.report.frames.points import Row
+from lrbench.report.frames.rivals import Row
 from lrbench.statistics.paired import Estimate
-from lrbench.statistics.posterior import Drop, Share, latency_at_most
+from lrbench.statistics.posterior import Share, latency_at_most
 
 ROUNDING = 1e-9
 """What floats make of a difference that is just as large as its limit."""
@@ -22,12 +22,14 @@ class Constraint:
     Attributes:
         column: of a point.
         probability: that the true value of a point keeps to a limit.
+        reads: the columns that this looks at.
         at_most: whether the limit is the largest value, or the least.
         unit: what a user's 1 is in the column: 0.01 for percentages.
     """
 
     column: str
     probability: Callable[[Row, float], float]
+    reads: tuple[str, ...]
     at_most: bool = True
     unit: float = 1.0
 
@@ -38,7 +40,9 @@ class Constraint:
         """
         known = points[points[self.column].notna()]
         chances = pd.Series(
-            [self.probability(point, limit) for point in known.to_dict("records")], index=known.index, dtype=float
+            [self.probability(point, limit) for point in known[list(self.reads)].to_dict("records")],
+            index=known.index,
+            dtype=float,
         )
         held = self.holds(known[self.column].astype(float), limit).astype(float)
         return chances.fillna(held).reindex(points.index, fill_value=0.0)
@@ -57,27 +61,38 @@ def _accuracy(point: Row, limit: float) -> float:
 
 
 def _drop(point: Row, limit: float) -> float:
-    return Drop(mean=point["drop_mean"], error=point["drop_error"]).at_most(limit)
+    return float(point["drop_posterior"].at_most(limit + ROUNDING))
 
 
 def _latency(point: Row, limit: float) -> float:
+    if point["log_error"] == 0:
+        return float(point["ratio"] <= limit + ROUNDING)
     timing = Estimate(log=log(point["ratio"]), error=point["log_error"], freedom=point["freedom"])
     return latency_at_most(timing, limit)
 
 
 CONSTRAINTS: Mapping[str, Constraint] = MappingProxyType(
     {
-        "max-drop": Constraint(column="drop", probability=_drop, unit=0.01),
-        "accuracy": Constraint(column="accuracy", probability=_accuracy, at_most=False, unit=0.01),
-        "latency": Constraint(column="ratio", probability=_latency),
-        "macs": Constraint(column="mac_ratio", probability=_exactly("mac_ratio")),
-        "params": Constraint(column="param_ratio", probability=_exactly("param_ratio")),
+        "max-drop": Constraint(column="drop", probability=_drop, reads=("drop_posterior",), unit=0.01),
+        "accuracy": Constraint(
+            column="accuracy",
+            probability=_accuracy,
+            reads=("accuracy_mean", "accuracy_error"),
+            at_most=False,
+            unit=0.01,
+        ),
+        "latency": Constraint(column="ratio", probability=_latency, reads=("ratio", "log_error", "freedom")),
+        "macs": Constraint(column="mac_ratio", probability=_exactly("mac_ratio"), reads=("mac_ratio",)),
+        "params": Constraint(column="param_ratio", probability=_exactly("param_ratio"), reads=("param_ratio",)),
     }
 )
 """What can be asked for, by option. Posteriors are those of `posterior`; MACs and params are known."""
 
 COSTS = ("latency", "macs", "params")
 """Constraints that can be minimised, in the order in which one stands for the cost where several are given."""
+
+ACCURACIES = frozenset({"max-drop", "accuracy"})
+"""Constraints on accuracy; with one of them the cheapest point is chosen, else the most accurate."""
 
 Limits = Mapping[str, float]
 """Limits by the names of `CONSTRAINTS`, in the units of their columns."""

@@ -1,16 +1,15 @@
 """Which point of a sweep keeps to what is wanted at the least cost, how sure that is, and what lies beside it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any
 
 import pandas as pd
 
 from lrbench.errors import InputError
-from lrbench.report.advice.constraints import CONSTRAINTS, COSTS, Limits
-from lrbench.report.frames.points import Row
-from lrbench.report.frames.trials import pareto
+from lrbench.report.choice.choose import choose, eligible_of, front_of, neighbours, tied_with
+from lrbench.report.choice.constraints import ACCURACIES, CONSTRAINTS, COSTS, Limits
+from lrbench.report.frames.rivals import Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +63,12 @@ class Recommendation:
     """What is recommended, or (`point` None) how near the constraints can be reached.
 
     Attributes:
-        point: the chosen row of `pool_points`.
+        point: the chosen row of `pool_points`; the dense control where it beats all else that would do.
         objective: what was optimised: `accuracy`, or the cost that was minimised.
-        cost: by which `cheaper` and `dearer`, its neighbours on the Pareto front of accuracy, are told.
-        candidates: how many points there were to choose from.
+        cost: by which `cheaper` and `dearer`, its neighbours on the front of accuracy, are told.
+        candidates: how many factorized points there were to choose from.
         held: one for each constraint.
+        tied: from how many others, that keep the limits of cost, its accuracy cannot be told on the split that chose.
         nearest: one for each constraint, when none is feasible.
         surest: then, if there is one, the point that comes closest to being sure enough.
     """
@@ -78,6 +78,7 @@ class Recommendation:
     cost: str
     candidates: int
     held: tuple[Held, ...] = ()
+    tied: int = 0
     cheaper: Row | None = None
     dearer: Row | None = None
     nearest: tuple[Nearest, ...] = ()
@@ -87,17 +88,17 @@ class Recommendation:
 def recommend(
     points: pd.DataFrame, limits: Limits, *, confidence: float = 0.5, minimise: str | None = None
 ) -> Recommendation:
-    """Choose among the factorized points that keep to each limit with enough probability.
+    """Choose among the points that keep to each limit with enough probability; the dense control is one of them.
 
-    The cheapest of many points whose measured value just keeps to a limit is mostly one that was lucky; asking for more
-    than even odds makes up for it.
-
-    With a limit on accuracy or its drop, the point of least cost: that of `minimise`, else the first cost that is
-    limited, else latency where points are timed, else MACs. With limits on costs alone, the most accurate one. Of
-    points that count by latency those with a fit timing come first.
+    What is chosen lies on the front of cost and accuracy of all that keep to the limits of cost: no point that could be
+    shown beside it beats it. With a limit on accuracy or its drop it is the point of least cost: that of `minimise`,
+    else the first cost that is limited, else latency where points are timed, else MACs. With limits on costs alone it
+    is the most accurate one; of those whose accuracy cannot be told from the best, the one of least loss, which tells
+    more than so few images do, but never the least accurate of them. Of points that count by latency those with a fit
+    timing come first.
 
     Args:
-        points: of `pool_points`.
+        points: of `with_drops` and `with_timings`.
         limits: by the names of `CONSTRAINTS`, in the units of their columns.
         confidence: least probability, 0..1, with which each must hold.
         minimise: one of `COSTS`.
@@ -108,40 +109,34 @@ def recommend(
     _refuse_unknown(cut, limits, minimise)
     cost = minimise or next((name for name in COSTS if name in limits), None)
     cost = cost or ("latency" if cut["ratio"].notna().any() else "macs")
-    objective = cost if minimise or {"max-drop", "accuracy"} & set(limits) else "accuracy"
-    chances = pd.DataFrame({name: CONSTRAINTS[name].probabilities(cut, limit) for name, limit in limits.items()})
+    objective = cost if minimise or ACCURACIES & set(limits) else "accuracy"
+    chances = pd.DataFrame({name: CONSTRAINTS[name].probabilities(points, limit) for name, limit in limits.items()})
     keeps = chances >= confidence
-    chosen = _choose(cut, keeps, objective=objective, cost=cost)
+    found = Recommendation(point=None, objective=objective, cost=cost, candidates=len(cut))
+    chosen = choose(points, keeps, objective=objective, cost=cost)
     if chosen is None:
-        return Recommendation(
-            point=None,
-            objective=objective,
-            cost=cost,
-            candidates=len(cut),
-            nearest=tuple(_nearest(cut, keeps, chances, limits)),
-            surest=_surest(cut, chances),
-        )
-    point = points.loc[chosen].to_dict()
-    held = []
+        nearest = tuple(_nearest(cut, keeps.loc[cut.index], chances.loc[cut.index], limits))
+        return replace(found, nearest=nearest, surest=_surest(points, chances, objective=objective, cost=cost))
+    point, held = points.loc[chosen].to_dict(), []
     for name, limit in limits.items():
-        binding = _choose(cut, keeps.drop(columns=name), objective=objective, cost=cost) != chosen
-        constraint = CONSTRAINTS[name]
+        constraint, other = CONSTRAINTS[name], choose(points, keeps.drop(columns=name), objective=objective, cost=cost)
         held.append(
             Held(
                 name=name,
                 limit=limit,
                 value=point[constraint.column],
                 probability=constraint.probability(point, limit),
-                binding=binding,
+                binding=other != chosen,
             )
         )
-    cheaper, dearer = _neighbours(points, point, CONSTRAINTS[cost].column)
-    return Recommendation(
+    eligible = eligible_of(points, keeps, cost=cost)
+    beside = neighbours(front_of(eligible, cost)[CONSTRAINTS[cost].column], chosen)
+    cheaper, dearer = (None if i is None else points.loc[i].to_dict() for i in beside)
+    return replace(
+        found,
         point=point,
-        objective=objective,
-        cost=cost,
-        candidates=len(cut),
         held=tuple(held),
+        tied=int(tied_with(points["answers"][eligible.index], point["answers"]).sum()) - 1,
         cheaper=cheaper,
         dearer=dearer,
     )
@@ -164,34 +159,6 @@ def _refuse_unknown(cut: pd.DataFrame, limits: Limits, minimise: str | None) -> 
         )
 
 
-def _choose(cut: pd.DataFrame, keeps: pd.DataFrame, *, objective: str, cost: str) -> Any:
-    """The index of the best point that keeps to each limit; None when there is none."""
-    feasible = cut[keeps.all(axis=1) & cut[CONSTRAINTS[objective].column].notna()]
-    if "latency" in (*keeps, objective) and (fit := feasible["fit"] == True).any():  # noqa: E712 - None is not False
-        feasible = feasible[fit]
-    if feasible.empty:
-        return None
-    order = (
-        ["accuracy", CONSTRAINTS[cost].column] if objective == "accuracy" else [CONSTRAINTS[cost].column, "accuracy"]
-    )
-    keys = [*order, "mac_ratio"]
-    ranked = feasible.astype(dict.fromkeys(keys, float)).sort_values(
-        keys, ascending=[key != "accuracy" for key in keys], kind="stable"
-    )
-    return ranked.index[0]
-
-
-def _neighbours(points: pd.DataFrame, point: Row, column: str) -> tuple[Row | None, Row | None]:
-    """The next points of the Pareto front of accuracy over a cost, on the cheaper and on the dearer side."""
-    known = points[points[column].notna()].astype({column: float})
-    front = pareto(known, cost=column, value="accuracy")
-    cheaper, dearer = front[front[column] < point[column]], front[front[column] > point[column]]
-    return (
-        None if cheaper.empty else cheaper.iloc[-1].to_dict(),
-        None if dearer.empty else dearer.iloc[0].to_dict(),
-    )
-
-
 def _nearest(cut: pd.DataFrame, keeps: pd.DataFrame, chances: pd.DataFrame, limits: Limits) -> Iterator[Nearest]:
     for name, limit in limits.items():
         alone, together = (
@@ -210,8 +177,11 @@ def _best(points: pd.DataFrame, name: str, chances: "pd.Series[float]") -> Best 
     return Best(value=float(first[column]), probability=float(first["chance"]), point=str(first["name"]))
 
 
-def _surest(cut: pd.DataFrame, chances: pd.DataFrame) -> Surest | None:
-    """The point whose least probable constraint is the most probable; None when none has any chance."""
-    ranked = cut.assign(least=chances.min(axis=1)).sort_values("least", ascending=False, kind="stable")
-    first = ranked.iloc[0]
-    return Surest(point=str(first["name"]), probability=float(first["least"])) if first["least"] > 0 else None
+def _surest(points: pd.DataFrame, chances: pd.DataFrame, *, objective: str, cost: str) -> Surest | None:
+    """What would be chosen with the largest confidence that lets anything be chosen; None when nothing has a chance."""
+    least = chances.min(axis=1)
+    for confidence in sorted(set(least[least > 0]), reverse=True):
+        chosen = choose(points, chances >= confidence, objective=objective, cost=cost)
+        if chosen is not None:
+            return Surest(point=str(points["name"][chosen]), probability=float(confidence))
+    return None

@@ -1,0 +1,114 @@
+"""Which of many points lie on the front of a cost and an accuracy, how sure that is, and which cannot be told apart."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrbench.statistics.posterior import Answers, Floats, share_of
+
+Bools = NDArray[np.bool_]
+
+RESAMPLES, FEWEST, MOST_VALUES = 1000, 100, 10_000_000
+"""How often is resampled; less often where points times resamples are more than `MOST_VALUES`, but never less than
+`FEWEST` times."""
+
+BLOCK = 50
+"""Resamples that are worked on at a time."""
+
+
+def unbeaten(costs: Floats, worths: Floats, counts: Bools) -> Bools:
+    """Which points no other beats: by being at least as good in cost and in worth, and better in one.
+
+    Args:
+        costs: that are to be small, (K,) or (R, K).
+        worths: that are to be large, of the same shape.
+        counts: which points can beat others, (K,).
+    """
+    costs, worths = np.broadcast_arrays(costs, worths)
+    order = np.lexsort((-worths, costs), axis=-1)
+    cost, worth = (np.take_along_axis(values, order, axis=-1) for values in (costs, worths))
+    rivals = np.where(counts[order], worth, -np.inf)
+    start = np.full((*cost.shape[:-1], 1), -np.inf)
+    before = np.concatenate([start, np.maximum.accumulate(rivals, axis=-1)[..., :-1]], axis=-1)
+    twin = np.zeros(cost.shape, bool)  # of the point before it in order, which then beats no more than it is beaten
+    twin[..., 1:] = (cost[..., 1:] == cost[..., :-1]) & (worth[..., 1:] == worth[..., :-1])
+    first = np.maximum.accumulate(np.where(twin, 0, np.arange(cost.shape[-1])), axis=-1)
+    good = np.take_along_axis(worth > before, first, axis=-1)
+    result = np.empty(cost.shape, bool)
+    np.put_along_axis(result, order, good, axis=-1)
+    return result
+
+
+def lead(point: Answers, others: Sequence[Answers]) -> tuple[Floats, Floats]:
+    """By how much a point is more accurate than each of others, and the standard errors of that, (K,) each.
+
+    As `drop_between` has it, but for seeds, which are not paired: points need not have the same.
+    """
+    field = [point, *others]
+    between = np.array([answers.between for answers in field])
+    right = _mean_right(field)
+    if right is None:
+        shares = [share_of(answers) for answers in field]
+        means, errors = (np.array([getattr(share, name) for share in shares]) for name in ("mean", "error"))
+        return means[0] - means[1:], np.hypot(errors[0], errors[1:])
+    lost = right[0] - right[1:]
+    weight = lost.shape[1] + 1.5  # half an image each of lost, won and neither
+    mean = lost.sum(axis=1, dtype=float) / weight
+    images = ((np.einsum("kn,kn->k", lost, lost, dtype=float) + 1) / weight - mean**2) / (weight + 1)
+    return mean, np.sqrt(images + between[0] + between[1:])
+
+
+def resample_accuracies(points: Sequence[Answers]) -> Floats:
+    """Accuracies of points on images and seeds drawn anew with replacement, (resamples, K); always the same.
+
+    All points meet the same images. Where it was not kept which of them they got right, each point meets its own. A
+    single seed is always drawn.
+    """
+    random = np.random.default_rng(0)
+    resamples = max(FEWEST, min(RESAMPLES, MOST_VALUES // max(1, len(points))))
+    seeds = np.array([len(point.correct) for point in points])
+    starts = np.concatenate([[0], np.cumsum(seeds)[:-1]])
+    weights = np.concatenate(
+        [random.multinomial(count, np.full(count, 1 / count), resamples) / count for count in seeds], axis=1
+    )
+    if _are_paired(points):
+        right = np.concatenate([point.right for point in points if point.right is not None]).astype(np.float32)
+        images = right.shape[1]
+        drawn = [
+            random.multinomial(images, np.full(images, 1 / images), min(BLOCK, resamples - start)).astype(np.float32)
+            for start in range(0, resamples, BLOCK)
+        ]
+        accuracies = np.concatenate([(times @ right.T) / images for times in drawn])
+    else:
+        samples = np.repeat([point.samples for point in points], seeds)
+        accuracies = random.binomial(samples, np.concatenate([p.accuracies for p in points]), (resamples, len(samples)))
+        accuracies = accuracies / samples
+    drawn_means: Floats = np.add.reduceat(accuracies * weights, starts, axis=1)
+    return drawn_means
+
+
+def front_chances(costs: Floats, worths: Floats, counts: Bools) -> Floats:
+    """In which share of the resamples no other point beats each point, (K,).
+
+    Args:
+        costs: (K,), or (resamples, K).
+        worths: (resamples, K).
+        counts: as in `unbeaten`.
+    """
+    costs = np.broadcast_to(costs, worths.shape)
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(worths), BLOCK)]
+    fronts = sum(unbeaten(costs[block], worths[block], counts).sum(axis=0) for block in blocks)
+    return np.asarray(fronts, float) / len(worths)
+
+
+def _are_paired(points: Sequence[Answers]) -> bool:
+    """Whether it was kept of all points which images they got right, and these are equally many."""
+    return all(point.right is not None and point.samples == points[0].samples for point in points)
+
+
+def _mean_right(points: Sequence[Answers]) -> NDArray[np.float32] | None:
+    """By point the share of its seeds that are right on each image, (K, images); None where they cannot be paired."""
+    if not _are_paired(points):
+        return None
+    return np.array([point.right.mean(axis=0) for point in points if point.right is not None], np.float32)

@@ -1,0 +1,95 @@
+"""Fronts against the definition over all pairs, leads against `drop_between`, chances where the truth is plain."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrbench.statistics.fronts import front_chances, lead, resample_accuracies, unbeaten
+from lrbench.statistics.posterior import Answers, drop_between
+
+POINTS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), max_size=20)
+
+
+def by_definition(points: list[tuple[int, int, bool]]) -> list[bool]:
+    return [
+        not any(
+            counts and cost <= own_cost and worth >= own_worth and (cost, worth) != (own_cost, own_worth)
+            for cost, worth, counts in points
+        )
+        for own_cost, own_worth, _ in points
+    ]
+
+
+@given(POINTS, POINTS)
+def test_the_unbeaten_are_those_of_the_definition(
+    one: list[tuple[int, int, bool]], other: list[tuple[int, int, bool]]
+) -> None:
+    size = min(len(one), len(other))
+    one, other = one[:size], [(cost, worth, one[i][2]) for i, (cost, worth, _) in enumerate(other[:size])]
+    costs, worths = (np.array([[point[k] for point in points] for points in (one, other)], float) for k in (0, 1))
+    counts = np.array([point[2] for point in one], bool)
+    assert unbeaten(costs, worths, counts).tolist() == [by_definition(one), by_definition(other)]
+    assert unbeaten(costs[0], worths[0], counts).tolist() == by_definition(one)
+
+
+def answers(right: np.ndarray | list[list[int]], *, kept: bool = True) -> Answers:
+    seen = np.array(right, float)
+    correct = {seed: int(row.sum()) for seed, row in enumerate(seen)}
+    return Answers(correct=correct, samples=seen.shape[1], right=seen if kept else None)
+
+
+def drawn(shares: list[float], *, images: int, seed: int = 0) -> Answers:
+    random = np.random.default_rng(seed)
+    return answers(np.array([random.random(images) < share for share in shares]))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_lead_is_the_drop_to_each_other_point(kept: bool) -> None:
+    points = [answers(drawn([share], images=200, seed=i).right, kept=kept) for i, share in enumerate((0.9, 0.8, 0.5))]
+    means, errors = lead(points[0], points)
+    for i, other in enumerate(points):
+        drop = drop_between(points[0], other)
+        assert (means[i], errors[i]) == (pytest.approx(drop.mean, abs=1e-6), pytest.approx(drop.error, abs=1e-6))
+
+
+def test_the_scatter_of_seeds_widens_a_lead() -> None:
+    one, apart = answers([[1] * 90 + [0] * 10] * 2), answers([[1] * 95 + [0] * 5, [1] * 65 + [0] * 35])
+    (mean,), (error,) = lead(one, [apart])
+    assert mean == pytest.approx(0.10, abs=2e-3)
+    assert error > 0.15, "two seeds that are 30 points apart"
+
+
+def test_resampling_is_paired_centred_and_always_the_same() -> None:
+    points = [drawn([0.8, 0.7], images=300), drawn([0.8, 0.7], images=300), drawn([0.5], images=300, seed=9)]
+    found = resample_accuracies(points)
+    assert (found == resample_accuracies(points)).all()
+    assert found.mean(axis=0) == pytest.approx([point.accuracies.mean() for point in points], abs=0.01)
+    single = resample_accuracies([drawn([0.8], images=300), drawn([0.8], images=300)])
+    assert (single[:, 0] == single[:, 1]).all(), "equal answers stay equal on every draw"
+    lone = answers(drawn([0.8], images=300).right, kept=False)
+    apart = resample_accuracies([lone, lone])
+    assert (apart[:, 0] != apart[:, 1]).mean() > 0.5, "of whom nobody knows which images they got right"
+    assert apart.std(axis=0) == pytest.approx([(0.8 * 0.2 / 300) ** 0.5] * 2, rel=0.15)
+
+
+def test_more_points_are_resampled_less_often() -> None:
+    few, many = (resample_accuracies([drawn([0.5], images=8)] * count) for count in (2, 20_000))
+    assert (len(few), len(many)) == (1000, 500)
+
+
+def test_a_lone_point_of_the_front_is_sure_and_a_beaten_one_is_not() -> None:
+    cheap, good, worse = (drawn([share], images=400, seed=i) for i, share in enumerate((0.6, 0.95, 0.7)))
+    worths = resample_accuracies([cheap, good, worse])
+    chances = front_chances(np.array([1.0, 2.0, 3.0]), worths, np.ones(3, bool))
+    assert chances.tolist() == [1.0, 1.0, 0.0]
+    assert front_chances(np.array([1.0, 2.0, 3.0]), worths, np.array([True, False, False]))[2] > 0.99
+
+
+def test_two_of_equal_cost_and_worth_share_the_front() -> None:
+    right = drawn([0.8], images=400).right
+    worths = resample_accuracies([answers(right), answers(right[:, ::-1])])
+    chances = front_chances(np.ones(2), worths, np.ones(2, bool))
+    ties = (worths[:, 0] == worths[:, 1]).mean()
+    assert chances.sum() == pytest.approx(1 + ties)
+    assert (chances > 0.4).all()
