@@ -65,6 +65,7 @@ def test_the_same_spec_gives_the_same_accuracies_and_new_settings_only_add_timin
     assert list(dict.fromkeys(sizes)) == [1, 4]
 
 
+@pytest.mark.long
 def test_output_truncation_and_re_estimation_are_columns_of_their_own(
     workplace: Path, lrbench, undrawn: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +102,7 @@ def test_output_truncation_and_re_estimation_are_columns_of_their_own(
     assert sorted(done) == sorted(in_sequence.groupby("trial").size()), "each trial tells of its layers"
 
 
+@pytest.mark.long
 def test_batch_norm_re_estimated_after_finetuning_is_in_the_kept_weights(
     workplace: Path, lrbench, undrawn: None
 ) -> None:
@@ -250,6 +252,7 @@ def test_mistakes_in_the_users_own_code_exit_2(
     assert message in result.output
 
 
+@pytest.mark.long
 def test_editing_the_file_of_a_callable_makes_other_trials(
     workplace: Path, lrbench, undrawn: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ def test_the_resolved_spec_lies_beside_the_log_and_continues_the_sweep(workplace
     assert (folder / "records.jsonl").read_bytes() == log, "how a sweep goes about its work decides no result"
 
 
+@pytest.mark.long
 def test_the_commit_of_the_users_repository_is_kept_with_the_spec(workplace: Path, lrbench, undrawn: None) -> None:
     git(workplace, "init", "--quiet")
     first = commit(workplace, "tiny.toml", "nets.py")

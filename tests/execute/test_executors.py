@@ -60,6 +60,7 @@ def test_an_executor_is_one_entry_of_a_table(toy: Counter[str], workplace: Path,
     assert (refused.exit_code, "--jobs goes with --executor pool, not toy" in refused.output) == (2, True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name, entry in executors.EXECUTORS.items() if not entry.by_name])
 def test_every_executor_of_this_machine_leaves_the_tables_of_the_first(name: str, workplace: Path, lrbench) -> None:
     first = next(iter(executors.EXECUTORS))

@@ -19,6 +19,7 @@ def folder(tmp_path: Path) -> Path:
     return samples.folder_of(tmp_path / "r", samples.sweep())
 
 
+@pytest.mark.long
 def test_figures_belong_to_the_tables_that_they_were_drawn_from(folder: Path) -> None:
     assert not are_drawn(folder)
     assert draw_missing_figures(Results(folder))

@@ -255,6 +255,7 @@ def test_mistakes_in_options_and_helps_are_left_to_their_parser(lrbench) -> None
     assert lrbench("plan", "--help").exit_code == 0
 
 
+@pytest.mark.long
 def test_variables_of_other_programs_do_not_matter(tmp_path: Path) -> None:
     folder = samples.folder_of(tmp_path / "r", samples.sweep())
     odd = {"MPLBACKEND": "garbage", "MPLCONFIGDIR": "/proc/x", "COLUMNS": "x", "TERM": "\x1b", "OMP_ODD": "\udcff"}

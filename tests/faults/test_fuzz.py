@@ -45,6 +45,8 @@ DOCUMENTS = st.dictionaries(
     st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), VALUES, max_size=3) | VALUES,
     max_size=3,
 )
+pytestmark = pytest.mark.long  # thousands of inputs each
+
 many = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
 
 
@@ -56,7 +58,6 @@ def answer(work: Callable[[], object], kind: type[Exception] = InputError) -> ob
         return error
 
 
-@pytest.mark.long
 @settings(many, max_examples=2500)
 @given(
     document=DOCUMENTS, overrides=st.lists(st.text(max_size=8) | st.sampled_from([f"{k}=1" for k in KEYS]), max_size=2)
@@ -172,7 +173,6 @@ def test_a_table_edited_by_hand_is_read_or_refused(edits: list, name: str, table
     shutil.rmtree(folder)
 
 
-@pytest.mark.long
 @settings(many, max_examples=30)
 @given(edits=EDITS)
 def test_a_folder_edited_by_hand_is_summed_up_or_refused(edits: list, tables: dict, tmp_path_factory) -> None:

@@ -70,6 +70,7 @@ def build(num_classes):
 MODULES = [name.replace(".", "") for name in NAMES]
 
 
+@pytest.mark.long
 def test_odd_names_of_layers_go_through_tables_patterns_and_charts(workplace: Path, lrbench) -> None:
     (workplace / "nets.py").write_text(ODD_NET.replace("{names}", repr(MODULES)))
     words = ("--set", "sweep.ranks=['rank=2']", "--set", "sweep.schemes=['channel']", "--set", "data.image_size=8")

@@ -48,6 +48,7 @@ def test_a_regress_follows_no_link_out_of_its_folder(name: str, tmp_path: Path) 
         make_ready(out)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["trials.csv", "layers.csv", "spec.toml", "figures"])
 def test_a_folder_that_is_no_results_folder_keeps_what_a_sweep_would_replace(
     name: str, workplace: Path, lrbench, undrawn: None

@@ -92,6 +92,7 @@ def nasty(tmp_path: Path) -> Path:
     return samples.folder_of(tmp_path / "strange", records)
 
 
+@pytest.mark.long
 def test_every_command_that_reads_shows_what_a_strangers_folder_holds(nasty: Path, tmp_path: Path, lrbench) -> None:
     commands = [
         ("table", nasty),
@@ -116,6 +117,7 @@ def test_every_command_that_reads_shows_what_a_strangers_folder_holds(nasty: Pat
     assert not CONTROLS.search(re.sub(r"<script.*?</script>", "", (nasty / "report.html").read_text(), flags=re.DOTALL))
 
 
+@pytest.mark.long
 def test_a_folder_whose_name_is_no_text_is_read_reported_and_named(tmp_path: Path, lrbench) -> None:
     folder = samples.folder_of(tmp_path / "caf\udce9", samples.sweep())
     for words in (("table", folder), ("plots", folder), ("report", folder), ("check", folder, folder)):

@@ -122,6 +122,7 @@ def test_each_fault_of_a_trial_is_its_own_and_only_failed_ones_are_tried_again(
     assert again["attempt"].to_dict() == {"none": 1, "rank=1": 1, **dict.fromkeys(failed.index, 2)}
 
 
+@pytest.mark.long
 def test_a_pool_gives_the_records_of_one_process(workplace: Path, lrbench) -> None:
     words = (
         "--set",
@@ -141,6 +142,7 @@ def test_a_pool_gives_the_records_of_one_process(workplace: Path, lrbench) -> No
     assert set(alone["trials"]["threads"]) == {1}
 
 
+@pytest.mark.long
 def test_the_same_spec_and_seed_give_the_same_weights_bit_by_bit(workplace: Path, lrbench) -> None:
     caches = [workplace / name for name in ("one", "two")]
     for cache in caches:
@@ -149,6 +151,7 @@ def test_the_same_spec_and_seed_give_the_same_weights_bit_by_bit(workplace: Path
     assert_same_weights(*caches, models=6)
 
 
+@pytest.mark.long
 def test_an_interrupted_sweep_continues_its_trainings_to_the_same_weights(
     workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

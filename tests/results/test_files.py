@@ -163,6 +163,7 @@ def test_a_wrong_cell_of_a_packed_table_is_found_where_it_is(tmp_path: Path) -> 
         load_table(folder, "trials")
 
 
+@pytest.mark.long
 def test_commands_say_the_same_of_a_folder_once_it_is_packed(tmp_path: Path, lrbench) -> None:
     folder = samples.folder_of(tmp_path / "r", samples.sweep())
     commands = (
