@@ -1,12 +1,16 @@
 """A Ray cluster (extra `lrbench[ray]`): connecting to it, its nodes, and calling functions on them."""
 
+import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import psutil
 
 from lrbench.errors import InputError, reading
 from lrbench.execute.versions import read_versions
@@ -19,6 +23,10 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "
 
 POLL_S = 1.0
 """Seconds between the driver's checks for new or lost nodes, and for trials that exceed their time limit."""
+
+
+class RayletLostError(InputError):
+    """Ray's own process on this machine has ended; whoever calls Ray after that is ended by it within seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +68,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     where = f"the Ray cluster at {cluster.address}" if cluster.address else "Ray on this machine"
     with reading(where, "cannot be reached" if cluster.address else "cannot be started"), _own_signals():
         ray.init(address=cluster.address or "local", log_to_driver=False, logging_level="ERROR", **own)
-    try:
+    with followed_by(ray.shutdown):
         nodes = alive(ray)
         if not any(node.places(cluster) for node in nodes):
             resources = ", ".join(f"{node.name}: {node.resources.get('CPU', 0):g} CPUs" for node in nodes)
@@ -69,8 +77,20 @@ def connected(cluster: Cluster) -> Iterator[Any]:
             )
         check_versions(ray, [node for node in nodes if node.places(cluster)])
         yield ray
-    finally:
-        ray.shutdown()
+
+
+@contextmanager
+def followed_by(end: Callable[[], object]) -> Iterator[None]:
+    """Call a function of Ray's at the end, unless the raylet is lost: Ray would end this process."""
+    try:
+        yield
+    except RayletLostError:
+        raise
+    except BaseException:
+        end()
+        raise
+    else:
+        end()
 
 
 @contextmanager
@@ -97,6 +117,37 @@ def alive(ray: Any) -> list[Node]:
         for entry in ray.nodes()
         if entry["Alive"]
     ]
+
+
+def raylet_of(ray: Any) -> psutil.Process | None:
+    """Ray's own process on this machine; None where it is not seen."""
+    own = ray.get_runtime_context().get_node_id()
+    socket = next(entry["RayletSocketName"] for entry in ray.nodes() if entry["NodeID"] == own)
+    processes = psutil.process_iter(["cmdline"])
+    return next((one for one in processes if f"--raylet_socket_name={socket}" in (one.info["cmdline"] or ())), None)
+
+
+def require_raylet(ray: Any, raylet: psutil.Process | None) -> None:
+    """Look whether the raylet lives; the cluster learns of its end some seconds later, and then Ray ends this process.
+
+    Raises: RayletLostError; after it, Ray must not be called, and this process ends without Ray's own clean-up.
+    """
+    with suppress(psutil.NoSuchProcess):
+        if raylet is None or raylet.status() != psutil.STATUS_ZOMBIE:
+            return
+    atexit.unregister(ray.shutdown)
+    atexit.register(_leave)
+    raise RayletLostError(
+        "the raylet, Ray's own process on this machine, has ended, perhaps because memory ran out. What is finished is "
+        "kept; the same command continues, once Ray runs"
+    )
+
+
+def _leave() -> None:
+    """End this process at once, told by now: what Ray would do at its end waits for the raylet, or crashes."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(2)
 
 
 def pinned(ray: Any, work: Callable[..., Any], node: Node, **options: Any) -> Any:

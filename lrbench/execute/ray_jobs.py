@@ -16,7 +16,7 @@ import numpy as np
 
 from lrbench.errors import InputError
 from lrbench.execute.jobs import Execute, Job, Records, TrialTimeoutError, Work, Worker, WorkerDiedError, failures
-from lrbench.execute.ray_cluster import POLL_S, Node, alive, connected, pinned
+from lrbench.execute.ray_cluster import POLL_S, Node, alive, connected, followed_by, pinned, raylet_of, require_raylet
 from lrbench.execute.ray_node import Payload, forget, run_job
 from lrbench.execute.workers import Cluster, Workers
 from lrbench.learn.datasets import Dataset
@@ -41,7 +41,7 @@ class Driver:
     def __init__(self, ray: Any, cluster: Cluster, worker: Worker) -> None:
         """Take the connected package, the cluster, and the driver's own worker with the images."""
         self._ray, self._cluster, self._worker = ray, cluster, worker
-        self._run = uuid.uuid4().hex[:12]
+        self._run, self._raylet = uuid.uuid4().hex[:12], raylet_of(ray)
         self._weights: dict[str, Any] = {}
         self._data: tuple[Any, ...] | None = None
 
@@ -56,6 +56,7 @@ class Driver:
         ended, nodes, looked = 0, alive(self._ray), monotonic()
         while waiting or running:
             if monotonic() - looked > POLL_S:
+                require_raylet(self._ray, self._raylet)
                 nodes, looked = alive(self._ray), monotonic()
             places = sum(node.places(self._cluster) for node in nodes)
             while waiting and len(running) < places * (1 if timeout_s else AHEAD):
@@ -168,7 +169,5 @@ def open_ray(workers: Workers, worker: Worker) -> Iterator[Execute]:
     """Run jobs as tasks on the nodes of a Ray cluster; a job that is lost with its node is repeated on another."""
     with connected(workers.cluster) as ray:
         driver = Driver(ray, workers.cluster, worker)
-        try:
+        with followed_by(driver.clean):
             yield driver.execute
-        finally:
-            driver.clean()

@@ -7,7 +7,7 @@ from typing import Any
 
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
-from lrbench.execute.ray_cluster import POLL_S, Node, alive, call_on, connected, pinned
+from lrbench.execute.ray_cluster import POLL_S, Node, alive, call_on, connected, pinned, raylet_of, require_raylet
 from lrbench.execute.workers import Workers
 from lrbench.learn.architectures import bytes_of
 from lrbench.measure.environment import now, read_environment
@@ -64,7 +64,7 @@ class Place:
 
 def _run(ray: Any, run: Run, queues: Mapping[str, deque[DueTiming]], places: Sequence[Place]) -> Iterator[Outcome]:
     """Give each idle node the next timing of its environment, until all are done; lost timings are repeated."""
-    idle, running = list(places), dict[Any, tuple[Place, DueTiming]]()
+    idle, running, raylet = list(places), dict[Any, tuple[Place, DueTiming]](), raylet_of(ray)
     tries: Counter[DueTiming] = Counter()
     total = sum(map(len, queues.values()))
     while any(queues.values()) or running:
@@ -75,6 +75,7 @@ def _run(ray: Any, run: Run, queues: Mapping[str, deque[DueTiming]], places: Seq
         left = sum(map(len, queues.values())) + len(running)
         run.progress("latency", f"{len(running)} of {len(places)} nodes are timing", total - left, total)
         _require_nodes(queues, [*idle, *(place for place, _ in running.values())])
+        require_raylet(ray, raylet)
         done, _ = ray.wait(list(running), timeout=POLL_S)
         for ref in done:
             place, timing = running.pop(ref)

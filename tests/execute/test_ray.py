@@ -13,6 +13,7 @@ from typing import Any
 
 import conftest
 import pandas as pd
+import psutil
 import pytest
 from outcomes import assert_same_tables, assert_same_weights
 from waiting import PATIENCE_S, until
@@ -187,6 +188,30 @@ def test_a_driver_that_dies_or_is_interrupted_leaves_the_cluster_free_and_the_ne
     assert lrbench("sweep", "tiny.toml", *same, *words).exit_code == 0
     assert lrbench("sweep", "tiny.toml", *same, "--out", "calm", "--cache", "calm cache").exit_code == 0
     assert_same_tables(workplace / "calm", workplace / "results/tiny")
+
+
+@long
+def test_a_lost_raylet_ends_the_command_in_one_line_and_what_is_finished_stays(workplace: Path, lrbench) -> None:
+    (workplace / "shy.py").write_text(SHY_NET)
+    keys = {"model.name": "shy:build", "latency.devices": [], "data.image_size": 16, "baseline.epochs": 0}
+    same = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+    assert lrbench("sweep", "tiny.toml", *same, "--set", "sweep.ranks=['rank=2']").exit_code == 0
+    (workplace / "stay").touch()
+    command = [sys.executable, "-m", "lrbench.cli", "sweep", "tiny.toml", *same, "--executor", "ray"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as driver:
+        try:
+            until(lambda: has_text(workplace / "node") or driver.poll() is not None, "the trial that stays")
+            children = psutil.Process(driver.pid).children(recursive=True)
+            (raylet,) = [one for one in children if one.name() == "raylet"]
+            raylet.kill()
+            output, _ = driver.communicate(timeout=PATIENCE_S)
+        finally:
+            driver.kill()
+    assert driver.returncode == 2, output
+    assert "error: the raylet, Ray's own process on this machine, has ended" in " ".join(output.split())
+    assert "Traceback" not in output
+    assert len(read_records(workplace / "results/tiny")) >= 3
+    assert "3 skipped" in lrbench("sweep", "tiny.toml", *same).output
 
 
 @long
