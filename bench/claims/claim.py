@@ -15,7 +15,7 @@ KINDS = {
 }
 """What a number is that results/ do not tell."""
 
-SLOT = rf"((?<![\d.,])[-+]?(?:{CLOCK.pattern}|{NUMBER}))(?![\d%]|[.,]\d)"
+SLOT = rf"\*{{0,2}}((?<![\d.,])[-+]?(?:{CLOCK.pattern}|{NUMBER}))(?![\d%]|[.,]\d)\*{{0,2}}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from bench.claims import readme
+from bench.claims import budgets, readme
 from bench.claims.claim import Claim
 
 DOCUMENTS: Mapping[str, Callable[[], Iterator[Claim]]] = MappingProxyType(
     {
         "README.md": readme.claims,
+        "docs/budgets.md": budgets.claims,
     }
 )
 

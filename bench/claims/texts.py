@@ -1,7 +1,7 @@
 """The numbers of a document that a reader could doubt, and where they stand.
 
 A number counts when a unit follows it (`5.3 %`, `12x`, `0.4 points`, `3.5-4.2 s`, `14, 13 and 5 ms`), when it is so
-many `of N`, a time of day or of a run (`4:30`), or has a decimal point. Code, links and what a command writes do not count.
+many `of N`, a time (`4:30`), or has a decimal point. Code, links and what a command writes do not count.
 """
 
 import re
