@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from bench.claims import budgets, readme
+from bench.claims import budgets, imagenette, readme
 from bench.claims.claim import Claim
 
 DOCUMENTS: Mapping[str, Callable[[], Iterator[Claim]]] = MappingProxyType(
     {
         "README.md": readme.claims,
         "docs/budgets.md": budgets.claims,
+        "docs/imagenette.md": imagenette.claims,
     }
 )
 
