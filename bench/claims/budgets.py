@@ -1,8 +1,8 @@
 """docs/budgets.md."""
 
 from collections.abc import Iterator
+from statistics import fmean
 
-import numpy as np
 import pandas as pd
 
 from bench.claims.claim import Claim, computed, stated
@@ -58,7 +58,7 @@ def foretold() -> Iterator[Claim]:
     audit = table(f"{STUDY}/audit.csv").drop_duplicates("trial")
     yield computed("MACs and params of all {} plans exactly", where(audit, macs_equal=True, params_equal=True).shape[0])
     within = [
-        np.mean([rho(plans, stage) for _, plans in audit.groupby("budget")]) for stage in ("finetuned", "truncated")
+        fmean([rho(plans, stage) for _, plans in audit.groupby("budget")]) for stage in ("finetuned", "truncated")
     ]
     yield computed(
         "rho with accuracy is {} (mean of five budgets), and {} before; over all budgets together, where tight ones "

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from bench.claims import budgets, imagenette, readme
+from bench.claims import budgets, imagenette, latency, readme
 from bench.claims.claim import Claim
 
 DOCUMENTS: Mapping[str, Callable[[], Iterator[Claim]]] = MappingProxyType(
@@ -11,6 +11,7 @@ DOCUMENTS: Mapping[str, Callable[[], Iterator[Claim]]] = MappingProxyType(
         "README.md": readme.claims,
         "docs/budgets.md": budgets.claims,
         "docs/imagenette.md": imagenette.claims,
+        "docs/latency.md": latency.claims,
     }
 )
 

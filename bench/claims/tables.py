@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import gmean, norm
 
 from lrbench.library import results as library
 from lrbench.report.frames.rivals import Row
@@ -106,3 +106,20 @@ def advised(max_drop_points: float, study: str = "imagenette") -> Row:
     chosen = read(study).recommend(max_drop_points=max_drop_points).advice.choice
     assert chosen.point is not None
     return {**chosen.point, "tied": chosen.tied, "probability": chosen.held[0].probability}
+
+
+def series_ratios(trial: str, environment: str = EPYC) -> list[float]:
+    """The latency ratio of an Imagenette trial, one image, in each series of sessions, the oldest first.
+
+    That of a series is the geometric mean over its layouts, each the median of its rounds.
+    """
+    architecture = where(trials(), trial=trial)["architecture"].iloc[0]
+    rounds = table("imagenette/latency.csv.gz")
+    rounds = where(rounds, architecture=architecture, environment=environment, batch_size=1)
+    layouts = (
+        rounds.assign(ratio=rounds["latency_s"] / rounds["dense_latency_s"])
+        .groupby(["series", "process", "layout"])
+        .agg(ratio=("ratio", "median"), started=("started", "min"))
+    )
+    series = layouts.groupby("series").agg(ratio=("ratio", gmean), started=("started", "min"))
+    return [float(ratio) for ratio in series.sort_values("started")["ratio"]]
