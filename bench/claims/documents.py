@@ -3,15 +3,19 @@
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from bench.claims import budgets, imagenette, latency, readme
+from bench.claims import budgets, ci, cluster, export, imagenette, latency, readme, truncation
 from bench.claims.claim import Claim
 
 DOCUMENTS: Mapping[str, Callable[[], Iterator[Claim]]] = MappingProxyType(
     {
         "README.md": readme.claims,
         "docs/budgets.md": budgets.claims,
+        "docs/ci.md": ci.claims,
+        "docs/cluster.md": cluster.claims,
+        "docs/export.md": export.claims,
         "docs/imagenette.md": imagenette.claims,
         "docs/latency.md": latency.claims,
+        "docs/truncation.md": truncation.claims,
     }
 )
 
