@@ -3,8 +3,10 @@
 import pandas as pd
 
 from bench.claims.tables import table, where
+from bench.study_choices import SPLITS
 
 KNOWN, OTHERS = "all that the prior knows", "all others"
+KNOWN_STUDIES = ("imagenette, train", "imagenette, train, not finetuned")
 
 
 def overconfidence(study: str, constraint: str = "max-drop", limits: str = "all") -> list[float]:
@@ -13,3 +15,8 @@ def overconfidence(study: str, constraint: str = "max-drop", limits: str = "all"
     weighed = rows.assign(over=100 * rows["choices"] * (rows["probability"] - rows["held"]))
     sums: pd.DataFrame = weighed.groupby("bin")[["over", "choices"]].sum()
     return [float(share) for share in sums["over"] / sums["choices"]]
+
+
+def splits() -> int:
+    """How many search splits were drawn from the studies that the prior knows."""
+    return len(KNOWN_STUDIES) * sum(SPLITS.values())

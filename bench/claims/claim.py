@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from bench.claims.texts import CLOCK, NUMBER, Number, find_numbers, line_of
@@ -15,17 +15,18 @@ KINDS = {
 }
 """What a number is that results/ do not tell."""
 
-SLOT = rf"\*{{0,2}}((?<![\d.,])[-+]?(?:{CLOCK.pattern}|{NUMBER}))(?![\d%]|[.,]\d)\*{{0,2}}"
+SLOT = rf"\*{{0,2}}((?<![\d.,])[-+]?(?:{CLOCK.pattern}|{NUMBER}))(?!\d|[.,]\d)\*{{0,2}}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """Words of a document, any white space between them: `{}` stands for each number that is computed."""
+    """Words of a document, any white space between them, once or `often`: `{}` is each number that is computed."""
 
     text: str
     values: tuple[float, ...] = ()
     kind: str = "computed"
     source: str = ""
+    often: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,11 @@ def computed(text: str, *values: float) -> Claim:
     return Claim(text=text, values=tuple(float(value) for value in values))
 
 
+def everywhere(text: str, *values: float) -> Claim:
+    """A computed claim that a document may make more than once."""
+    return replace(computed(text, *values), often=True)
+
+
 def stated(kind: str, text: str, source: str) -> Claim:
     """A claim whose numbers stand in its text, with what tells them.
 
@@ -61,7 +67,7 @@ def stated(kind: str, text: str, source: str) -> Claim:
     """
     if kind not in KINDS or not source:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, with a source; got {kind}: {text}")
-    return Claim(text=text, kind=kind, source=source)
+    return Claim(text=text, kind=kind, source=source, often=True)
 
 
 def agrees(said: str, value: float) -> bool:
@@ -98,7 +104,7 @@ def problems(text: str, claims: Sequence[Claim]) -> Iterator[str]:
     covered: set[int] = set()
     for claim in claims:
         lines = list(find(text, claim))
-        if not lines or (len(lines) > 1 and claim.kind == "computed"):
+        if not lines or (len(lines) > 1 and not claim.often):
             yield f"stands {len(lines)} times, not once: {claim.text}"
         for line in lines:
             covered.update(offset for start, end in line.covers for offset in range(start, end))

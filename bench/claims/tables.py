@@ -1,7 +1,10 @@
-"""Reading results/, specs and the folder's advice, each once, and the few things that are asked of them."""
+"""Reading results/, specs and what `recommend` takes, each once, and the few things that are asked of them."""
 
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import gmean, norm
 
-from lrbench.library import results as library
-from lrbench.report.frames.rivals import Row
+from lrbench.config.names import ADVICE_CONFIDENCE
+from lrbench.report.advice.advice import advise
+from lrbench.report.choice.pick import Pick, usual_picks
+from lrbench.report.choice.recommend import Recommendation
+from lrbench.report.frames.rivals import Row, Where
+from lrbench.report.results import Results
 
 ROOT = Path(__file__).parents[2]
 EPYC, XEON = "4a159830c1e6", "48a4e5f8d1c2"
@@ -33,9 +40,15 @@ def spec(name: str) -> dict[str, Any]:
 
 
 @cache
-def read(study: str) -> library.Results:
-    """A study as the library reads it."""
-    return library.read(ROOT / "results" / study)
+def frames(study: str) -> Results:
+    """A study as reports read it."""
+    return Results(ROOT / "results" / study)
+
+
+@cache
+def picks(study: str) -> tuple[Pick, ...]:
+    """What `recommend` takes from a study for a point of accuracy, by recipe and setting."""
+    return tuple(usual_picks(frames(study)))
 
 
 def where(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
@@ -97,15 +110,41 @@ def either_way(share: float, images: int) -> float:
     return float(100 * norm.ppf(0.975) * np.sqrt(share * (1 - share) / images))
 
 
-@cache
-def advised(max_drop_points: float, study: str = "imagenette") -> Row:
-    """What `lrbench recommend` takes for a limit on the drop.
+@dataclass(frozen=True, kw_only=True)
+class Advised:
+    """What is recommended: the row `taken` and how sure it is; or the `surest` probability of any point."""
 
-    Raises: AssertionError when nothing is recommended.
-    """
-    chosen = read(study).recommend(max_drop_points=max_drop_points).advice.choice
-    assert chosen.point is not None
-    return {**chosen.point, "tied": chosen.tied, "probability": chosen.held[0].probability}
+    taken: Row
+    candidates: int
+    tied: int
+    probability: float
+    surest: float
+
+
+def told(choice: Recommendation) -> Advised:
+    """The numbers of a recommendation."""
+    return Advised(
+        taken=choice.point or {},
+        candidates=choice.candidates,
+        tied=choice.tied,
+        probability=choice.held[0].probability if choice.held else nan,
+        surest=choice.surest.probability if choice.surest else nan,
+    )
+
+
+def advised(study: str, limits: Mapping[str, float], *, minimise: str | None = None) -> Advised:
+    """What `lrbench recommend` takes for limits, by the names of its constraints."""
+    advice = advise(frames(study), limits, confidence=ADVICE_CONFIDENCE, minimise=minimise, where=Where(), among=None)
+    return told(advice.choice)
+
+
+def usually(study: str, *, recipe: str = USUAL, environment: str | None = None, batch_size: int = 1) -> Advised:
+    """What it takes for a point of accuracy among the trials of a recipe: by latency on a machine, else by MACs."""
+    for pick in picks(study):
+        setting = pick.setting or {"environment": None, "batch_size": 1}
+        if (pick.rivals["recipe"], setting["environment"], setting["batch_size"]) == (recipe, environment, batch_size):
+            return told(pick.found)
+    raise LookupError(f"no pick of {study}, {recipe}, {environment}, {batch_size}")
 
 
 def series_ratios(trial: str, environment: str = EPYC) -> list[float]:
