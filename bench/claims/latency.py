@@ -16,8 +16,8 @@ from lrbench.config.sections import LatencyChoice
 from lrbench.statistics.components import KNEE, PRIORS, is_outlier
 from lrbench.statistics.paired import CONFIDENCE
 
-COLUMNS = tuple(product(("contiguous", "channels_last"), (1, 2), (1, 8)))
-"""Memory format, threads, batch: not yet in the order of the table."""
+SETTINGS = tuple(product((1, 2), ("contiguous", "channels_last"), (1, 8)))
+"""Threads, memory format and batch of the table's columns."""
 
 AGAIN = ("eb55d7fd9ae88fa4", "4ce51cef2f233ceb")
 """The plans that were timed once more beside one other model."""
@@ -36,12 +36,11 @@ def models() -> Iterator[Claim]:
     """Whole models: fewer MACs beside less time."""
     timed = ratios("latency").merge(table("latency/architectures.csv"), on="architecture")
     timed = timed.assign(mac_ratio=timed["macs"] / timed["dense_macs"])
-    settings = sorted(COLUMNS, key=lambda setting: (setting[1], setting[0] == "channels_last", setting[2]))
     for share, scheme in product((0.9, 0.5, 0.33), ("channel", "weight", "spatial", "tucker2")):
         rows = where(timed, rank_rule=f"macs={share}", scheme=scheme)
         cells = [
             mean(rows, "ratio", memory_format=memory, threads=threads, batch_size=batch)
-            for memory, threads, batch in settings
+            for threads, memory, batch in SETTINGS
         ]
         yield stated("setting", f"| {share} | {scheme} |", "ranks of bench/sweeps/latency.toml")
         yield computed(f"| {share} | {scheme} | {{}} |" + " {} |" * len(cells), mean(rows, "mac_ratio"), *cells)

@@ -41,8 +41,11 @@ def spec(name: str) -> dict[str, Any]:
 
 @cache
 def frames(study: str) -> Results:
-    """A study as reports read it."""
-    return Results(ROOT / "results" / study)
+    """A study as reports read it, its latency ratios as they were drawn: to estimate them again takes seconds."""
+    results = Results(ROOT / "results" / study)
+    if (results.folder / "figures/latency_ratios.csv").exists():
+        results.latency_ratios = table(f"{study}/figures/latency_ratios.csv")
+    return results
 
 
 @cache
