@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile -p no:benchmark
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep plots plan test test-all check regress format bench clean
+.PHONY: help sweep plots plan test test-all check regress format bench claims clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -62,6 +62,9 @@ bench: $(READY) ## time what lrbench itself does, each beside a reference; none 
 	$(BIN)/pytest bench --benchmark-json=$(RECORD) --benchmark-group-by=group
 	$(BIN)/python bench/ratios.py $(RECORD)
 	$(BIN)/lrbench check bench/recorded $(dir $(RECORD))
+
+claims: $(READY) ## print every number of the documents, what it is and where it comes from; fail when one strays
+	@$(BIN)/python -m bench.claims
 
 clean: ## remove the environment, caches and build files; results/, data/ and cache/ stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
