@@ -15,7 +15,7 @@ MISCHIEF = {
     "link in the figures": lambda folder, out: link_in_figures(folder, out),
     "link of a table": lambda folder, out: relink(folder / "trials.csv", out / "mine.csv"),
     "link of the log": lambda folder, out: relink(folder / LOG, out / "mine.csv"),
-    "link of the lock": lambda folder, out: (folder / ".lock").symlink_to(out / "mine.csv"),
+    "link of the lock": lambda folder, out: relink(folder / ".lock", out / "mine.csv"),
     "link of a page": lambda folder, out: (folder / "report.html").symlink_to(out / "mine.csv"),
     "pipe": lambda folder, out: (os.mkfifo(folder / "latency.csv.gz"), None)[1],
     "forged plan": lambda folder, out: (folder / "plan.json").write_bytes(PLAN),
