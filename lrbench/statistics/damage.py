@@ -8,12 +8,13 @@ hence linear in a small `error`; larger ones do more than that, which is the ben
 by which directions a method keeps: the offset. `bench/study_damage.py` chose this among laws by leave-one-out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 
 Floats = NDArray[np.float64]
 
@@ -25,6 +26,12 @@ BEND = 3.7
 
 SHARED, OWN, OFFSET = 0.1, 1.0, 1.0
 """Ridge penalties: of the bend that layers share, of what a layer's own adds to it, and of a method's offset."""
+
+BAND = 0.9
+"""Confidence of an interval of what is predicted."""
+
+FEWEST = 5
+"""Measured damages that such an interval needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,20 +80,27 @@ def fit_damage(probes: Sequence[Damaged]) -> DamageLaw:
     )
 
 
-def left_out(probes: Sequence[Damaged]) -> Floats:
-    """For each probe, in their order, log(measured / predicted) by the law fitted to all others.
+def left_out(probes: Sequence[Damaged], together: Iterable[Sequence[int]]) -> list[Floats]:
+    """For each set of probes, log(measured / predicted) of its members by the law fitted to all others.
 
-    Exactly so by the diagonal of the hat matrix; NaN for the only probe of a layer, of which the others say nothing.
+    Exactly so by the hat matrix; NaN where the others say nothing of a member's layer.
+
+    Args:
+        probes: at least one.
+        together: sets of places among them.
     """
-    if not probes:
-        return np.empty(0)
     layers, _, design = _design(probes)
     targets = _targets(probes)
     hat = design @ np.linalg.solve(_normal(design, len(layers)), design.T)
-    counts = design[:, : len(layers)].sum(axis=0) @ design[:, : len(layers)].T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        residuals: Floats = np.where(counts > 1, (targets - hat @ targets) / (1 - hat.diagonal()), np.nan)
-    return residuals
+    residuals, of_layer = targets - hat @ targets, design[:, : len(layers)]
+    counts = of_layer.sum(axis=0)
+
+    def without(places: list[int]) -> Floats:
+        left = np.linalg.solve(np.eye(len(places)) - hat[np.ix_(places, places)], residuals[places])
+        others = of_layer[places] @ (counts - of_layer[places].sum(axis=0))
+        return np.where(others > 0, left, np.nan)
+
+    return [without(list(places)) for places in together]
 
 
 def _design(probes: Sequence[Damaged]) -> tuple[list[str], list[str], Floats]:
@@ -115,3 +129,21 @@ def _targets(probes: Sequence[Damaged]) -> Floats:
 def _roots(probes: Sequence[Damaged]) -> Floats:
     roots: Floats = np.sqrt(np.minimum([probe.error for probe in probes], 1.0))
     return roots
+
+
+def bands(logs: Floats) -> tuple[Floats, Floats]:
+    """For each log(measured / predicted), (N,), what the others say of it; NaN among them counts nothing.
+
+    Returns: the centre of a 90 % prediction interval (Student's t), and its half width; NaN where fewer than `FEWEST`
+        others are known.
+    """
+    known = np.isfinite(logs)
+    values = np.where(known, logs, 0.0)
+    counts = known.sum() - known
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centres = (values.sum() - values) / counts
+        squares = (values**2).sum() - values**2 - counts * centres**2
+        spreads = np.sqrt(np.maximum(squares, 0.0) / (counts - 1))
+        halves = t.ppf((1 + BAND) / 2, np.maximum(counts - 1, 1)) * spreads * np.sqrt(1 + 1 / counts)
+    enough = counts >= FEWEST
+    return np.where(enough, centres, np.nan), np.where(enough, halves, np.nan)

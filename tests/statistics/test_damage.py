@@ -5,10 +5,11 @@ from math import exp, log, sqrt
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrbench.statistics.damage import BEND, Damaged, fit_damage, left_out
+from lrbench.statistics.damage import BAND, BEND, FEWEST, Damaged, bands, fit_damage, left_out
 
 METHODS = {"channel": -0.4, "channel output": 0.2, "weight": 0.5, "spatial": -0.3}
 
@@ -44,17 +45,22 @@ def test_a_law_without_noise_is_recovered(bend: float) -> None:
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_what_is_left_out_is_what_a_fit_to_the_others_says(seed: int, noise: float) -> None:
     known = probes(layers=3, noise=noise, seed=seed)
-    residuals = left_out(known)
-    for i in (0, len(known) // 2, len(known) - 1):
-        law = fit_damage([*known[:i], *known[i + 1 :]])
+    together = [(0,), (3, 4), (len(known) - 1, 7, 30)]
+    for places, logs in zip(together, left_out(known, together), strict=True):
+        law = fit_damage([probe for i, probe in enumerate(known) if i not in places])
         if min(law.bends.values()) == 0:
             continue  # a bend below 0 is taken as 0 in predictions
-        predicted = law(known[i].layer, known[i].method, known[i].error)
-        assert residuals[i] == pytest.approx(log(known[i].damage / predicted), abs=1e-6)
+        for i, residual in zip(places, logs, strict=True):
+            predicted = law(known[i].layer, known[i].method, known[i].error)
+            assert residual == pytest.approx(log(known[i].damage / predicted), abs=1e-6)
+
+
+def one_by_one(known: list[Damaged]) -> np.ndarray:
+    return np.concatenate(left_out(known, [(i,) for i in range(len(known))]))
 
 
 def test_residuals_left_out_are_as_large_as_the_noise() -> None:
-    assert np.sqrt(np.mean(left_out(probes(layers=20, noise=0.4, seed=1)) ** 2)) == pytest.approx(0.41, abs=0.04)
+    assert np.sqrt(np.mean(one_by_one(probes(layers=20, noise=0.4, seed=1)) ** 2)) == pytest.approx(0.41, abs=0.04)
 
 
 @settings(max_examples=30)
@@ -76,10 +82,33 @@ def test_one_probe_and_an_unknown_method_are_enough_for_a_prediction_and_none_fo
     assert law("a", "channel", 0.01) == pytest.approx(0.1 / 25 * exp(BEND * (0.1 - 0.5)), rel=0.05)
     with pytest.raises(KeyError):
         law("b", "channel", 0.25)
-    assert np.isnan(left_out([only, replace(only, layer="b")])).all(), "the others say nothing of its layer"
-    assert left_out([]).tolist() == []
+    assert np.isnan(one_by_one([only, replace(only, layer="b")])).all(), "the others say nothing of its layer"
+    assert np.isnan(left_out([only] * 3, [(0, 1, 2)])).all()
 
 
 def test_a_law_does_not_depend_on_the_order_of_the_probes() -> None:
     known = probes(layers=4, noise=0.5, seed=3)
     assert fit_damage(known) == fit_damage(known[::-1])
+
+
+def test_a_band_covers_what_it_says_on_simulated_laws() -> None:
+    """Of probes with noise, each by the law and the band of the others."""
+    covered = []
+    for seed in range(20):
+        logs = one_by_one(probes(layers=8, noise=0.4, seed=seed))
+        centres, halves = bands(logs)
+        covered.append(np.mean(np.abs(logs - centres) <= halves))
+    assert np.mean(covered) == pytest.approx(BAND, abs=0.02)
+
+
+@given(st.lists(st.floats(-5, 5) | st.just(float("nan")), min_size=1, max_size=12))
+def test_a_band_is_students_prediction_interval_from_the_others(logs: list[float]) -> None:
+    centres, halves = bands(np.array(logs))
+    for i in range(len(logs)):
+        others = np.array([value for j, value in enumerate(logs) if j != i and np.isfinite(value)])
+        if len(others) < FEWEST:
+            assert np.isnan([centres[i], halves[i]]).all()
+            continue
+        reach = scipy.stats.t.ppf(0.95, len(others) - 1) * np.sqrt(1 + 1 / len(others))
+        assert centres[i] == pytest.approx(others.mean(), abs=1e-9)
+        assert halves[i] == pytest.approx(reach * others.std(ddof=1), abs=1e-5)
