@@ -110,8 +110,8 @@ def _spearman(strata: Sequence[Floats]) -> Floats:
     """Rank correlation of pairs (2, ..., N) along the last axis, ranked in each stratum; NaN where one is constant."""
     products, squares = 0.0, [0.0, 0.0]
     for stratum in strata:
-        ranks = rankdata(stratum, axis=-1) / stratum.shape[-1]
-        x, y = ranks - ranks.mean(-1, keepdims=True)
+        count = stratum.shape[-1]
+        x, y = (2 * rankdata(stratum, axis=-1) - (count + 1)) / count  # exactly 0 where all are equal
         products = products + (x * y).sum(-1)
         squares = [squares[0] + (x**2).sum(-1), squares[1] + (y**2).sum(-1)]
     rho: Floats = products / np.sqrt(squares[0] * squares[1])
