@@ -11,6 +11,8 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lrbench.report.figures import hypervolumes as figure
+from lrbench.report.figures.draw import drawings, figure_tables
 from lrbench.report.frames.hypervolume import ALONE, APART, common_grid, dominated, hypervolumes
 from lrbench.report.frames.trials import done_trials
 from lrbench.report.results import Results
@@ -88,6 +90,21 @@ def test_a_common_grid_is_common_and_no_single_method_could_be_added_to_it(place
         assert grid <= places[method]
     if compared:
         assert grid == set.intersection(*(places[method] for method in compared))
+
+
+@pytest.mark.parametrize(("methods", "panels"), [(figure.MANY, 1), (figure.MANY - 1, 0)])
+def test_few_methods_are_a_table_alone(methods: int, panels: int, tmp_path: Path) -> None:
+    log = [
+        samples.measurement(samples.trial(f"t{i}", scheme=f"scheme{i}"), macs=50 + i, correct=70 + i)
+        for i in range(methods)
+    ]
+    results = Results(samples.folder_of(tmp_path, log))
+    assert results.hypervolumes["hypervolume"].notna().sum() == 2 * methods
+    assert "hypervolumes" in figure_tables(results)
+    drawn = [name for name, _ in drawings(results) if name == "hypervolumes"]
+    assert len(drawn) == panels
+    axes = figure.draw(figure.info(results)).axes
+    assert len(axes[0].get_yticklabels()) >= panels * methods
 
 
 def test_the_dense_model_has_no_hypervolume() -> None:
