@@ -1,12 +1,12 @@
 """docs/budgets.md."""
 
 from collections.abc import Iterator
-from statistics import fmean
 
 import pandas as pd
 
+from bench.claims import damage
 from bench.claims.claim import Claim, computed, stated
-from bench.claims.tables import DISTILLED, EPYC, XEON, mean, percent, table, timing, trials, where
+from bench.claims.tables import DISTILLED, EPYC, XEON, percent, table, timing, trials, where
 
 BUDGETS = ("macs=0.5", "macs=0.33", "macs=0.25", "latency=0.7", "latency=0.5")
 ROWS = (
@@ -36,6 +36,7 @@ def claims() -> Iterator[Claim]:
     yield from untrained(where(outcomes, method="mixed sequential", budget="macs=0.25"), control)
     yield from foretold()
     yield from only_timed()
+    yield from damage.claims()
 
 
 def untrained(tight: pd.DataFrame, control: pd.DataFrame) -> Iterator[Claim]:
@@ -57,14 +58,17 @@ def foretold() -> Iterator[Claim]:
     """What `lrbench audit` holds against one another: damage and accuracy, sums of layers and whole models."""
     audit = table(f"{STUDY}/audit.csv").drop_duplicates("trial")
     yield computed("MACs and params of all {} plans exactly", where(audit, macs_equal=True, params_equal=True).shape[0])
-    within = [
-        fmean([rho(plans, stage) for _, plans in audit.groupby("budget")]) for stage in ("finetuned", "truncated")
-    ]
+    rhos = table(f"{STUDY}/audit_correlations.csv")
+    within, over = (
+        [where(rhos, stage=stage, among=among).iloc[0] for stage in ("finetuned", "truncated")]
+        for among in ("budget", "all")
+    )
+    yield stated("defined", "95 %", "of a correlation")
     yield computed(
-        "rho with accuracy is {} (mean of five budgets), and {} before; over all budgets together, where tight ones "
-        "lose more by any rule, {} and {}",
-        *within,
-        *(mean(table(f"{STUDY}/audit_correlations.csv"), "rho", stage=stage) for stage in ("finetuned", "truncated")),
+        "rho with accuracy is {} (95 %: {} to {}), and {} ({} to {}) before; over all budgets together, where tight "
+        "ones lose more by any rule, {} and {}",
+        *(one[name] for one in within for name in ("rho", "rho_low", "rho_high")),
+        *(one["rho"] for one in over),
     )
     planned = trials()[trials()["predicted_macs"].notna()]["architecture"]
     sums = table(f"{STUDY}/additivity.csv")
@@ -77,11 +81,6 @@ def foretold() -> Iterator[Claim]:
     )
     off = (100 * sums_there["scaled_error"].abs().median() for sums_there in (here, there))
     yield computed("the same sums are off by {} % and {} %", *off)
-
-
-def rho(plans: pd.DataFrame, stage: str) -> float:
-    """Spearman's, of predicted and measured damage."""
-    return float(plans["predicted_damage"].corr(plans[f"damage_{stage}"], method="spearman"))
 
 
 def over_asked() -> "pd.Series[float]":

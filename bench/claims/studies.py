@@ -24,6 +24,7 @@ from bench.claims.tables import (
 )
 from bench.study_imagenette import TIMED_AGAIN
 from lrbench.config.recipes import Baseline
+from lrbench.report.frames.damage import NEAR
 
 COVERED = ("1 occasion", "2 occasions")
 
@@ -35,6 +36,8 @@ def claims() -> Iterator[Claim]:
     yield everywhere("{} GB, shared", mean(table("imagenette/environments.csv"), "memory_bytes") / 1e9)
     for interval in ("95 % interval", "95 % bootstrap interval"):
         yield stated("defined", interval, "of an accuracy, a difference, a share, a correlation")
+    yield stated("setting", "its 90 % interval", "BAND of lrbench/statistics/damage.py")
+    yield computed("equal MACs (within {} %)", 100 * NEAR)
     for interval in ("99 % interval", "99 % intervals"):
         yield stated("defined", interval, "of a latency ratio")
     yield from chain(seed(), repeat(), imagenette(), again(), taken.claims(), simulated.claims(), suite())

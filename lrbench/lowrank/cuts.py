@@ -29,7 +29,12 @@ class Cut:
     @property
     def method(self) -> str:
         """Scheme and truncation as one word or two: `channel`, `channel output`."""
-        return self.scheme if self.truncation == "plain" else f"{self.scheme} {self.truncation}"
+        return name_method(self.scheme, self.truncation)
+
+
+def name_method(scheme: str, truncation: str) -> str:
+    """Scheme and truncation as one word or two: `channel`, `channel output`."""
+    return scheme if truncation == "plain" else f"{scheme} {truncation}"
 
 
 def truncation_alone(truncation: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -10,10 +9,11 @@ import numpy as np
 from lrbench.errors import InputError
 from lrbench.lowrank.allocations import ALLOCATIONS, BudgetRule, Option, OverBudgetError
 from lrbench.lowrank.compress import make_cut
-from lrbench.lowrank.cuts import Cut, truncation_alone
+from lrbench.lowrank.cuts import Cut, name_method, truncation_alone
 from lrbench.lowrank.layers import Layer
 from lrbench.plan.evidence import Evidence, seconds_at
 from lrbench.results.records import Accuracy, Cost, Prediction, Probe, Sensitivity
+from lrbench.statistics.damage import Damaged, fit_damage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +64,8 @@ def spend(
     Raises: InputError when needed evidence is missing; ValueError when the budget cannot be met.
     """
     _check_known(rule, evidence)
-    laws = damage_laws(layers, evidence.sensitivities)
-    table = [
-        _options(layer, methods, rule=rule, dense=dense, law=laws[layer.name], evidence=evidence) for layer in layers
-    ]
+    law = damage_law(layers, evidence.sensitivities)
+    table = [_options(layer, methods, rule=rule, dense=dense, law=law, evidence=evidence) for layer in layers]
     try:
         chosen = ALLOCATIONS[rule.allocation].choose(table, rule.share - 1)
     except OverBudgetError as error:
@@ -104,44 +102,34 @@ def check_timed(rule: BudgetRule, evidence: Evidence) -> None:
         )
 
 
-Law = Callable[[float], float]
-"""Output error -> predicted damage."""
+Law = Callable[[str, str, float], float]
+"""(layer, method, output error) -> predicted damage."""
 
 
-def damage_laws(layers: Iterable[Layer], sensitivities: Iterable[Sensitivity]) -> dict[str, Law]:
-    """For each layer, the damage that an error of its outputs does to the model's predictions.
+def damage_law(layers: Iterable[Layer], sensitivities: Iterable[Sensitivity]) -> Law:
+    """The damage that an error of a layer's outputs does to the model's predictions.
 
-    Where every layer was evaluated on the search split, damage is the divergence of predictions, as a power of the
-    output error, fitted to the measured values by least squares of logarithms; else it is the output error itself.
+    Where every layer was evaluated on the search split, damage is the divergence of predictions, by the law of
+    `statistics.damage` fitted to the measured values; else it is the output error itself.
     """
-    measured: dict[str, list[tuple[float, float]]] = {layer.name: [] for layer in layers}
-    for sensitivity in sensitivities:
-        for probe in sensitivity.probes:
-            if (
-                sensitivity.layer in measured
-                and probe.divergence is not None
-                and min(probe.divergence, probe.output_error) > 0
-            ):
-                measured[sensitivity.layer].append((probe.output_error, probe.divergence))
-    if not all(measured.values()):
-        return dict.fromkeys(measured, _itself)
-    return {name: _power_law(sorted(points)) for name, points in measured.items()}  # in any order
+    named = {layer.name for layer in layers}
+    measured = [
+        Damaged(
+            layer=sensitivity.layer,
+            method=name_method(sensitivity.scheme, sensitivity.truncation),
+            error=probe.output_error,
+            damage=probe.divergence,
+        )
+        for sensitivity in sensitivities
+        if sensitivity.layer in named
+        for probe in sensitivity.probes
+        if probe.divergence is not None and min(probe.divergence, probe.output_error) > 0
+    ]
+    return fit_damage(measured) if named == {probe.layer for probe in measured} else _itself
 
 
-def _itself(error: float) -> float:
+def _itself(layer: str, method: str, error: float) -> float:
     return error
-
-
-def _power_law(points: Sequence[tuple[float, float]]) -> Law:
-    errors, damages = np.log(np.array(points)).T
-    slope, height = np.polyfit(errors, damages, 1) if np.ptp(errors) > 0 else (1.0, float(np.mean(damages - errors)))
-    if slope <= 0:
-        slope, height = 1.0, float(np.mean(damages - errors))
-    return partial(_power, slope=float(slope), scale=float(np.exp(height)))
-
-
-def _power(error: float, *, slope: float, scale: float) -> float:
-    return float(scale * error**slope)
 
 
 def _options(
@@ -171,7 +159,8 @@ def _options(
             cost = changes[rule.cost]
             if cost is None or cost >= 0:
                 continue
-            candidate = Candidate(layer=layer, probe=probe, drop=drop, damage=law(probe.output_error))
+            damage = law(layer.name, name_method(*asked[1:]), probe.output_error)
+            candidate = Candidate(layer=layer, probe=probe, drop=drop, damage=damage)
             options.append(
                 Option(
                     cut=make_cut(layer, probe.rank, scheme=scheme, truncation=truncation),

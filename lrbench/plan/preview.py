@@ -6,9 +6,9 @@ from itertools import groupby
 
 from lrbench.learn.architectures import cut_architecture
 from lrbench.lowrank.allocations import BudgetRule
-from lrbench.lowrank.cuts import Cut, truncation_alone
+from lrbench.lowrank.cuts import Cut, name_method, truncation_alone
 from lrbench.lowrank.svd import Decomposition
-from lrbench.plan.budgets import damage_laws
+from lrbench.plan.budgets import damage_law
 from lrbench.plan.cuts import choose_cuts, rule_of, spend_budget
 from lrbench.plan.evidence import NOTHING, Evidence
 from lrbench.plan.run import Run
@@ -110,7 +110,7 @@ def why_rows(planned: Preview, dense: Untrained, evidence: Evidence) -> Iterator
         for probe in sensitivity.probes
     }
     asked, layers = _asked(planned), {layer.name: layer for layer in dense.layers}
-    laws = damage_laws([layers[cut.layer] for cut in asked], sensitivities)
+    law = damage_law([layers[cut.layer] for cut in asked], sensitivities)
     for cut in asked:
         if cut.rank is None:
             yield (cut.layer, "dense", "", "1.000", "", "", cut.reason or "")
@@ -123,6 +123,6 @@ def why_rows(planned: Preview, dense: Untrained, evidence: Evidence) -> Iterator
             str(cut.rank),
             f"{layer_cost(layers[cut.layer], cut)[1] / layers[cut.layer].shape.macs:.3f}",
             f"{error:.4f}",
-            f"{laws[cut.layer](error):.4f}",
+            f"{law(cut.layer, name_method(cut.scheme, truncation), error):.4f}",
             "",
         )

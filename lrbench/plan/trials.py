@@ -13,10 +13,11 @@ from torch import nn
 from lrbench.config.names import MIXED
 from lrbench.errors import InputError
 from lrbench.guard import guarded
+from lrbench.learn import augment
 from lrbench.learn.architectures import code_of, make_architecture
-from lrbench.learn.augment import AUGMENTATIONS, VERSION
+from lrbench.learn.augment import AUGMENTATIONS
 from lrbench.learn.models import FILES, build_model
-from lrbench.lowrank.allocations import parse_budget
+from lrbench.lowrank.allocations import ALLOCATIONS, parse_budget
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer, find_layers, select
 from lrbench.lowrank.schemes import SCHEMES
@@ -25,6 +26,7 @@ from lrbench.plan.spec import SweepSpec
 from lrbench.results.keys import digest
 from lrbench.results.records import SCHEMA, Cost, Trial
 from lrbench.results.sessions import Architecture
+from lrbench.statistics import damage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,7 @@ def _baseline_facts(spec: SweepSpec, identity: str) -> dict[str, Any]:
     weights = spec.model.weights
     if weights.endswith(FILES) and Path(weights).is_file():
         weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
-    augmentation = {} if AUGMENTATIONS[spec.data.augment] is None else {"augmentation": VERSION}
+    augmentation = {} if AUGMENTATIONS[spec.data.augment] is None else {"augmentation": augment.VERSION}
     return {
         "schema": SCHEMA,
         "model": {**spec.model.model_dump(), "weights": weights, **code_of(spec.model.name)},
@@ -118,6 +120,15 @@ def _grid(spec: SweepSpec) -> Iterator[tuple[str, str, str, str]]:
     ):
         if scheme != MIXED or parse_budget(rule):
             yield scheme, truncation, layer_set, rule
+
+
+def _budgeted(spec: SweepSpec, rule: str, *, scheme: str, truncation: str) -> Iterator[Any]:
+    """What decides the ranks that a budget rule chooses, beside the baseline; nothing for other rules."""
+    budget = parse_budget(rule)
+    if budget:
+        yield from (spec.sensitivity.model_dump(), spec.methods(scheme, truncation))
+        if ALLOCATIONS[budget.allocation].score == "damage" and spec.sensitivity.accuracy_points:
+            yield {"damage": damage.VERSION}
 
 
 def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
@@ -139,8 +150,7 @@ def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
             chosen = spec.layer_sets[layer_set].model_dump() if layer_set in spec.layer_sets else None
             facts = [baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed]
             calibrated = [truncation, calibration] if spec.calibration.images else []
-            budgeted = [spec.sensitivity.model_dump(), spec.methods(scheme, truncation)] if parse_budget(rule) else []
-            key = digest([*facts, *calibrated, *budgeted])
+            key = digest([*facts, *calibrated, *_budgeted(spec, rule, scheme=scheme, truncation=truncation)])
             trials.append(
                 Trial(
                     key=key,

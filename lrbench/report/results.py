@@ -8,9 +8,11 @@ import pandas as pd
 from lrbench.report.frames.audit import audit, audit_correlations
 from lrbench.report.frames.budgets import budget_outcomes
 from lrbench.report.frames.control import with_control
+from lrbench.report.frames.damage import damage_calibration, damage_order
+from lrbench.report.frames.hypervolume import hypervolumes
 from lrbench.report.frames.latency import additivity, breakeven, latency_ratios, layer_ratios
 from lrbench.report.frames.pooling import Right, unpack_answers
-from lrbench.report.frames.scores import hypervolumes, learning_curves, score_correlations, truncation_errors
+from lrbench.report.frames.scores import learning_curves, score_correlations, truncation_errors
 from lrbench.report.frames.sensitivity import sensitivity_grid
 from lrbench.report.frames.standing import standings, with_standing
 from lrbench.report.frames.summary import fronts, summarise
@@ -167,8 +169,8 @@ class Results:
 
     @cached_property
     def hypervolumes(self) -> pd.DataFrame:
-        """What each method dominates."""
-        return hypervolumes(self.done)
+        """What each method dominates of what all compared methods have."""
+        return hypervolumes(self.done, self.right)
 
     @cached_property
     def budgets(self) -> pd.DataFrame:
@@ -199,3 +201,13 @@ class Results:
     def audit_correlations(self) -> pd.DataFrame:
         """How well predicted damage orders the measured one."""
         return audit_correlations(self.audit)
+
+    @cached_property
+    def damage_calibration(self) -> pd.DataFrame:
+        """Damage of single layers and of whole models, predicted and measured."""
+        return damage_calibration(self.sensitivity, self.losses, self.layers)
+
+    @cached_property
+    def damage_order(self) -> pd.DataFrame:
+        """How often predicted damage orders two methods rightly."""
+        return damage_order(self.damage_calibration, self.losses, self.right)

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from lrbench.config.axes import AXES, FORMER_KEYS
 from lrbench.config.ranges import Amount, Count, ImageSize, Name, Rate, Real, Seed, Share, Times, Whole
-from lrbench.lowrank.cuts import Cut
+from lrbench.lowrank.cuts import Cut, name_method
 from lrbench.results.environment import Environment
 from lrbench.results.sessions import Architecture, Fault, LayerSession, Session, TimingFailure
 
@@ -54,8 +54,7 @@ class Trial:
         """A short readable name: `channel early rank=8 seed 0`, `channel output all ...`, `dense seed 0`."""
         if self.scheme == "dense":
             return f"dense seed {self.seed}"
-        how = self.scheme if self.truncation == "plain" else f"{self.scheme} {self.truncation}"
-        return f"{how} {self.layer_set} {self.rank_rule} seed {self.seed}"
+        return f"{name_method(self.scheme, self.truncation)} {self.layer_set} {self.rank_rule} seed {self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)

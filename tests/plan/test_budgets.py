@@ -9,7 +9,7 @@ import pytest
 import samples
 
 from lrbench.lowrank.schemes import SCHEMES
-from lrbench.plan.budgets import damage_laws
+from lrbench.plan.budgets import damage_law
 from lrbench.plan.evidence import gather_evidence, scale_of_layers
 from lrbench.plan.spec import make_spec
 from lrbench.report.frames.latency import additivity, latency_ratios, layer_ratios
@@ -140,13 +140,22 @@ def test_a_layer_that_loses_nothing_does_no_damage(
 
 
 def test_a_divergence_that_rounding_put_below_zero_bends_no_law() -> None:
+    """Nor does that of a layer or a baseline that the plan does not ask for."""
     probes = [
         replace(probe, divergence=2 * probe.output_error) for probe in samples.sensitivity("a", {1: 0.4, 2: 0.2}).probes
     ]
     odd = replace(samples.sensitivity("a", {3: 0.1}).probes[0], divergence=-1e-17)
-    layer = SimpleNamespace(name="a")
-    law = damage_laws([layer], [replace(samples.sensitivity("a", {}), probes=(*probes, odd))])["a"]
-    assert law(0.3) == pytest.approx(0.6)
+    layer, known = SimpleNamespace(name="a"), replace(samples.sensitivity("a", {}), probes=tuple(probes))
+    law = damage_law([layer], [known])
+    assert damage_law([layer], [replace(known, probes=(*probes, odd)), replace(known, layer="b")]) == law
+    assert law("a", "channel", 0.3) == pytest.approx(0.6, rel=0.05)
+
+
+def test_where_a_layer_was_never_judged_damage_is_the_error_itself() -> None:
+    judged = [replace(samples.sensitivity("a", {1: 0.4}).probes[0], divergence=2.0)]
+    layers = [SimpleNamespace(name="a"), SimpleNamespace(name="b")]
+    law = damage_law(layers, [replace(samples.sensitivity("a", {}), probes=tuple(judged))])
+    assert law("a", "channel", 0.4) == 0.4
 
 
 def test_layers_are_scaled_by_what_whole_models_save_where_such_were_timed() -> None:

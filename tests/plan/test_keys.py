@@ -51,6 +51,27 @@ def test_trainings_on_changed_images_have_the_version_of_the_changes_in_their_ke
     assert len(set(keys)) == 2
 
 
+def test_only_trials_whose_ranks_the_law_of_damage_chooses_have_its_version_in_their_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The knapsack where damage was measured: not other rules, nor where damage is the output error."""
+    specs = [
+        make_spec(
+            {"sweep": {"ranks": ["knapsack macs=0.5", "uniform macs=0.5"]}, "sensitivity": {"accuracy_points": points}},
+            where="test",
+        )
+        for points in (0, 2)
+    ]
+
+    def keys() -> list[list[str]]:
+        planned = [plan_trials(spec, identity="digits") for spec in specs]
+        return [[t.key for t in trials if t.rank_rule.startswith(rule)] for trials in planned for rule in "ku"]
+
+    now = keys()
+    monkeypatch.setattr("lrbench.statistics.damage.VERSION", 99)
+    assert [old == new for old, new in zip(now, keys(), strict=True)] == [True, True, False, True]
+
+
 @pytest.mark.parametrize(("isa", "amp"), [("avx512f amx_bf16", "bfloat16"), ("avx2 fma", False)])
 def test_keys_and_the_kept_spec_say_which_number_format_auto_was(
     isa: str, amp: object, monkeypatch: pytest.MonkeyPatch

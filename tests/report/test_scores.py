@@ -1,4 +1,4 @@
-"""Correlations, hypervolumes and truncation errors against independent oracles."""
+"""Correlations and truncation errors against independent oracles."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from lrbench.report.frames.scores import (
-    _output_errors,
-    hypervolumes,
     learning_curves,
+    output_errors,
+    rank_correlation,
     score_correlations,
     truncation_errors,
 )
@@ -77,31 +77,43 @@ def test_output_errors_are_those_of_single_layers_between_the_ranks_probed() -> 
     errors = {"conv1": {4: 0.6, 8: 0.2}, "conv2": {8: 0.5}}
     found = tables([*log, *(samples.sensitivity(layer, known) for layer, known in errors.items())])
     done, cut = done_trials(found["trials"]), found["layers"].merge(found["trials"][["trial", "baseline"]], on="trial")
-    assert _output_errors(cut, found["sensitivity"])[::2] == pytest.approx([0.8, 0.6, 0.4, 0.3, 0.2, 0.2])
+    assert output_errors(cut, found["sensitivity"])[::2] == pytest.approx(
+        [0.6**0.5, 0.6, (0.6 * 0.2) ** 0.5, 0.6**0.25 * 0.2**0.75, 0.2, 0.2]
+    )
     rows = score_correlations(done, found["layers"], found["sensitivity"]).set_index("score")
     assert rows.loc["output_error", "rho"] == pytest.approx(-1)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=20))
+def test_a_correlation_within_groups_is_that_of_ranks_less_their_groups_mean(rows: list[tuple[str, int, int]]) -> None:
+    frame = pd.DataFrame(rows, columns=["group", "x", "y"])
+    found = rank_correlation(frame, "x", "y", within=["group"])
+    kept = frame[frame.groupby("group")["x"].transform("size") > 1]
+    ranks = kept.groupby("group")[["x", "y"]].rank(pct=True)
+    x, y = (ranks - ranks.groupby(kept["group"]).transform("mean")).to_numpy().T
+    if len(kept) < 5 or frame["group"].nunique() < 2 or not x.any() or not y.any():
+        assert found == {}
+        return
+    assert found["rho"] == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-9)
+    assert found["trials"] == len(kept)
+    assert -1 - 1e-9 <= found["rho_low"] <= found["rho_high"] <= 1 + 1e-9
+
+
+def test_what_groups_alone_explain_is_no_correlation_within_them() -> None:
+    """Two budgets, one of great damage; within each, prediction has nothing to say."""
+    frame = pd.DataFrame(
+        {"group": list("aaaabbbb"), "x": [1, 2, 3, 4, 11, 12, 13, 14], "y": [2, 4, 1, 3, 12, 14, 11, 13]}
+    )
+    assert rank_correlation(frame, "x", "y")["rho"] == pytest.approx(spearmanr(frame["x"], frame["y"]).statistic)
+    assert rank_correlation(frame, "x", "y")["rho"] > 0.7
+    assert rank_correlation(frame, "x", "y", within=["group"])["rho"] == pytest.approx(0, abs=1e-9)
 
 
 def test_what_was_not_finetuned_predicts_nothing() -> None:
     log = [samples.measurement(samples.trial(f"t{i}", finetune_epochs=0), macs=i, correct=i) for i in range(9)]
     made = tables(log)
     assert score_correlations(done_trials(made["trials"]), made["layers"], made["sensitivity"]).empty
-
-
-@given(st.lists(st.tuples(st.integers(1, 130), st.integers(0, 100)), min_size=1, max_size=15))
-def test_a_hypervolume_is_the_area_under_the_stairs(points: list[tuple[int, int]]) -> None:
-    log = [
-        samples.measurement(samples.trial(f"t{i}"), macs=macs, correct=correct)
-        for i, (macs, correct) in enumerate(points)
-    ]
-    found = hypervolumes(done_trials(tables(log)["trials"]))
-    best = [max([c for m, c in points if m <= step], default=0) for step in range(100)]  # at each hundredth of MACs
-    assert found["hypervolume"].tolist() == pytest.approx([sum(best) / 100**2] * 2)
-    assert set(found["cost"]) == {"macs", "params"}
-
-
-def test_the_dense_model_has_no_hypervolume() -> None:
-    assert hypervolumes(done_trials(tables(samples.sweep()[:1])["trials"])).empty
 
 
 @given(st.integers(2, 9), st.integers(2, 9), st.integers(0, 2**32 - 1))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from lrbench.errors import InputError
@@ -15,6 +16,8 @@ HEADS = (
     *("plan", "method", "layers", "#seed", "#MACs predicted", "#MACs", "#latency predicted", "#latency ratio, 99 %"),
     *("#error", "#damage predicted", "#points lost: truncated", "#re-estimated", "#finetuned", "#place"),
 )
+
+COUNTS = ("pairs", "ordered", "significant", "significant_ordered")
 
 RHO = Form(value=".2f", ends=".2f", between=" to ")
 
@@ -40,7 +43,11 @@ def tell_audit(results: Results) -> Audit:
         )
     return Audit(
         tables=tuple(_tables(audited)),
-        sentences=tuple(_sentences(audited, results.audit_correlations)),
+        sentences=(
+            *_sentences(audited, results.audit_correlations),
+            *_calibrations(results.damage_calibration, results.damage_order),
+            *_corrections(audited.drop_duplicates("trial")),
+        ),
         exact=bool((audited["macs_equal"] & audited["params_equal"]).all()),
     )
 
@@ -94,11 +101,28 @@ def _sentences(audited: pd.DataFrame, correlations: pd.DataFrame) -> Iterator[st
     for row in correlations.to_dict("records"):
         note = f"95 %, {row['trials']:.0f} plans"
         rho = with_interval(row["rho"], row["rho_low"], row["rho_high"], form=RHO, note=note)
+        where = "" if row["among"] == "all" else ", within each budget"
         yield (
-            f"{name_rivals(row)}: predicted damage orders the accuracy lost {DAMAGES[row['stage']]} with Spearman's "
-            f"rho {rho}."
+            f"{name_rivals(row)}{where}: predicted damage orders the accuracy lost {DAMAGES[row['stage']]} with "
+            f"Spearman's rho {rho}."
         )
-    yield from _corrections(plans)
+
+
+def _calibrations(calibration: pd.DataFrame, order: pd.DataFrame) -> Iterator[str]:
+    """How far today's law of damage is off, each time by what is known without the one predicted."""
+    for what, pairs in order.groupby("what", sort=False):
+        group = calibration[calibration["what"] == what]
+        known = group["inside"].dropna().astype(bool)
+        logs = np.log((group["measured"] / group["predicted"]).astype(float).where(group["measured"] > 0))
+        told = f"Damage of {'single layers' if what == 'layer' else 'whole models before finetuning'}, by today's law"
+        yield (
+            f"{told}: predicted to a factor of {np.exp(np.sqrt((logs**2).mean())):.2f} (root mean square); "
+            f"{known.sum()} of {len(known)} lie in their 90 % interval."
+        )
+        count, ordered, clear, clear_ordered = (pairs[name].sum() for name in COUNTS)
+        if count:
+            clearly = f", {clear_ordered:.0f} of {clear:.0f} that differ significantly in accuracy" if clear else ""
+            yield f"Of two methods at equal MACs, {ordered} of {count} pairs are ordered right{clearly}."
 
 
 def _corrections(plans: pd.DataFrame) -> Iterator[str]:

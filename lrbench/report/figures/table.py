@@ -11,6 +11,7 @@ from lrbench.report.figures import (
     additivity,
     audit,
     budgets,
+    damage_calibration,
     hypervolumes,
     layers,
     layers_heat,
@@ -70,7 +71,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             info=hypervolumes.info,
             draw=hypervolumes.draw,
             pictures=alone,
-            tables={"hypervolumes": hypervolumes.info},
+            tables={"hypervolumes": lambda results: results.hypervolumes},
         ),
         "budgets": Figure(info=budgets.info, draw=budgets.draw, pictures=alone, tables={"budgets": budgets.info}),
         "learning_curves": Figure(info=learning_curves.info, draw=learning_curves.draw, pictures=alone),
@@ -99,6 +100,15 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             draw=audit.draw,
             pictures=alone,
             tables={"audit": audit.info, "audit_correlations": lambda results: results.audit_correlations},
+        ),
+        "damage_calibration": Figure(
+            info=damage_calibration.info,
+            draw=damage_calibration.draw,
+            pictures=alone,
+            tables={
+                "damage_calibration": damage_calibration.info,
+                "damage_order": lambda results: results.damage_order,
+            },
         ),
         "sensitivity": Figure(
             info=sensitivity.info, draw=sensitivity.draw, pictures=alone, tables={"sensitivity": sensitivity.info}

@@ -74,19 +74,27 @@ def audit(losses: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFram
     )[COLUMNS]
 
 
+AMONG = {"all": (), "budget": tuple(BUDGET)}
+"""Among which plans a correlation ranks: all of a group of rivals, or those of one budget, layer set and seed."""
+
+
 def audit_correlations(audited: pd.DataFrame) -> pd.DataFrame:
     """How well predicted damage orders the measured one: Spearman's rho among the plans of each group of rivals.
+
+    Over all plans a budget says most: tight ones do damage. So plans are ranked within their budget too, where there
+    are several.
 
     Args:
         audited: of `audit`.
 
-    Returns: one row a group and stage at which at least five plans differ: `stage`, `trials`, `rho`, and its 95 %
-        interval `rho_low`, `rho_high`, by a percentile bootstrap over plans.
+    Returns: one row a group, stage at which at least five plans differ, and `among` (of `AMONG`): `trials`, `rho`, and
+        its 95 % interval `rho_low`, `rho_high`, by a percentile bootstrap over plans.
     """
     rows = [
-        {**dict(zip(RIVALS, key, strict=True)), "stage": stage, **correlation}
+        {**dict(zip(RIVALS, key, strict=True)), "stage": stage, "among": among, **correlation}
         for key, group in audited.drop_duplicates("trial").groupby(RIVALS, sort=False)
         for stage in DAMAGES
-        if (correlation := rank_correlation(group, "predicted_damage", f"damage_{stage}"))
+        for among, within in AMONG.items()
+        if (correlation := rank_correlation(group, "predicted_damage", f"damage_{stage}", within=within))
     ]
-    return pd.DataFrame(rows, columns=[*RIVALS, "stage", "trials", "rho", "rho_low", "rho_high"])
+    return pd.DataFrame(rows, columns=[*RIVALS, "stage", "among", "trials", "rho", "rho_low", "rho_high"])

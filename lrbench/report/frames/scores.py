@@ -1,9 +1,8 @@
-"""What trials tell together: how well cheap scores predict, what a method dominates, what each cut costs a layer."""
+"""What trials tell together: how well cheap scores predict, what each cut costs a layer, how trainings went."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import moocore
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -27,6 +26,9 @@ SCORES: Mapping[str, str] = {
 FEWEST = 5
 """Trials that a rank correlation needs."""
 
+LEAST = 1e-12
+"""Output error that counts as none."""
+
 RESAMPLES = 2000
 
 BLOCK = 1_000_000
@@ -45,7 +47,7 @@ def score_correlations(done: pd.DataFrame, layers: pd.DataFrame, sensitivity: pd
         trials: `trials`, `rho`, and its 95 % interval `rho_low`, `rho_high`, by a percentile bootstrap over trials.
     """
     cut = layers[layers["rank"].notna()].merge(done[["trial", "baseline"]], on="trial")
-    known = cut.assign(output_error=_output_errors(cut, sensitivity))
+    known = cut.assign(output_error=output_errors(cut, sensitivity))
     means = known.groupby("trial")[["energy", "weight_error", "output_error"]].agg(_mean_of_all)
     scored = done[(done["scheme"] != "dense") & (done["finetune_epochs"] > 0)].merge(
         means.reset_index(), on="trial", how="left"
@@ -63,69 +65,70 @@ def _mean_of_all(values: "pd.Series[float]") -> float:
     return float(values.mean(skipna=False))
 
 
-def _output_errors(cut: pd.DataFrame, sensitivity: pd.DataFrame) -> list[float]:
-    """What each cut layer's outputs lose when cut alone: interpolated between the ranks probed; rank 0 loses all."""
+def output_errors(cut: pd.DataFrame, sensitivity: pd.DataFrame) -> list[float]:
+    """What each cut layer's outputs lose when cut alone; rank 0 loses all.
+
+    Interpolated between the ranks probed in the logarithm, since errors fall about exponentially with the rank.
+    """
     place = ["baseline", "layer", "scheme", "truncation"]
-    curves = {key: group.sort_values("rank") for key, group in sensitivity.groupby(place)}
+    curves = {
+        key: ([0, *group["rank"]], [0.0, *np.log(np.maximum(group["output_error"].to_numpy(float), LEAST))])
+        for key, group in sensitivity.sort_values("rank").groupby(place)
+    }
 
     def error(row: Mapping[Any, Any]) -> float:
         truncation = truncation_alone(row["truncation"])
         curve = curves.get((row["baseline"], row["layer"], row["scheme"], truncation))
-        if curve is None:
-            return float("nan")
-        return float(np.interp(row["rank"], [0, *curve["rank"]], [1.0, *curve["output_error"]]))
+        return float(np.exp(np.interp(row["rank"], *curve))) if curve else float("nan")
 
     return [error(row) for row in cut.to_dict("records")]
 
 
-def rank_correlation(frame: pd.DataFrame, first: str, second: str) -> dict[str, float]:
+def rank_correlation(frame: pd.DataFrame, first: str, second: str, *, within: Sequence[str] = ()) -> dict[str, float]:
     """Spearman's rho of two columns over the rows that have both; nothing when they are too few or one is constant.
+
+    With `within`, rows are ranked among those that share these columns, and the deviations from the middle rank of all
+    such groups are correlated together; nothing where all rows are of one group.
 
     Returns: `trials`, `rho`, and its 95 % interval `rho_low`, `rho_high`, by a percentile bootstrap over rows.
     """
-    known = frame[[first, second]].astype(float).dropna()
-    if len(known) < FEWEST or (known.max() == known.min()).any():
+    known = frame.dropna(subset=[first, second])
+    groups = [group for _, group in known.groupby(list(within), sort=False, dropna=False)] if within else [known]
+    strata = [group[[first, second]].to_numpy(float).T for group in groups if len(group) > 1]
+    trials = sum(stratum.shape[1] for stratum in strata)
+    if trials < FEWEST or (within and len(groups) < 2):
         return {}
-    x, y = known.to_numpy().T
-    low, high = _bootstrap(x, y)
-    return {"trials": len(known), "rho": float(_spearman(x, y)), "rho_low": low, "rho_high": high}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rho = float(_spearman(strata))
+        if np.isnan(rho):
+            return {}
+        low, high = _bootstrap(strata)
+    return {"trials": trials, "rho": rho, "rho_low": low, "rho_high": high}
 
 
-def _spearman(x: Floats, y: Floats) -> Floats:
-    """Rank correlation along the last axis; NaN where either is constant."""
-    centred = [(ranks - ranks.mean(-1, keepdims=True)) for ranks in (rankdata(x, axis=-1), rankdata(y, axis=-1))]
-    a, b = centred
-    with np.errstate(invalid="ignore"):
-        rho: Floats = (a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
+def _spearman(strata: Sequence[Floats]) -> Floats:
+    """Rank correlation of pairs (2, ..., N) along the last axis, ranked in each stratum; NaN where one is constant."""
+    products, squares = 0.0, [0.0, 0.0]
+    for stratum in strata:
+        count = stratum.shape[-1]
+        x, y = (2 * rankdata(stratum, axis=-1) - (count + 1)) / count  # exactly 0 where all are equal
+        products = products + (x * y).sum(-1)
+        squares = [squares[0] + (x**2).sum(-1), squares[1] + (y**2).sum(-1)]
+    rho: Floats = products / np.sqrt(squares[0] * squares[1])
     return rho
 
 
-def _bootstrap(x: Floats, y: Floats) -> tuple[float, float]:
+def _bootstrap(strata: Sequence[Floats]) -> tuple[float, float]:
     """The 95 % percentile interval of the rank correlation; always the same for the same values."""
-    random, block = np.random.default_rng(0), max(1, BLOCK // len(x))
+    random, block = np.random.default_rng(0), max(1, BLOCK // sum(stratum.shape[1] for stratum in strata))
     sizes = [min(block, RESAMPLES - start) for start in range(0, RESAMPLES, block)]
-    blocks = (random.integers(len(x), size=(size, len(x))) for size in sizes)
-    rhos = np.concatenate([_spearman(x[drawn], y[drawn]) for drawn in blocks])
+
+    def drawn(stratum: Floats, size: int) -> Floats:
+        return stratum[:, random.integers(stratum.shape[1], size=(size, stratum.shape[1]))]
+
+    rhos = np.concatenate([_spearman([drawn(stratum, size) for stratum in strata]) for size in sizes])
     low, high = np.nanquantile(rhos, (0.025, 0.975))
     return float(low), float(high)
-
-
-def hypervolumes(done: pd.DataFrame) -> pd.DataFrame:
-    """What share of the plane of cost ratio (0..1) and accuracy (0..1) the trials of each method dominate.
-
-    1 would be a model that costs nothing and never errs; the dense model itself dominates nothing. Only what costs
-    less than dense counts. By moocore (López-Ibáñez et al.), reference point (1, 0).
-
-    Returns: one row for each group of rivals, method and cost (`macs`, `params`): `trials`, `hypervolume`.
-    """
-    rows = []
-    for key, group in done[done["scheme"] != "dense"].groupby([*RIVALS, "method"], sort=False):
-        for cost, ratio in (("macs", "mac_ratio"), ("params", "param_ratio")):
-            points = np.column_stack([group[ratio], 1 - group["accuracy_finetuned"]]).astype(float)
-            covered = float(moocore.hypervolume(points, ref=[1.0, 1.0]))
-            named = dict(zip([*RIVALS, "method"], key, strict=True))
-            rows.append({**named, "cost": cost, "trials": len(group), "hypervolume": covered})
-    return pd.DataFrame(rows, columns=[*RIVALS, "method", "cost", "trials", "hypervolume"])
 
 
 def truncation_errors(spectra: pd.DataFrame) -> pd.DataFrame:

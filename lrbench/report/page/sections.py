@@ -12,7 +12,7 @@ from lrbench.report.frames.latency import SETTING, describe
 from lrbench.report.frames.rivals import RIVALS, name_rivals
 from lrbench.report.frames.scores import SCORES
 from lrbench.report.page.overlay import Overlay
-from lrbench.report.texts import RATIO, ratio_of
+from lrbench.report.texts import RATIO, ratio_of, with_interval
 from lrbench.results.records import MEASURED
 
 Row = Mapping[Any, Any]
@@ -172,16 +172,8 @@ def dense_layers_table(overlay: Overlay) -> Table:
 def control_table(overlay: Overlay) -> Table:
     """The A/A controls: what the dense model reads against its own copy, in each setting timed."""
     heads = (
-        "folder",
-        "environment",
-        "model",
-        "setting",
-        "A/A latency ratio, 99 %",
-        "noise floor",
-        "rounds",
-        "processes",
-        "occasions",
-        "verdict",
+        *("folder", "environment", "model", "setting", "A/A latency ratio, 99 %"),
+        *("noise floor", "rounds", "processes", "occasions", "verdict"),
     )
     controls = overlay.ratios[overlay.ratios["control"].astype(bool)] if len(overlay.ratios) else overlay.ratios
     return Table(heads=heads, rows=[_control_row(control) for control in controls.to_dict("records")])
@@ -225,16 +217,24 @@ def score_table(overlay: Overlay) -> Table:
 
 
 def hypervolume_table(overlay: Overlay) -> Table:
-    """What share of (cost ratio x accuracy) each method dominates."""
+    """What share of (cost ratio x accuracy) each method dominates, on the grid that the compared methods share."""
     frame = overlay.hypervolumes
-    heads = ("folder", "trials of", "method", "trials", "in MACs", "in params")
+    costs = [head for cost in ("MACs", "params") for head in (f"in {cost}, 95 %", f"best in {cost}")]
+    heads = ("folder", "trials of", "method", "trials", "on the grid", *costs, "not compared")
     rows = []
-    if not frame.empty:
-        for key, group in frame.groupby(["folder", *RIVALS, "method"], sort=False):
-            first, volumes = group.iloc[0].to_dict(), group.set_index("cost")["hypervolume"]
-            numbers = (_real(volumes["macs"], ".3f"), _real(volumes["params"], ".3f"))
-            rows.append((_text(key[0]), _text(name_rivals(first)), _text(key[-1]), _whole(first["trials"]), *numbers))
+    for key, group in frame.groupby(["folder", *RIVALS, "method"], sort=False):
+        first, by_cost = group.iloc[0].to_dict(), group.set_index("cost").to_dict("index")
+        cells = [cell for cost in ("macs", "params") for cell in _volume(by_cost[cost])]
+        counts = (_whole(first["trials"]), _whole(first["grid"]))
+        rows.append((_text(key[0]), _text(name_rivals(first)), _text(key[-1]), *counts, *cells, _text(first["reason"])))
     return Table(heads=heads, rows=rows)
+
+
+def _volume(row: Row) -> tuple[Cell, Cell]:
+    if pd.isna(row["hypervolume"]):
+        return Cell(text=""), Cell(text="")
+    text = with_interval(row["hypervolume"], row["low"], row["high"], form=SPELT)
+    return Cell(text=text, value=float(row["hypervolume"])), _real(row["best"], ".0%")
 
 
 def facts(overlay: Overlay) -> Iterator[tuple[str, list[tuple[str, str]]]]:
