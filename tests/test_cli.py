@@ -125,6 +125,7 @@ def test_batch_norm_re_estimated_after_finetuning_is_in_the_kept_weights(
     assert (none.exit_code, "re-estimated batch norm needs at least 1, got 0" in none.output) == (2, True)
 
 
+@pytest.mark.long
 def test_trained_weights_are_reused_by_another_sweep(workplace: Path, lrbench, undrawn: None) -> None:
     untimed = ("--set", "latency.devices=[]")
     assert lrbench("sweep", "tiny.toml", *untimed, "--out", "a").exit_code == 0
@@ -266,6 +267,7 @@ def test_editing_the_file_of_a_callable_makes_other_trials(
     assert len(trials) == trials["architecture"].nunique() == latency["architecture"].nunique() == 4, "timed anew"
 
 
+@pytest.mark.long
 def test_other_budgets_in_one_folder_have_fronts_of_their_own(workplace: Path, lrbench, undrawn: None) -> None:
     quick = ("--set", "latency.devices=[]", "--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
     lrbench("sweep", "tiny.toml", *quick)
@@ -311,6 +313,7 @@ def test_ranks_that_need_training_cannot_be_timed_first(workplace: Path, lrbench
     assert "energy=0.5 seed 0: its ranks depend on the trained dense model" in result.output
 
 
+@pytest.mark.long
 def test_a_folder_is_timed_again_with_other_axes(workplace: Path, lrbench, undrawn: None) -> None:
     assert lrbench("sweep", "tiny.toml", *ONE_RANK).exit_code == 0
     refused = lrbench("time", "results/tiny")

@@ -290,6 +290,7 @@ class Fill(nn.Module):
     assert lrbench(*words).exit_code == 0
 
 
+@pytest.mark.long
 def test_a_clock_that_is_set_back_loses_no_trial(workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
@@ -321,6 +322,7 @@ def build(num_classes):
 """
 
 
+@pytest.mark.long
 def test_a_setting_that_cannot_be_timed_leaves_the_others_and_is_made_again_on_demand(workplace: Path, lrbench) -> None:
     (workplace / "nets.py").write_text(VIEW_NET)
     formats = "latency.memory_formats=['channels_last','contiguous']"

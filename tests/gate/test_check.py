@@ -95,6 +95,7 @@ def test_macs_are_exact(macs: int, word: str, verdicts) -> None:
     assert (code, found) == (int(word == "worse"), {(f"{NAME} seed 0", "macs"): word})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rule", ["energy=0.9", "evbmf", *(f"{name} macs=0.5" for name in ALLOCATIONS)])
 def test_costs_of_ranks_that_training_chose_have_a_tolerance(rule: str, verdicts) -> None:
     one = measured()

@@ -73,6 +73,7 @@ def test_the_limits_are_those_of_the_published_study() -> None:
     assert (stepped["marked"] >= 0.8 * stepped["cases"]).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("figure", "runs", "code"),
     [("macs", 1, 3), ("macs", 2, 0), ("accuracy_finetuned", 5, 3), ("accuracy_finetuned", 6, 0), ("benchmark", 6, 3)],

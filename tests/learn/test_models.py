@@ -19,6 +19,7 @@ FAMILIES = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_head_of_every_torchvision_family_is_replaced(name: str) -> None:
     size = 299 if name == "inception_v3" else 224

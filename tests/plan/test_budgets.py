@@ -53,6 +53,7 @@ def test_each_layer_is_truncated_alone_by_each_method_once(probed: Path, lrbench
     assert pd.read_csv(probed / "sensitivity.csv")["accuracy"].notna().sum() > table["accuracy"].notna().sum()
 
 
+@pytest.mark.long
 def test_every_rule_keeps_to_its_budget_and_predicts_its_macs(probed: Path, lrbench) -> None:
     planned = lrbench("plan", "tiny.toml", *BUDGET, "--set", f"sweep.ranks=[{RULES}]")
     assert planned.exit_code == 0, planned.output

@@ -45,7 +45,10 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize("case", LOGS)
+QUICK = ("none", "many")
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[] if case in QUICK else pytest.mark.long) for case in LOGS])
 def test_every_figure_is_drawn(case: str, tmp_path: Path) -> None:
     drawn = draw_figures(Results(samples.folder_of(tmp_path, LOGS[case])))
     assert len(drawn) == FIGURES[case]
@@ -72,6 +75,7 @@ def test_every_finished_trial_and_the_front_are_on_the_chart(tmp_path: Path) -> 
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("command", "says"), [("plots", "7 figures in"), ("report", "report.html")])
 def test_plots_and_reports_need_no_torch(command: str, says: str, tmp_path: Path) -> None:
     samples.folder_of(tmp_path, TIMED)

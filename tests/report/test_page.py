@@ -191,6 +191,7 @@ def test_folders_overlay_by_name_and_environments_are_named(tmp_path: Path) -> N
     assert [row[-1] for row in page.data()["trials"]] == ["run0"] * 9 + ["run1"] * 9
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "log",
     [

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import samples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrbench.errors import InputError
@@ -110,6 +110,7 @@ def best(rows: list[Point], limits: Mapping[str, float], confidence: float, obje
     return {row["name"] for row in chosen}
 
 
+@settings(max_examples=40)
 @given(POINTS, LIMITS, SURE, st.sampled_from([None, *COSTS]))
 def test_the_choice_is_the_best_of_all_that_are_sure_enough(
     drawn: list[dict[str, object]], limits: dict[str, float], confidence: float, minimise: str | None
@@ -147,6 +148,7 @@ def test_the_choice_is_the_best_of_all_that_are_sure_enough(
     assert found.tied == sum(abs(drop.mean) <= 1.959964 * drop.error for drop in tied) - 1
 
 
+@settings(max_examples=40)
 @given(POINTS, LIMITS, SURE, st.sampled_from([None, *COSTS]))
 def test_a_recommended_point_is_never_beaten_in_its_own_table(
     drawn: list[dict[str, object]], limits: dict[str, float], confidence: float, minimise: str | None
