@@ -111,8 +111,8 @@ class Screen:
     ) -> None:
         """Name the console, the trials to come, the epochs that a whole stage has by its name, and the clock (s)."""
         self._console, self._epochs, self._clock = console, epochs, clock
+        self._trials, self._done = list(trials), list[Trial]()
         self._total, self._started = max(1, units_of(trials)), clock()
-        self._done: list[Trial] = []
         self._pending, self._stage_units = 0.0, 0.0
         self._last = ("", "", "")
         self._bars = Progress(
@@ -140,6 +140,12 @@ class Screen:
     ) -> None:
         """Take the display away."""
         self._bars.stop()
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        """Count more trials among those to come."""
+        self._trials += trials
+        self._total = max(1, units_of(self._trials))
+        self._bars.update(self._sweep, total=self._total)
 
     def progress(self, what: str, stage: str, done: int, total: int) -> None:
         """Show how far a stage is: `done` of `total` steps."""

@@ -28,3 +28,16 @@ def test_a_truncation_counts_in_the_time_left() -> None:
         "[0:00:30, about 0:00:20 left] second: truncate ",
         "[0:00:40, about 0:00:10 left] second: evaluate ",
     ]
+
+
+def test_trials_that_follow_count_in_the_time_left() -> None:
+    """A trial of four units, two of them its baseline; one that shares the baseline adds two."""
+    first, second = trial("t0", baseline_epochs=2), trial("t1", baseline_epochs=2)
+    text, times = StringIO(), iter([0.0, 10.0, 20.0])
+    screen = Screen(Console(file=text, width=200), [first], epochs={"baseline": 2, "finetune": 1}, clock=times.__next__)
+    screen.progress("first", "finetune", 0, 1)
+    screen.finish(measurement(first))
+    screen.add([second])
+    screen.progress("second", "truncate", 0, 1)
+    lines = [line for line in text.getvalue().splitlines() if line.startswith("[")]
+    assert lines == ["[0:00:10] first: finetune epoch 1 of 1", "[0:00:20, about 0:00:10 left] second: truncate "]

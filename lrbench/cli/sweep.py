@@ -84,7 +84,7 @@ def sweep(  # noqa: PLR0913 - one for each option
     stages = tuple(map(str, Stage if only is None else (only,)))
     filled = fill(run, folder, stages=stages, retry_failed=retry_failed, workers=workers, console=out)
     draw(folder)
-    failed = _summarise(folder, {trial.key for trial in run.trials})
+    failed = _summarise(folder, {trial.key for trial in filled.trials})
     for failure in filled.failed:
         err.print(f"failed: {describe(failure)}", style="red", markup=False, highlight=False)
     if filled.failed:

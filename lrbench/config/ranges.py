@@ -22,8 +22,10 @@ Above0 = Annotated[float, Gt(0), Le(LARGEST), AllowInfNan(False)]
 Rate = Annotated[float, Ge(0), Le(LARGEST_RATE), AllowInfNan(False)]
 Share = Annotated[float, Ge(0), Le(1)]
 
-Seed = Annotated[int, Ge(0), Le(2**53)]
+MOST_SEED = 2**53
 """Exact as a float too."""
+
+Seed = Annotated[int, Ge(0), Le(MOST_SEED)]
 
 Times = Annotated[int, Ge(0), Le(10**6)]
 """How often something is done: epochs, steps, ranks; how many images are in a batch."""

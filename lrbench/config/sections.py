@@ -1,5 +1,7 @@
 """What a user chooses: the sections of a sweep spec, each key with its default, range and meaning."""
 
+from functools import partial
+from operator import eq
 from typing import Annotated
 
 from pydantic import Field
@@ -67,6 +69,14 @@ class SweepChoice(Choice):
         ("fraction=0.25",), min_length=1, description="rank rules"
     )
     seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="one replicate for each")
+    front_seeds: Times = Field(
+        0,
+        ge=0,
+        le=1000,
+        exclude_if=partial(eq, 0),
+        description="number of seeds that each point on or near the front gets in the end, the dense control always: "
+        "those of `seeds`, then the numbers after the largest of them; 0: those of `seeds` only",
+    )
 
 
 class LayerSetChoice(Choice):

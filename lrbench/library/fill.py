@@ -15,6 +15,7 @@ from lrbench.limits import require_cpus
 from lrbench.measure.environment import now, read_repository_commit
 from lrbench.plan.disk_and_memory import check_disk
 from lrbench.plan.run import Run
+from lrbench.plan.schedulers import following
 from lrbench.plan.spec import SweepSpec, differences, flat_keys
 from lrbench.results.log import SPEC, Store
 from lrbench.results.records import Record, SpecRecord, Trial
@@ -31,10 +32,12 @@ class Filled:
     """What a folder lacks after all.
 
     Attributes:
+        trials: those that were planned, and those that followed by their outcomes.
         failed: the failures of timings in it that no later session made good.
-        absent: the planned trials that have no outcome, where trials were to be run.
+        absent: the trials that have no outcome, where trials were to be run.
     """
 
+    trials: tuple[Trial, ...]
     failed: tuple[TimingFailure, ...]
     absent: tuple[Trial, ...]
 
@@ -85,13 +88,25 @@ def fill(
             _say(console, (f"not timed: {reason}" for reason in waiting))
         epochs = {"baseline": spec.baseline.epochs, "finetune": spec.finetune.epochs}
         with Screen(console, todo, epochs=epochs) as screen:
-            shown = replace(run, progress=screen.progress)
+            shown = _shown(run, screen, folder=folder, jobs=max(1, at_once), console=console)
             records = run_sweep(
                 shown, todo, tuple(store.records), stages=stages, retry_failed=retry_failed, workers=workers
             )
             store.keep(records, screen.finish)
-        absent = missing_trials(run.trials, store.records, retry_failed=False) if "accuracy" in stages else ()
-        return Filled(failed=_failed_timings(store.records), absent=absent)
+        trials = (*run.trials, *following(run, store.records))
+        absent = missing_trials(trials, store.records, retry_failed=False) if "accuracy" in stages else ()
+        return Filled(trials=trials, failed=_failed_timings(store.records), absent=absent)
+
+
+def _shown(run: Run, screen: Screen, *, folder: Path, jobs: int, console: Console) -> Run:
+    """The run with its progress on a screen; what follows is checked against the disk, told and counted there."""
+
+    def announce(why: str, trials: Sequence[Trial]) -> None:
+        check_disk(run, trials, folder=folder, jobs=jobs)
+        _say(console, [why])
+        screen.add(trials)
+
+    return replace(run, progress=screen.progress, announce=announce)
 
 
 def _failed_timings(records: Iterable[Record]) -> tuple[TimingFailure, ...]:

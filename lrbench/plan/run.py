@@ -1,5 +1,6 @@
 """What goes through a sweep from end to end: the spec, and all that is prepared from it before anything runs."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,13 @@ from lrbench.progress import Progress, silent
 from lrbench.results.environment import Environment
 from lrbench.results.records import Trial
 
+Announce = Callable[[str, Sequence[Trial]], None]
+"""Called with a line that says which trials follow, and these, before they run."""
+
+
+def unannounced(why: str, trials: Sequence[Trial]) -> None:
+    """Say nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -31,6 +39,9 @@ class Run:
         cache: directory for decoded images and trained weights.
         progress: called with the progress of the work.
         notes: what a user should know before it starts, a sentence each.
+        later: trials of seeds after those of the spec, of which some may follow by the outcomes of `trials`; in the
+            same order.
+        announce: called before trials that follow.
     """
 
     spec: SweepSpec
@@ -41,6 +52,8 @@ class Run:
     cache: Path
     progress: Progress
     notes: tuple[str, ...] = ()
+    later: tuple[Trial, ...] = ()
+    announce: Announce = unannounced
 
 
 @user_code()
@@ -69,7 +82,7 @@ def prepare(
     ]
     spec = spec.model_copy(update=recipes)
     identity, classes = identify(spec.data)
-    trials = plan_trials(spec, identity=identity)
+    trials, seeds = plan_trials(spec, identity=identity), spec.sweep.later_seeds()
     dense = build_untrained(spec, classes=classes, seed=trials[0].baseline_seed, limit_s=limit_s)
     if "folded" in spec.latency.batch_norms:
         with guarded(f"model.name={spec.model.name!r} cannot be folded, it raised"):
@@ -83,6 +96,7 @@ def prepare(
         cache=cache.absolute(),  # a user's code may change the working directory
         progress=progress,
         notes=tuple(filter(None, (dense.note, *slow))),
+        later=plan_trials(spec, identity=identity, seeds=seeds) if seeds else (),
     )
 
 

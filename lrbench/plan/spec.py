@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from lrbench.config.axes import FORMER_KEYS
 from lrbench.config.choice import Choice
 from lrbench.config.names import MIXED
-from lrbench.config.ranges import ShownName
+from lrbench.config.ranges import MOST_SEED, ShownName
 from lrbench.config.reading import read_toml, validate
 from lrbench.config.recipes import Baseline, Finetune
 from lrbench.config.sections import (
@@ -47,6 +47,18 @@ class Grid(SweepChoice):
     @classmethod
     def _readable_rules(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(format_rule(parse_rule(text)) for text in texts))
+
+    @model_validator(mode="after")
+    def _seeds_to_follow(self) -> "Grid":
+        if (last := max(self.later_seeds(), default=0)) > MOST_SEED:
+            raise ValueError(f"front_seeds: seeds must be at most {MOST_SEED}, got {last} after those of seeds")
+        return self
+
+    def later_seeds(self) -> tuple[int, ...]:
+        """The seeds that make `front_seeds` of `seeds`: the numbers after the largest of them."""
+        seeds = set(self.seeds)
+        first = max(seeds) + 1
+        return tuple(range(first, first + self.front_seeds - len(seeds)))
 
 
 class SweepSpec(Choice):

@@ -1,7 +1,7 @@
 """The trials of a spec, and its untrained dense model with costs from closed formulas. Trains nothing."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -131,19 +131,20 @@ def _budgeted(spec: SweepSpec, rule: str, *, scheme: str, truncation: str) -> It
             yield {"damage": damage.VERSION}
 
 
-def plan_trials(spec: SweepSpec, *, identity: str) -> tuple[Trial, ...]:
+def plan_trials(spec: SweepSpec, *, identity: str, seeds: Sequence[int] | None = None) -> tuple[Trial, ...]:
     """All trials of a spec: for each seed the dense control first, then schemes x layer sets x rank rules.
 
     Args:
         spec: the sweep.
         identity: a text that identifies the images.
+        seeds: others in place of the spec's.
     """
     trials = []
     calibration = spec.calibration.model_dump()
     if spec.calibration.split == "search":
         del calibration["split"]  # when keys began there was no other
     common = _baseline_facts(spec, identity)
-    for seed in dict.fromkeys(spec.sweep.seeds):
+    for seed in dict.fromkeys(spec.sweep.seeds if seeds is None else seeds):
         base = spec.baseline.seed if spec.baseline.seed is not None else seed
         baseline = digest({**common, "seed": base})
         for scheme, truncation, layer_set, rule in _grid(spec):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from lrbench.statistics.posterior import Answers, Floats, share_of
 
@@ -13,8 +14,21 @@ RESAMPLES, FEWEST, MOST_VALUES = 1000, 100, 10_000_000
 """How often is resampled; less often where points times resamples are more than `MOST_VALUES`, but never less than
 `FEWEST` times."""
 
+HAIR = 1e-9
+"""Less than any difference in accuracy."""
+
+NEAR = 1.0
+"""Standard errors of a lead up to which a point is near the front."""
+
 BLOCK = 50
 """Resamples that are worked on at a time."""
+
+
+def worths_of(accuracies: Floats, losses: Floats) -> Floats:
+    """Accuracies, of equal ones that of less loss a hair larger, (K,); a loss that is NaN counts as the least."""
+    ranks = rankdata(losses, nan_policy="omit") / max(1, np.count_nonzero(~np.isnan(losses)))
+    worths: Floats = accuracies - HAIR * np.nan_to_num(ranks)
+    return worths
 
 
 def unbeaten(costs: Floats, worths: Floats, counts: Bools) -> Bools:
@@ -57,6 +71,26 @@ def lead(point: Answers, others: Sequence[Answers]) -> tuple[Floats, Floats]:
     mean = lost.sum(axis=1, dtype=float) / weight
     images = ((np.einsum("kn,kn->k", lost, lost, dtype=float) + 1) / weight - mean**2) / (weight + 1)
     return mean, np.sqrt(images + between[0] + between[1:])
+
+
+def near_front(costs: Floats, worths: Floats, points: Sequence[Answers]) -> Bools:
+    """Which points are on the front of cost and accuracy, or near it, (K,).
+
+    Near: no point of the front that is at most as dear leads by more than `NEAR` standard errors of that lead, paired
+    by images where it was kept which were right (see `lead`).
+
+    Args:
+        costs: that are to be small, (K,).
+        worths: of `worths_of`, (K,).
+        points: what they answered.
+    """
+    front = unbeaten(costs, worths, np.ones(len(points), bool))
+    near = np.ones(len(points), bool)
+    for i in map(int, np.flatnonzero(front)):
+        dearer = np.flatnonzero(~front & near & (costs >= costs[i]))
+        means, errors = lead(points[i], [points[int(j)] for j in dearer])
+        near[dearer] = means <= NEAR * errors
+    return near
 
 
 def resample_accuracies(points: Sequence[Answers]) -> Floats:

@@ -8,7 +8,8 @@ from lrbench.measure.settings import settings
 from lrbench.plan.evidence import gather_evidence
 from lrbench.plan.preview import plan_architectures
 from lrbench.plan.run import Run
-from lrbench.results.records import Measurement, Planned, Record, Trial
+from lrbench.plan.schedulers import next_round
+from lrbench.results.records import Failure, Measurement, Planned, Record, Trial
 from lrbench.results.sessions import Architecture, TimingFailure
 from lrbench.trials.history import History
 from lrbench.trials.run import run_trials
@@ -26,14 +27,14 @@ def run_sweep(
     retry_failed: bool = False,
     workers: Workers = ALONE,
 ) -> Iterator[Record]:
-    """Run the trials `todo`, then time the architectures of all trials that are not yet timed on this machine.
+    """Run the trials `todo` and those that follow, then time what is not yet timed on this machine.
 
     Args:
         run: the sweep.
         todo: the trials to run.
         held: records of the log.
         stages: those of `STAGES` to run; with latency alone nothing is trained.
-        retry_failed: whether timings that failed are missing too.
+        retry_failed: whether timings that failed are missing too, and trials that follow.
         workers: how trials are run.
 
     Raises: InputError when model, data or disk cannot be used, or evidence that a budget needs is missing.
@@ -42,11 +43,32 @@ def run_sweep(
     yield from history.new([run.environment])
     if "accuracy" in stages:
         yield from run_trials(run, todo, history, workers=workers)
+        stale = [record for record in held if retry_failed and isinstance(record, Failure)]
+        yield from _run_following(run, history, stale=stale, workers=workers)
     if "latency" in stages and settings(run.spec.latency):
-        wanted = architectures_of(history.records, [trial.key for trial in run.trials])
+        wanted = architectures_of(history.records, [trial.key for trial in (*run.trials, *run.later)])
         executor = executors.executor_of(workers)
         known = [record for record in history.records if not (retry_failed and isinstance(record, TimingFailure))]
         yield from history.new(executor.time(run, workers, wanted, known))
+
+
+def _run_following(run: Run, history: History, *, stale: Sequence[Record], workers: Workers) -> Iterator[Record]:
+    """Run, round by round, the trials that follow by the outcomes of others, each once.
+
+    Args:
+        run: the sweep.
+        history: records of the log and the run.
+        stale: outcomes in it that do not count, since they are to be had anew.
+        workers: how trials are run.
+    """
+    asked: set[str] = set()
+    while True:
+        line, todo = next_round(run, [record for record in history.records if record not in stale])
+        if asked.issuperset(trial.key for trial in todo):
+            return
+        asked |= {trial.key for trial in todo}
+        run.announce(line, todo)
+        yield from run_trials(run, todo, history, workers=workers)
 
 
 def missing_plans(run: Run, held: Sequence[Record]) -> tuple[tuple[Planned, ...], tuple[str, ...]]:

@@ -19,6 +19,7 @@ from lrbench.plan import cuts, trials
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
+REPEATED = ("--set", "sweep.front_seeds=2")
 QUICK = ("--set", "latency.devices=[]", "--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']")
 
 
@@ -65,7 +66,7 @@ def test_an_executor_is_one_entry_of_a_table(toy: Counter[str], workplace: Path,
 def test_every_executor_of_this_machine_leaves_the_tables_of_the_first(name: str, workplace: Path, lrbench) -> None:
     first = next(iter(executors.EXECUTORS))
     for executor in dict.fromkeys((first, name)):
-        words = ("--executor", executor, "--out", executor, "--cache", f"cache-{executor}")
+        words = ("--executor", executor, "--out", executor, "--cache", f"cache-{executor}", *REPEATED)
         result = lrbench("sweep", "tiny.toml", *QUICK, *words)
         assert result.exit_code == 0, result.output
     assert_same_tables(workplace / first, workplace / name)

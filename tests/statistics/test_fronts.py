@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrbench.statistics.fronts import front_chances, lead, resample_accuracies, unbeaten
+from lrbench.statistics.fronts import front_chances, lead, near_front, resample_accuracies, unbeaten, worths_of
 from lrbench.statistics.posterior import Answers, drop_between
 
 POINTS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), max_size=20)
@@ -42,6 +42,42 @@ def answers(right: np.ndarray | list[list[int]], *, kept: bool = True) -> Answer
 def drawn(shares: list[float], *, images: int, seed: int = 0) -> Answers:
     random = np.random.default_rng(seed)
     return answers(np.array([random.random(images) < share for share in shares]))
+
+
+MODELS = st.lists(st.tuples(st.integers(1, 4), st.floats(0, 1), st.integers(0, 99)), max_size=8)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@given(MODELS)
+def test_the_points_near_the_front_are_those_of_the_definition(
+    kept: bool, models: list[tuple[int, float, int]]
+) -> None:
+    points = [answers(drawn([share], images=40, seed=seed).right, kept=kept) for _, share, seed in models]
+    costs, worths = np.array([model[0] for model in models], float), np.array([p.accuracies.mean() for p in points])
+    front = unbeaten(costs, worths, np.ones(len(points), bool))
+
+    def is_told_apart(i: int, j: int) -> bool:
+        (mean,), (error,) = lead(points[i], [points[j]])
+        return bool(mean > error)
+
+    rivals = [[i for i in np.flatnonzero(front) if costs[i] <= costs[j]] for j in range(len(points))]
+    expected = [front[j] or not any(is_told_apart(i, j) for i in rivals[j]) for j in range(len(points))]
+    assert near_front(costs, worths, points).tolist() == expected
+
+
+def test_a_point_a_standard_error_behind_is_near_and_one_farther_is_not() -> None:
+    """100 images, of which the front's point is right on 90; each other loses some of these and wins none."""
+    points = [answers([[1] * count + [0] * (100 - count)]) for count in (90, 90, 89, 88, 80)]
+    costs = np.array([1.0, 2.0, 2.0, 2.0, 2.0])
+    worths = np.array([point.accuracies.mean() for point in points])
+    assert near_front(costs, worths, points).tolist() == [True, True, True, False, False]
+    assert near_front(np.arange(5.0)[::-1], worths, points).all(), "what is cheaper is not behind"
+
+
+def test_of_equal_accuracies_that_of_less_loss_is_worth_a_hair_more() -> None:
+    worths = worths_of(np.array([0.5, 0.5, 0.6, 0.5]), np.array([2.0, 1.0, 9.0, np.nan]))
+    assert np.argsort(worths).tolist() == [0, 1, 3, 2]
+    assert np.abs(worths - [0.5, 0.5, 0.6, 0.5]).max() < 1e-8
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lrbench.report.frames.latency import INTERVAL
 from lrbench.report.frames.rivals import Row
+from lrbench.statistics.fronts import worths_of
 from lrbench.statistics.posterior import Answers
 
 POINT = [
@@ -20,9 +21,6 @@ TIMED = [*INTERVAL, "fit", "log_error", "freedom", "latency_s"]
 
 STAGE = {"search": "search", "test": "finetuned"}
 """What the accuracy on a split is called in the columns of trials.csv, and as a stage of answers.csv."""
-
-HAIR = 1e-9
-"""Less than any difference in accuracy."""
 
 Right = Mapping[tuple[str, str], NDArray[np.uint8]]
 """Which images a trial got right at a stage: a bit each, in order, perhaps some more at the end."""
@@ -87,7 +85,7 @@ def pool_points(trials: pd.DataFrame, right: Right, *, split: str) -> pd.DataFra
             }
         )
     points = pd.DataFrame(rows)
-    return points.assign(worth=points["accuracy"] - HAIR * points["loss"].rank(pct=True).fillna(0.0))
+    return points.assign(worth=worths_of(points["accuracy"].to_numpy(float), points["loss"].to_numpy(float)))
 
 
 def with_timings(points: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:
