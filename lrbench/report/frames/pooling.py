@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lrbench.report.frames.latency import INTERVAL
 from lrbench.report.frames.rivals import Row
+from lrbench.statistics.luck import PRIOR_OF_ACCURACY, deviations_of, pooled
 from lrbench.statistics.posterior import Answers
 
 POINT = [
@@ -64,7 +65,8 @@ def pool_points(trials: pd.DataFrame, right: Right, *, split: str) -> pd.DataFra
         split: `search` or `test`, by which may be chosen.
 
     Returns: `name`, `trial`, `trials`, `seeds`, `architectures` (how many), costs, and on the split `answers`,
-        `accuracy`, `loss`, and `worth`: the accuracy, of equal ones that of less loss a hair larger.
+        `accuracy`, `loss`, and `worth`: the accuracy, of equal ones that of less loss a hair larger; `luck`, training
+        noise of an accuracy, pooled over all points.
     """
     stage, rows = STAGE[split], []
     for members in points_of(trials):
@@ -87,7 +89,9 @@ def pool_points(trials: pd.DataFrame, right: Right, *, split: str) -> pd.DataFra
             }
         )
     points = pd.DataFrame(rows)
-    return points.assign(worth=points["accuracy"] - HAIR * points["loss"].rank(pct=True).fillna(0.0))
+    luck = pooled([deviations_of(row["answers"].each) for row in rows if len(row["seeds"]) > 1], PRIOR_OF_ACCURACY)
+    worth = points["accuracy"] - HAIR * points["loss"].rank(pct=True).fillna(0.0)
+    return points.assign(worth=worth, luck=pd.Series([luck] * len(points), dtype=object))
 
 
 def with_timings(points: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:
