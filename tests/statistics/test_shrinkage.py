@@ -42,9 +42,7 @@ def test_a_posterior_is_that_of_drawing_the_model(drops: list[float], freedom: f
     truth, again = (own + luck * random.normal(size=own.shape) for _ in range(2))
     weights = np.exp(-(((np.array(drops) - truth) / errors) ** 2).sum(axis=1) / 2)
     weights /= weights.sum()
-    near = (
-        0.025 if freedom > 10 else 0.04
-    )  # the points of a sweep share the luck that they draw from, which is not used
+    near = 0.025 if freedom > 10 else 0.06  # with few degrees of freedom Student's t only comes near to it
     for i, found in enumerate(measured(drops, errors, macs, Component(variance=0.003**2, freedom=freedom))):
         assert found.mean == pytest.approx(weights @ truth[:, i], abs=near / 50)
         for limit in (0.0, 0.005, 0.01, 0.02, 0.04):
@@ -168,11 +166,11 @@ def test_of_equal_means_one_seed_tells_less_of_the_method_than_three() -> None:
 
 
 def test_probabilities_come_true_as_often_as_they_say_whatever_the_seeds() -> None:
-    """Sweeps of 18 points of one to three seeds, whose luck is drawn anew from sweep to sweep, known from the pool."""
-    random, macs = np.random.default_rng(6), np.linspace(0.15, 0.9, 18)
+    """Sweeps of few points of one to three seeds, whose luck is drawn anew from sweep to sweep, known from the pool."""
+    random, macs = np.random.default_rng(6), np.linspace(0.15, 0.9, WORTH)
     said: dict[str, list[float]] = {"these": [], "again": []}
     held: dict[str, list[bool]] = {"these": [], "again": []}
-    for own in draw(macs, random, worlds=200):
+    for own in draw(macs, random, worlds=700):
         luck = np.sqrt(PRIOR.variance * PRIOR.freedom / random.chisquare(PRIOR.freedom))
         points, trained, seen = [], [], []
         for drop, ratio in zip(own, macs, strict=True):
@@ -194,7 +192,7 @@ def test_probabilities_come_true_as_often_as_they_say_whatever_the_seeds() -> No
                 )
             )
             trained.append(losses[best])
-        posteriors, limits = shrink(points, pooled(seen, PRIOR)), random.choice([0.0025, 0.005, 0.01, 0.02], size=18)
+        posteriors, limits = shrink(points, pooled(seen, PRIOR)), random.choice([0.0025, 0.005, 0.01, 0.02], size=WORTH)
         for found, drop, lost, limit in zip(posteriors, own, trained, limits, strict=True):
             said["these"].append(found.at_most(limit))
             held["these"].append(bool(lost <= limit))
