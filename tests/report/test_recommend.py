@@ -355,6 +355,23 @@ def test_the_choice_never_sees_the_test_split(tmp_path: Path, lrbench) -> None:
     assert "On the test split --max-drop 3 does not hold: it is 10.00 there." in found["notes"]
 
 
+def test_it_says_how_sure_it_is_of_these_weights_and_of_the_method_retrained(tmp_path: Path, lrbench) -> None:
+    folder = samples.folder_of(tmp_path, study())
+    found = json.loads(lrbench("recommend", folder, "--max-drop", 3, "--macs", 0.5, *EVEN, "--format", "json").output)
+    drop, macs = found["constraints"]
+    assert 0 < drop["retrained"] < drop["probability"] < 1, "the better of two seeds, which are 2 points apart"
+    assert macs["retrained"] == macs["probability"] == 1
+    told = lrbench("recommend", folder, "--max-drop", 3, *EVEN).output
+    assert "these weights hold with" in told
+    said = f"with {drop['probability']:.1%}; the same method trained again would with {drop['retrained']:.1%}."
+    assert said in told
+    assert "from 2 points with several seeds (t, " in told
+    once = [one for one in study() if not (isinstance(one, Measurement) and one.trial.seed)]
+    told = lrbench("recommend", samples.folder_of(tmp_path / "once", once), "--max-drop", 3, *EVEN).output
+    assert "Training noise: 0.3 points" in told
+    assert "from published studies, since no point has several seeds (t, 3.0 degrees of freedom)" in told
+
+
 def test_without_a_search_split_the_bias_is_said(tmp_path: Path, lrbench) -> None:
     result = lrbench("recommend", samples.folder_of(tmp_path, study(search=False)), "--max-drop", 3, *EVEN)
     assert result.exit_code == 0, result.output

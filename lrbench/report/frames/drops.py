@@ -13,6 +13,9 @@ from lrbench.statistics.luck import PRIOR, PRIOR_OF_ACCURACY, deviations_of, poo
 from lrbench.statistics.posterior import Answers, Drop, Share, drop_between, lost_by_each, share_of
 from lrbench.statistics.shrinkage import NONE, Measured, Shrunk, own_luck, shrink
 
+LEAST = 1e-12
+"""The least variance of an accuracy: a posterior without one has no probability."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
@@ -226,6 +229,6 @@ def _accuracies(point: Row, lost: Lost, posterior: Drop | Shrunk, of_drop: Compo
         mean, variance = posterior.own
         taken_again = (mean - lost.alone.mean) / 2
         again += (variance - of_drop.variance / seeds - lost.alone.error**2) / 4
-    these = Share(mean=share.mean + shift - taken, error=sqrt(max(images, 0.0)))
-    other = Share(mean=share.mean - taken_again, error=sqrt(max(again, 0.0)))
+    these = Share(mean=share.mean + shift - taken, error=sqrt(max(images, LEAST)))
+    other = Share(mean=share.mean - taken_again, error=sqrt(max(again, LEAST)))
     return these.with_luck(luck, own / luck.variance), other.with_luck(luck, 1.0)
