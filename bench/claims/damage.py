@@ -9,6 +9,7 @@ import pandas as pd
 from bench.claims.claim import Claim, computed, stated
 from bench.claims.tables import frames, table, where
 from lrbench.report.frames.damage import NEAR, judged_probes
+from lrbench.report.frames.rivals import Row
 from lrbench.statistics.damage import BAND, fit_damage
 
 LAWS = {
@@ -31,34 +32,35 @@ def claims() -> Iterator[Claim]:
         exp(offsets["channel output"] - offsets["channel"]),
     )
     yield computed("the {} probes of", len(probes))
-    laws = table("damage/laws.csv").set_index("law")
+    laws = {str(law["law"]): law for law in table("damage/laws.csv").to_dict("records")}
     for words, name in LAWS.items():
-        yield from row(words, laws.loc[name])
+        yield from row(words, laws[name])
     yield computed("MACs differ by at most {} %", 100 * NEAR)
     yield stated("measured", "exceeds 1.96 standard errors", "bench/study_damage.py, NOISE")
     yield stated("measured", "on 947 images (0.068", "bench/study_damage.py, NOISE")
-    yield from models(laws.loc[LAWS["power of the error for each layer (until now)"]], laws.loc[LAWS["the law above"]])
+    yield from models(laws[LAWS["power of the error for each layer (until now)"]], laws[LAWS["the law above"]])
     yield from bands(table("imagenette/figures/damage_calibration.csv"))
 
 
-def row(words: str, law: "pd.Series[float]") -> Iterator[Claim]:
+def row(words: str, law: Row) -> Iterator[Claim]:
     """A row of the table of laws."""
     ordered, clear = law["ordered"] / law["pairs"], law["significant_ordered"] / law["significant"]
     yield computed(
         f"| {words} | {{}} | {{}} | {{}} of {{}} ({{}} %) | {{}} of {{}} ({{}} %) |",
-        *law[["rms", "rms_step", "ordered", "pairs"]],
+        *(law[name] for name in ("rms", "rms_step", "ordered", "pairs")),
         100 * ordered,
-        *law[["significant_ordered", "significant"]],
+        *(law[name] for name in ("significant_ordered", "significant")),
         100 * clear,
     )
 
 
-def models(old: "pd.Series[float]", new: "pd.Series[float]") -> Iterator[Claim]:
+def models(old: Row, new: Row) -> Iterator[Claim]:
     """Sums over the layers of whole models."""
     yield computed(
         "Of {} pairs of the study's {} models (plans and grid, before finetuning) whose MACs are equal and methods "
         "differ, sums by the power laws ordered {} right, this law {}",
-        *new[["model_pairs", "models"]],
+        new["model_pairs"],
+        new["models"],
         old["model_ordered"],
         new["model_ordered"],
     )

@@ -7,6 +7,7 @@ from bench.claims.claim import Claim, computed
 from bench.claims.tables import EPYC, advised, mean, timing, trials, where
 from lrbench.config.names import ADVICE_CONFIDENCE
 from lrbench.statistics import paired, posterior
+from lrbench.statistics.luck import PRIOR
 
 
 def claims() -> Iterator[Claim]:
@@ -34,8 +35,12 @@ def claims() -> Iterator[Claim]:
     own = timing(taken["trial"], EPYC)
     yield computed("on the study's own it takes {} ({}-{})", own["ratio"], own["ratio_low"], own["ratio_high"])
     yield computed('"tied with {} others on {} images"', found.tied, taken["samples"])
-    yield computed("not significantly different ({} %, paired)", 100 * posterior.CONFIDENCE)
+    yield computed("not significantly different ({} %, paired, training", 100 * posterior.CONFIDENCE)
     yield computed("hold with `--confidence` ({})", ADVICE_CONFIDENCE)
+    yield computed("for the example {} and {} %", 100 * found.probability, 100 * found.retrained)
+    yield computed(
+        "({} points of a drop, which count as {} degrees of freedom)", 100 * PRIOR.variance**0.5, PRIOR.freedom
+    )
     all_limits, tight, others = (
         overconfidence(study, limits=limits)[:-1]
         for study, limits in ((KNOWN, "all"), (KNOWN, "at most 2 points"), (OTHERS, "all"))

@@ -115,12 +115,13 @@ def either_way(share: float, images: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Advised:
-    """What is recommended: the row `taken` and how sure it is; or the `surest` probability of any point."""
+    """What is recommended: the row `taken`, how sure it and its method are; or the `surest` probability of all."""
 
     taken: Row
     candidates: int
     tied: int
     probability: float
+    retrained: float
     surest: float
 
 
@@ -131,6 +132,7 @@ def told(choice: Recommendation) -> Advised:
         candidates=choice.candidates,
         tied=choice.tied,
         probability=choice.held[0].probability if choice.held else nan,
+        retrained=choice.held[0].retrained if choice.held else nan,
         surest=choice.surest.probability if choice.surest else nan,
     )
 

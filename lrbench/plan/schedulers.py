@@ -17,7 +17,7 @@ from lrbench.plan.spec import SweepSpec
 from lrbench.results.columns.outcomes import Outcome, outcomes
 from lrbench.results.records import Accuracy, Measurement, Record, Trial
 from lrbench.statistics.fronts import near_front, worths_of
-from lrbench.statistics.posterior import Answers, stack_right
+from lrbench.statistics.posterior import Answers, luck_of, stack_right
 
 Point = tuple[str, str, str, str]
 """What the trials of a point share within a spec: scheme, truncation, layer set, rank rule."""
@@ -85,7 +85,7 @@ def _to_repeat(measured: Sequence[Measurement]) -> Container[Point]:
     answers = [_answers(list(map(judged, seeds))) for seeds in members.values()]
     losses = [float(np.mean([judged(one).loss for one in seeds])) for seeds in members.values()]
     worths = worths_of(np.array([point.accuracies.mean() for point in answers]), np.array(losses))
-    near = near_front(np.array([one.cost.macs for one in best], float), worths, answers)
+    near = near_front(np.array([one.cost.macs for one in best], float), worths, answers, luck_of(answers))
     return {DENSE, *(point for point, is_near in zip(members, near, strict=True) if is_near)}
 
 

@@ -68,8 +68,8 @@ def prior_of(device: str, threads: int) -> Components:
 
 def learned(prior: Components, subjects: Collection[Occasions]) -> Components:
     """The components of a setting: a prior, moderated by what the subjects timed there show."""
-    process = _moderated(prior.process, between_processes(subjects))
-    return Components(process=process, occasion=_moderated(prior.occasion, between_occasions(subjects, process)))
+    process = moderated(prior.process, between_processes(subjects))
+    return Components(process=process, occasion=moderated(prior.occasion, between_occasions(subjects, process)))
 
 
 def estimate_over(occasions: Occasions, components: Components) -> Estimate:
@@ -129,7 +129,7 @@ class Deviations:
     squares: float
     noise: float
     loading: float
-    freedom: int
+    freedom: float
 
 
 def between_processes(subjects: Collection[Occasions]) -> Deviations:
@@ -141,7 +141,7 @@ def between_processes(subjects: Collection[Occasions]) -> Deviations:
             means = [float(logs.mean()) for logs in occasion.values()]
             parts.append(_deviations(means, noise=layouts.variance * _mean_inverse(occasion), load=load))
     groups = {frozenset(occasion) for occasions in subjects for occasion in occasions}
-    return _summed(parts, freedom=_freedom_of(groups))
+    return summed(parts, freedom=_freedom_of(groups))
 
 
 def between_occasions(subjects: Collection[Occasions], process: Component) -> Deviations:
@@ -155,7 +155,7 @@ def between_occasions(subjects: Collection[Occasions], process: Component) -> De
         ]
         means = [_occasion_mean(occasion) for occasion in occasions]
         parts.append(_deviations(means, noise=float(np.mean(noises)), load=load))
-    return _summed(parts, freedom=max((len(occasions) for occasions in subjects), default=1) - 1)
+    return summed(parts, freedom=max((len(occasions) for occasions in subjects), default=1) - 1)
 
 
 def _deviations(means: Sequence[float], *, noise: float, load: float) -> tuple[float, float, float]:
@@ -164,12 +164,13 @@ def _deviations(means: Sequence[float], *, noise: float, load: float) -> tuple[f
     return float(np.var(means)) * len(means), others * noise, others * load
 
 
-def _summed(parts: Sequence[tuple[float, float, float]], *, freedom: int) -> Deviations:
+def summed(parts: Sequence[tuple[float, float, float]], *, freedom: float) -> Deviations:
+    """The squares, noises and loadings of several, together known by so many degrees of freedom."""
     squares, noise, loading = np.reshape(parts, (-1, 3)).sum(axis=0).tolist()
     return Deviations(squares=squares, noise=noise, loading=loading, freedom=freedom)
 
 
-def _moderated(prior: Component, seen: Deviations) -> Component:
+def moderated(prior: Component, seen: Deviations) -> Component:
     """A prior and what was seen, each by its degrees of freedom; those of noisy deviations count in part."""
     if seen.loading == 0 or prior.variance == 0:
         return prior

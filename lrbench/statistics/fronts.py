@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from lrbench.statistics.posterior import Answers, Floats, share_of
+from lrbench.statistics.components import Component
+from lrbench.statistics.luck import with_luck
+from lrbench.statistics.posterior import Answers, Floats, half_widths, share_of
 
 Bools = NDArray[np.bool_]
 
@@ -54,26 +56,38 @@ def unbeaten(costs: Floats, worths: Floats, counts: Bools) -> Bools:
     return result
 
 
-def lead(point: Answers, others: Sequence[Answers]) -> tuple[Floats, Floats]:
-    """By how much a point is more accurate than each of others, and the standard errors of that, (K,) each.
+def lead(point: Answers, others: Sequence[Answers], luck: Component) -> tuple[Floats, Floats]:
+    """By how much a point is more accurate than each of others, and how far the interval of that reaches, (K,) each.
 
-    As `drop_between` has it, but for seeds, which are not paired: points need not have the same.
+    As `drop_between` has it, with the luck of the trainings of both, however many there were.
+
+    Args:
+        point: which leads, or not.
+        others: on the same images.
+        luck: of an accuracy.
     """
+    mean, errors, freedom = _lead(point, others, luck)
+    return mean, half_widths(errors, freedom)
+
+
+def _lead(point: Answers, others: Sequence[Answers], luck: Component) -> tuple[Floats, Floats, Floats]:
+    """The leads, their standard errors and the degrees of freedom of these."""
     field = [point, *others]
-    between = np.array([answers.between for answers in field])
+    trainings = np.array([1 / len(answers.correct) for answers in field])
     right = _mean_right(field)
     if right is None:
         shares = [share_of(answers) for answers in field]
         means, errors = (np.array([getattr(share, name) for share in shares]) for name in ("mean", "error"))
-        return means[0] - means[1:], np.hypot(errors[0], errors[1:])
-    lost = right[0] - right[1:]
-    weight = lost.shape[1] + 1.5  # half an image each of lost, won and neither
-    mean = lost.sum(axis=1, dtype=float) / weight
-    images = ((np.einsum("kn,kn->k", lost, lost, dtype=float) + 1) / weight - mean**2) / (weight + 1)
-    return mean, np.sqrt(images + between[0] + between[1:])
+        mean, images = means[0] - means[1:], errors[0] ** 2 + errors[1:] ** 2
+    else:
+        lost = right[0] - right[1:]
+        weight = lost.shape[1] + 1.5  # half an image each of lost, won and neither
+        mean = lost.sum(axis=1, dtype=float) / weight
+        images = ((np.einsum("kn,kn->k", lost, lost, dtype=float) + 1) / weight - mean**2) / (weight + 1)
+    return mean, *with_luck(images, luck, trainings[0] + trainings[1:])
 
 
-def near_front(costs: Floats, worths: Floats, points: Sequence[Answers]) -> Bools:
+def near_front(costs: Floats, worths: Floats, points: Sequence[Answers], luck: Component) -> Bools:
     """Which points are on the front of cost and accuracy, or near it, (K,).
 
     Near: no point of the front that is at most as dear leads by more than `NEAR` standard errors of that lead, paired
@@ -83,31 +97,31 @@ def near_front(costs: Floats, worths: Floats, points: Sequence[Answers]) -> Bool
         costs: that are to be small, (K,).
         worths: of `worths_of`, (K,).
         points: what they answered.
+        luck: of an accuracy.
     """
     front = unbeaten(costs, worths, np.ones(len(points), bool))
     near = np.ones(len(points), bool)
     for i in map(int, np.flatnonzero(front)):
         dearer = np.flatnonzero(~front & near & (costs >= costs[i]))
-        means, errors = lead(points[i], [points[int(j)] for j in dearer])
+        means, errors, _ = _lead(points[i], [points[int(j)] for j in dearer], luck)
         near[dearer] = means <= NEAR * errors
     return near
 
 
-def resample_accuracies(points: Sequence[Answers]) -> Floats:
-    """Accuracies of points on images and seeds drawn anew with replacement, (resamples, K); always the same.
+def resample_accuracies(points: Sequence[Answers], luck: Component) -> Floats:
+    """Accuracies of points on images drawn anew with replacement, trained anew, (resamples, K); always the same.
 
-    All points meet the same images. Where it was not kept which of them they got right, each point meets its own. A
-    single seed is always drawn.
+    All points meet the same images. Where it was not kept which of them they got right, each point meets its own. How
+    large the luck of a training is, is drawn too.
+
+    Args:
+        points: a mean over seeds each.
+        luck: of an accuracy.
     """
     random = np.random.default_rng(0)
     resamples = max(FEWEST, min(RESAMPLES, MOST_VALUES // max(1, len(points))))
-    seeds = np.array([len(point.correct) for point in points])
-    starts = np.concatenate([[0], np.cumsum(seeds)[:-1]])
-    weights = np.concatenate(
-        [random.multinomial(count, np.full(count, 1 / count), resamples) / count for count in seeds], axis=1
-    )
-    if _are_paired(points):
-        right = np.concatenate([point.right for point in points if point.right is not None]).astype(np.float32)
+    right = _mean_right(points)
+    if right is not None:
         images = right.shape[1]
         drawn = [
             random.multinomial(images, np.full(images, 1 / images), min(BLOCK, resamples - start)).astype(np.float32)
@@ -115,10 +129,12 @@ def resample_accuracies(points: Sequence[Answers]) -> Floats:
         ]
         accuracies = np.concatenate([(times @ right.T) / images for times in drawn])
     else:
-        samples = np.repeat([point.samples for point in points], seeds)
-        accuracies = random.binomial(samples, np.concatenate([p.accuracies for p in points]), (resamples, len(samples)))
-        accuracies = accuracies / samples
-    drawn_means: Floats = np.add.reduceat(accuracies * weights, starts, axis=1)
+        shares = np.array([point.accuracies.mean() for point in points])
+        samples = np.array([point.samples for point in points])
+        accuracies = random.binomial(samples, shares, (resamples, len(points))) / samples
+    spread = np.sqrt(luck.variance * luck.freedom / random.chisquare(luck.freedom, (resamples, 1)))
+    trainings = np.array([1 / len(point.correct) for point in points])
+    drawn_means: Floats = accuracies + spread * np.sqrt(trainings) * random.normal(size=accuracies.shape)
     return drawn_means
 
 

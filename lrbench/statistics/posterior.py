@@ -3,20 +3,23 @@
 An accuracy on n images has Jeffreys' prior, hence a Beta posterior (Brown, Cai & DasGupta 2001). A drop between two
 models is that of matched proportions, with Jeffreys' prior on the images that were lost, won and neither (Altham 1971),
 or the difference of two independent Betas where nobody kept which images they were; either is taken as normal. Several
-seeds are pooled: the images count once, since all seeds see the same ones, and the spread of the seeds widens the
-posterior. A single seed tells nothing of that spread. A log latency ratio has the Student t posterior behind its
-interval (flat prior on mean and log scale; Gelman et al. 2013, section 3.2).
+seeds are pooled: the images count once, since all seeds see the same ones. That is what is known of these very weights;
+of what would be trained again `with_luck` tells, which makes Student's t of either (of a Beta by its normal scores). A
+log latency ratio has the Student t posterior behind its interval (flat prior on mean and log scale; Gelman et al. 2013,
+section 3.2).
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import inf, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincc
-from scipy.stats import beta, norm
+from scipy.special import betaincc, ndtr, ndtri, stdtr, stdtrit
+from scipy.stats import beta
 
+from lrbench.statistics.components import Component
+from lrbench.statistics.luck import PRIOR_OF_ACCURACY, deviations_of, pooled, with_luck
 from lrbench.statistics.paired import Estimate
 
 Floats = NDArray[np.float64]
@@ -44,26 +47,33 @@ class Answers:
         return np.array(list(self.correct.values())) / self.samples
 
     @property
-    def between(self) -> float:
-        """Squared standard error of the mean accuracy over seeds; 0 for a single one."""
-        return _between(self.accuracies)
+    def each(self) -> Floats:
+        """What each seed has on each image where that was kept, else its accuracy, (seeds, images or 1)."""
+        return self.accuracies[:, None] if self.right is None else self.right
 
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """The Beta posterior of an accuracy, by its mean and standard deviation."""
+    """The posterior of an accuracy, by the mean and standard deviation of a Beta, and the freedom of its error."""
 
     mean: float
     error: float
+    freedom: float = inf
 
     def at_least(self, limit: float) -> float:
         """The probability of at least this accuracy."""
-        return float(betaincc(*self._shape, min(max(limit, 0.0), 1.0)))
+        chance = float(betaincc(*self._shape, min(max(limit, 0.0), 1.0)))
+        return chance if self.freedom == inf else float(stdtr(self.freedom, ndtri(chance)))
 
     def interval(self) -> tuple[float, float]:
         """The equal-tailed interval."""
-        low, high = beta.interval(CONFIDENCE, *self._shape)
+        low, high = beta.ppf(ndtr(_ends(self.freedom)), *self._shape)
         return float(low), float(high)
+
+    def with_luck(self, luck: Component, trainings: float) -> "Share":
+        """The accuracy of what would be trained again; arguments as `luck.with_luck` has them."""
+        error, freedom = with_luck(self.error**2, luck, trainings)
+        return Share(mean=self.mean, error=float(error), freedom=float(freedom))
 
     @property
     def _shape(self) -> tuple[float, float]:
@@ -73,43 +83,67 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Drop:
-    """The normal posterior of a drop in accuracy (0.01: a point), by its mean and standard deviation."""
+    """The posterior of a drop in accuracy (0.01: a point): Student's t, which is normal with endless freedom."""
 
     mean: float
     error: float
+    freedom: float = inf
 
     def at_most(self, limit: float) -> float:
         """The probability of at most this drop."""
-        return float(norm.cdf(limit, self.mean, self.error))
+        return float(stdtr(self.freedom, (limit - self.mean) / self.error))
 
     def interval(self) -> tuple[float, float]:
         """The equal-tailed interval."""
-        low, high = norm.interval(CONFIDENCE, self.mean, self.error)
+        low, high = self.mean + self.error * _ends(self.freedom)
         return float(low), float(high)
+
+    def with_luck(self, luck: Component, trainings: float) -> "Drop":
+        """The drop of what would be trained again; arguments as `luck.with_luck` has them."""
+        error, freedom = with_luck(self.error**2, luck, trainings)
+        return Drop(mean=self.mean, error=float(error), freedom=float(freedom))
+
+
+def half_widths(errors: Floats, freedom: Floats) -> Floats:
+    """How far intervals reach to either side."""
+    reach: Floats = errors * stdtrit(freedom, (1 + CONFIDENCE) / 2)
+    return reach
+
+
+def luck_of(points: Iterable[Answers]) -> Component:
+    """The luck of a training, of an accuracy, by what the seeds of points answered."""
+    return pooled([deviations_of(point.each) for point in points if len(point.correct) > 1], PRIOR_OF_ACCURACY)
 
 
 def share_of(answers: Answers) -> Share:
-    """The posterior of an accuracy: of the mean over the seeds."""
+    """The posterior of the mean accuracy of these very weights."""
     mean, variance = _jeffreys(answers)
-    return Share(mean=mean, error=sqrt(variance + answers.between))
+    return Share(mean=mean, error=sqrt(variance))
 
 
 def drop_between(before: Answers, after: Answers) -> Drop:
-    """The posterior of what is lost from one model to another, seed by seed (both in the same order).
+    """The posterior of what these very weights lose to others on average, seed by seed (both in the same order).
 
     Image by image where both sides kept their answers, else as two independent samples of images.
     """
-    seeds = _between(before.accuracies - after.accuracies)
-    old, new = before.right, after.right
-    if old is not None and new is not None and old.shape == new.shape:
-        lost = (old - new).mean(axis=0)
+    each = lost_by_each(before, after)
+    if each.shape[1] > 1:
+        lost = each.mean(axis=0)
         weight = len(lost) + 1.5  # half an image each of lost, won and neither
         mean = float(lost.sum()) / weight
         images = ((float((lost**2).sum()) + 1) / weight - mean**2) / (weight + 1)
     else:
         (high, wide), (low, narrow) = _jeffreys(before), _jeffreys(after)
         mean, images = high - low, wide + narrow
-    return Drop(mean=mean, error=sqrt(images + seeds))
+    return Drop(mean=mean, error=sqrt(images))
+
+
+def lost_by_each(before: Answers, after: Answers) -> Floats:
+    """What each seed lost on each image where both sides kept that, else what it lost in all, (seeds, images or 1)."""
+    old, new = before.right, after.right
+    if old is not None and new is not None and old.shape == new.shape:
+        return old - new
+    return (before.accuracies - after.accuracies)[:, None]
 
 
 def latency_at_most(timing: Estimate, limit: float) -> float:
@@ -126,9 +160,10 @@ def _jeffreys(answers: Answers) -> tuple[float, float]:
     return mean, mean * (1 - mean) / (answers.samples + 2)
 
 
-def _between(values: Floats) -> float:
-    """Squared standard error of the mean over seeds; 0 for a single one."""
-    return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
+def _ends(freedom: float) -> Floats:
+    """The ends of the interval of Student's t."""
+    ends: Floats = stdtrit(freedom, np.array([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
+    return ends
 
 
 def unpack(mask: str, samples: int) -> Floats:

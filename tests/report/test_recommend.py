@@ -24,7 +24,9 @@ from lrbench.report.frames.pooling import with_timings
 from lrbench.report.frames.rivals import Where, choose_rivals, choose_setting
 from lrbench.report.results import Results
 from lrbench.results.records import Accuracy, Measurement, Record
-from lrbench.statistics.posterior import Answers, Drop, drop_between
+from lrbench.statistics.components import Component
+from lrbench.statistics.posterior import Answers, Share, drop_between
+from lrbench.statistics.shrinkage import Shrunk
 
 EVEN = ("--confidence", 0.5)
 DENSE = {"scheme": "dense", "layer_set": "none", "rank_rule": "none"}
@@ -44,22 +46,47 @@ POINTS = st.lists(POINT, min_size=1, max_size=9).filter(lambda all_: not all(one
 LIMITS = st.dictionaries(st.sampled_from(list(CONSTRAINTS)), STEP, min_size=1)
 SURE = st.sampled_from([0.05, 0.5, 0.8, 0.99])
 IMAGES = 40
+LUCK = Component(variance=0.01**2, freedom=5.0)
 Point = Mapping[str, Any]
+
+
+def shrunk(moments: list[tuple[float, float]]) -> list[Shrunk]:
+    """Posteriors of drops of this mean and error, of whose luck nothing was drawn."""
+    return [
+        Shrunk(
+            weights=np.ones(1),
+            means=np.full(1, mean),
+            width=error,
+            freedom=np.inf,
+            drops=np.full(1, mean),
+            luck=Component(variance=error**2 + LUCK.variance, freedom=5.0),
+        )
+        for mean, error in moments
+    ]
 
 
 def frame(rows: list[dict[str, object]]) -> pd.DataFrame:
     """Points with posteriors of drops around 1 - accuracy, on the first images of 40."""
     made = pd.DataFrame(rows).assign(name=[f"p{i}" for i in range(len(rows))], drop=lambda f: 1 - f["accuracy"])
     right = [np.arange(IMAGES) < IMAGES * accuracy for accuracy in made["accuracy"]]
-    spread = {"accuracy_error": 0.1, "log_error": 0.1, "freedom": 9.0}
+    shares = [Share(mean=accuracy, error=0.1) for accuracy in made["accuracy"].clip(0.05, 0.95)]
     return made.assign(
-        accuracy_mean=made["accuracy"].clip(0.05, 0.95),
+        accuracy_posterior=shares,
+        accuracy_retrained=[share.with_luck(LUCK, 1) for share in shares],
+        luck=[LUCK] * len(made),
         worth=made["accuracy"] - 1e-9 * made["loss"],
         samples=IMAGES,
         answers=[Answers(correct={0: int(one.sum())}, samples=IMAGES, right=one[None].astype(float)) for one in right],
-        drop_posterior=[Drop(mean=drop, error=0.1) for drop in made["drop"]],
-        **spread,
+        drop_posterior=shrunk([(drop, 0.1) for drop in made["drop"]]),
+        log_error=0.1,
+        freedom=9.0,
     )
+
+
+def is_tied(one: Point, other: Point) -> bool:
+    """Whether the interval of the difference reaches 0; each was trained once."""
+    low, high = drop_between(one["answers"], other["answers"]).with_luck(LUCK, 2.0).interval()
+    return low <= 1e-12 and high >= -1e-12
 
 
 def chance(row: Point, name: str, limit: float) -> float:
@@ -96,8 +123,7 @@ def best(rows: list[Point], limits: Mapping[str, float], confidence: float, obje
         return set()
     if objective == "accuracy":
         top = max(candidates, key=lambda row: row["worth"])
-        drops = {row["name"]: drop_between(top["answers"], row["answers"]) for row in kept}
-        tied = [row for row in kept if abs(drops[row["name"]].mean) <= 1.959964 * drops[row["name"]].error]
+        tied = [row for row in kept if is_tied(top, row)]
         least = min(row["accuracy"] for row in tied)
         named = [row for row in tied if row["accuracy"] > least] or tied
         candidates = [row for row in candidates if row in named]
@@ -144,8 +170,7 @@ def test_the_choice_is_the_best_of_all_that_are_sure_enough(
         assert one.binding == (found.point["name"] not in without) or len(without | expected) > 1, "of equals the first"
     kept = eligible_of(rows, limits, confidence, cost)
     check_neighbours(kept, found.point, CONSTRAINTS[cost].column, (found.cheaper, found.dearer))
-    tied = [drop_between(found.point["answers"], row["answers"]) for row in kept]
-    assert found.tied == sum(abs(drop.mean) <= 1.959964 * drop.error for drop in tied) - 1
+    assert found.tied == sum(is_tied(found.point, row) for row in kept) - 1
 
 
 @settings(max_examples=40)
@@ -227,7 +252,7 @@ def test_a_point_that_is_beaten_by_a_less_certain_one_is_no_reason_to_take_the_d
     unsure = point(ratio=0.3, accuracy=0.9)
     sure, dense = point(ratio=0.5, accuracy=0.8), point(ratio=1.0, accuracy=0.85, dense=True, mac_ratio=1.0)
     points = frame([unsure, sure, dense])
-    points["drop_posterior"] = [Drop(mean=0.1, error=0.5), Drop(mean=0.1, error=0.01), Drop(mean=0.0, error=0.01)]
+    points["drop_posterior"] = shrunk([(0.1, 0.5), (0.1, 0.01), (0.0, 0.01)])
     found = recommend(points, {"max-drop": 0.2}, confidence=0.8, minimise="latency")
     assert found.point is None
     assert found.surest is not None
@@ -330,6 +355,23 @@ def test_the_choice_never_sees_the_test_split(tmp_path: Path, lrbench) -> None:
     assert found["command"] == f"lrbench export {folder} 'rank=8 0' --to 'export/rank=8 0'"
     assert [layer["layer"] for layer in found["layers"]] == ["conv1", "fc"]
     assert "On the test split --max-drop 3 does not hold: it is 10.00 there." in found["notes"]
+
+
+def test_it_says_how_sure_it_is_of_these_weights_and_of_the_method_retrained(tmp_path: Path, lrbench) -> None:
+    folder = samples.folder_of(tmp_path, study())
+    found = json.loads(lrbench("recommend", folder, "--max-drop", 3, "--macs", 0.5, *EVEN, "--format", "json").output)
+    drop, macs = found["constraints"]
+    assert 0 < drop["retrained"] < drop["probability"] < 1, "the better of two seeds, which are 2 points apart"
+    assert macs["retrained"] == macs["probability"] == 1
+    told = lrbench("recommend", folder, "--max-drop", 3, *EVEN).output
+    assert "these weights hold with" in told
+    said = f"with {drop['probability']:.1%}; the same method trained again would with {drop['retrained']:.1%}."
+    assert said in told
+    assert "from 2 points with several seeds (t, " in told
+    once = [one for one in study() if not (isinstance(one, Measurement) and one.trial.seed)]
+    told = lrbench("recommend", samples.folder_of(tmp_path / "once", once), "--max-drop", 3, *EVEN).output
+    assert "Training noise: 0.3 points" in told
+    assert "from published studies, since no point has several seeds (t, 3.0 degrees of freedom)" in told
 
 
 def test_without_a_search_split_the_bias_is_said(tmp_path: Path, lrbench) -> None:

@@ -16,9 +16,11 @@ from lrbench.report.frames.standing import BEATEN, FRONT, UNPROVEN, standings, w
 from lrbench.report.frames.trials import done_trials
 from lrbench.results.records import Accuracy, Measurement, Record
 from lrbench.results.tables import build_tables
+from lrbench.statistics.components import Component
 from lrbench.statistics.posterior import Answers, drop_between
 
 IMAGES = 100
+LUCK = Component(variance=0.01**2, freedom=4.0)
 POINTS = st.lists(
     st.tuples(st.integers(0, 5), st.integers(0, IMAGES), st.integers(0, 3), st.sampled_from([True, True, False, None])),
     min_size=1,
@@ -34,7 +36,14 @@ def frame(points: list[tuple[int, int, int, bool | None]]) -> pd.DataFrame:
     ]
     costs, rights, losses, fit = zip(*points, strict=True)
     worth = np.array(rights) / IMAGES - 1e-9 * np.array(losses)
-    return pd.DataFrame({"macs": costs, "ratio": costs, "fit": fit, "worth": worth, "answers": answers})
+    made = pd.DataFrame({"macs": costs, "ratio": costs, "fit": fit, "worth": worth, "answers": answers})
+    return made.assign(luck=[LUCK] * len(made))
+
+
+def lead_of(points: list[tuple[int, int, int, bool | None]], i: int, j: int) -> float:
+    """The lower end of the lead of a point over another, each trained once."""
+    answers = frame(points)["answers"]
+    return drop_between(answers[i], answers[j]).with_luck(LUCK, 2.0).interval()[0]
 
 
 def by_definition(points: list[tuple[int, int, int, bool | None]], counts: list[bool]) -> list[str]:
@@ -48,7 +57,7 @@ def by_definition(points: list[tuple[int, int, int, bool | None]], counts: list[
     words = []
     for i, (cost, *_) in enumerate(points):
         leads = [
-            drop_between(frame(points)["answers"][i], frame(points)["answers"][j]).interval()[0]
+            lead_of(points, i, j)
             for j in range(len(points))
             if front[i] and front[j] and counts[j] and points[j][0] < cost
         ]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta, t
 
+from lrbench.statistics.components import Component
 from lrbench.statistics.paired import estimate
 from lrbench.statistics.posterior import Answers, Drop, Share, drop_between, latency_at_most, share_of, unpack
 
@@ -59,12 +60,27 @@ def test_pairing_tells_more_than_two_independent_samples() -> None:
     assert paired.error < apart.error / 2
 
 
-def test_seeds_that_disagree_widen_and_images_count_once() -> None:
+def test_images_count_once_however_many_seeds_there_are() -> None:
     same, apart = (share_of(answers(correct, 1000)) for correct in ([900, 900, 900], [870, 900, 930]))
     alone = share_of(answers([900], 1000))
     assert (same.mean, same.error) == pytest.approx((alone.mean, alone.error)), "three seeds are not 3,000 images"
-    assert apart.error == pytest.approx(np.hypot(alone.error, 0.03 / 3**0.5))
-    assert share_of(answers([0, 10], 10)).interval()[1] <= 1, "also where seeds are as far apart as they can be"
+    assert (apart.mean, apart.error) == (same.mean, same.error), "how far seeds scatter is pooled over points"
+
+
+@given(st.integers(1, 4), st.floats(1e-4, 0.05), st.floats(2, 40))
+def test_training_noise_widens_by_the_variance_of_a_mean_over_seeds(seeds: int, spread: float, freedom: float) -> None:
+    luck = Component(variance=spread**2, freedom=freedom)
+    share, drop = share_of(answers([900], 1000)), Drop(mean=0.01, error=0.005)
+    for before, after in ((share, share.with_luck(luck, 1 / seeds)), (drop, drop.with_luck(luck, 1 / seeds))):
+        assert after.error == pytest.approx(np.hypot(before.error, spread / seeds**0.5))
+        assert after.mean == before.mean
+        (low, high), (lowest, highest) = before.interval(), after.interval()
+        assert lowest < low < high < highest
+    again = drop.with_luck(luck, 1 / seeds)
+    exact = t(again.freedom, again.mean, again.error)
+    assert again.interval() == pytest.approx(exact.interval(0.95))
+    assert again.at_most(0.02) == pytest.approx(exact.cdf(0.02))
+    assert 0 <= share_of(answers([0, 10], 10)).with_luck(luck, 1).interval()[1] <= 1
 
 
 def test_a_probability_comes_true_as_often_as_it_says() -> None:
@@ -114,3 +130,6 @@ def test_intervals_hold_95_percent(mean: float, error: float, share: float) -> N
     posterior = Share(mean=share, error=0.1 * (share * (1 - share)) ** 0.5)
     low, high = posterior.interval()
     assert posterior.at_least(low) - posterior.at_least(high) == pytest.approx(0.95)
+    few = Share(mean=share, error=posterior.error, freedom=4.0)
+    assert few.at_least(few.interval()[0]) == pytest.approx(0.975)
+    assert few.interval()[0] < low

@@ -85,12 +85,14 @@ def advise(
     trial = None if choice.point is None else choice.point["trial"]
     layers = results.layers
     notes = [
+        *_retrained(choice),
         *_surest(choice),
         *_ties(choice, choices.split),
         *_rivalry(other_rivals),
         *_choice(trials, choices),
         *_timing(points, choice, "latency" in limits),
         *_where(setting, other_settings, results.environments),
+        *_noise(points),
         *_seeds(choice, points),
     ]
     return Advice(
@@ -111,6 +113,28 @@ def advise(
 def _export(folder: Path, trial: str, model: str) -> str:
     own = ["--model", model] if ":" in model else []
     return shlex.join(["lrbench", "export", str(folder), trial, "--to", f"export/{trial}", *own])
+
+
+def _retrained(choice: Recommendation) -> Iterator[str]:
+    """How sure it is of the method beside its weights."""
+    for held in choice.held:
+        if CONSTRAINTS[held.name].retrained and choice.point is not None and not choice.point["dense"]:
+            yield (
+                f"--{held.name} {100 * held.limit:g}: the weights of trial {choice.point['trial']} keep to it with "
+                f"{held.probability:.1%}; the same method trained again would with {held.retrained:.1%}."
+            )
+
+
+def _noise(points: pd.DataFrame) -> Iterator[str]:
+    """How far one training lies from another, and from what that is known."""
+    name, what = ("drop_luck", "a drop") if points["drop"].notna().any() else ("luck", "an accuracy")
+    among = points if name == "luck" else points[~points["dense"].astype(bool)]
+    luck, several = points[name].iloc[0], int((among["seeds"].map(len) > 1).sum())
+    known = f"{several} points with several seeds" if several else "published studies, since no point has several seeds"
+    yield (
+        f"Training noise: {100 * luck.variance**0.5:.1f} points (standard deviation of {what} from seed to seed), from "
+        f"{known} (t, {luck.freedom:.1f} degrees of freedom)."
+    )
 
 
 def _surest(choice: Recommendation) -> Iterator[str]:
@@ -205,7 +229,5 @@ def _seeds(choice: Recommendation, points: pd.DataFrame) -> Iterator[str]:
             "Drops are against the dense control of the same seeds, while its row is the mean over all of its seeds: "
             "they need not be the difference of two rows."
         )
-    if len(point["trials"]) == 1:
-        yield "One seed: how far seeds scatter is in no interval and no probability."
     if point["architectures"] > 1:
         yield f"Its seeds have {point['architectures']} architectures; costs are those of trial {point['trial']}."

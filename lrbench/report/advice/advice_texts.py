@@ -21,7 +21,7 @@ BETTER = {
 }
 """What no factorized point is where the dense control is recommended."""
 
-UNTOLD = ("answers", "drop_posterior", "worth")
+UNTOLD = ("answers", "drop_posterior", "accuracy_posterior", "accuracy_retrained", "luck", "drop_luck", "worth")
 """What a point holds for computing only."""
 
 LAYERS = ("layer", "scheme", "#rank", "#of", "#params", "#dense params", "#MACs", "#dense MACs", "why dense")
@@ -63,7 +63,7 @@ def tables_of(advice: Advice) -> Iterator[TextTable]:
         return
     yield TextTable(
         title=f"Constraints, on the {advice.split} split",
-        heads=("constraint", "#limit", "#value", "#holds with", ""),
+        heads=("constraint", "#limit", "#value", "#these weights hold with", "#retrained", ""),
         rows=list(map(_held_row, choice.held)),
     )
     named = {"recommended": choice.point, "next cheaper": choice.cheaper, "next dearer": choice.dearer}
@@ -93,7 +93,8 @@ def _chance(probability: float) -> str:
 
 def _held_row(held: Held) -> tuple[str, ...]:
     values = (_value(held.name, value) for value in (held.limit, held.value))
-    return held.name, *values, _chance(held.probability), "binding" if held.binding else ""
+    chances = (_chance(chance) for chance in (held.probability, held.retrained))
+    return held.name, *values, *chances, "binding" if held.binding else ""
 
 
 def _nearest_row(nearest: Nearest) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from lrbench.report.choice.constraints import ACCURACIES, CONSTRAINTS
+from lrbench.statistics.components import Component
 from lrbench.statistics.fronts import Bools, lead, unbeaten
-from lrbench.statistics.posterior import CONFIDENCE, Answers
+from lrbench.statistics.posterior import Answers
 
 NUMBERS = ["dense", "fit", "ratio", "mac_ratio", "param_ratio", "worth", "accuracy", "loss"]
 """What points are ordered by."""
@@ -44,7 +44,7 @@ def choose(points: pd.DataFrame, keeps: pd.DataFrame, *, objective: str, cost: s
     candidates = front[sure[front.index]]
     if candidates.empty or not (sure & (eligible["dense"] == 0)).any():
         return None
-    return _most_accurate(candidates, eligible, points["answers"])
+    return _most_accurate(candidates, eligible, points)
 
 
 def cheapest(front: pd.DataFrame, eligible: pd.DataFrame, sure: "pd.Series[bool]", *, cost: str) -> Any:
@@ -67,19 +67,19 @@ def cheapest(front: pd.DataFrame, eligible: pd.DataFrame, sure: "pd.Series[bool]
     return None if beaten else best
 
 
-def _most_accurate(candidates: pd.DataFrame, eligible: pd.DataFrame, answers: "pd.Series[Any]") -> Any:
+def _most_accurate(candidates: pd.DataFrame, eligible: pd.DataFrame, points: pd.DataFrame) -> Any:
     """The index of the candidate of least loss among those whose accuracy cannot be told from the best one's."""
     best: Any = candidates["worth"].idxmax()
-    tied = eligible[tied_with(answers[eligible.index], answers[best])]
+    tied = eligible[tied_with(points["answers"][eligible.index], points["answers"][best], points["luck"][best])]
     least = tied["accuracy"] == tied["accuracy"].min()
     named = tied if least.all() else tied[~least]
     return candidates[candidates.index.isin(named.index)].sort_values("loss", kind="stable").index[0]
 
 
-def tied_with(others: "pd.Series[Any]", answers: Answers) -> "pd.Series[bool]":
+def tied_with(others: "pd.Series[Any]", answers: Answers, luck: Component) -> "pd.Series[bool]":
     """Whose accuracy cannot be told (95 %) from that of these answers, its own among them."""
-    means, errors = lead(answers, list(others))
-    near: Bools = np.abs(means) <= norm.ppf((1 + CONFIDENCE) / 2) * errors
+    means, reach = lead(answers, list(others), luck)
+    near: Bools = np.abs(means) <= reach
     return pd.Series(near, index=others.index)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lrbench.report.frames.rivals import Row
 from lrbench.statistics.paired import Estimate
-from lrbench.statistics.posterior import Share, latency_at_most
+from lrbench.statistics.posterior import latency_at_most
 
 ROUNDING = 1e-9
 """What floats make of a difference that is just as large as its limit."""
@@ -21,10 +21,11 @@ class Constraint:
 
     Attributes:
         column: of a point.
-        probability: that the true value of a point keeps to a limit.
+        probability: that the true value of a point keeps to a limit, for the weights that would be exported.
         reads: the columns that this looks at.
         at_most: whether the limit is the largest value, or the least.
         unit: what a user's 1 is in the column: 0.01 for percentages.
+        retrained: the same of the method, trained again; None where training moves nothing.
     """
 
     column: str
@@ -32,6 +33,7 @@ class Constraint:
     reads: tuple[str, ...]
     at_most: bool = True
     unit: float = 1.0
+    retrained: Callable[[Row, float], float] | None = None
 
     def probabilities(self, points: pd.DataFrame, limit: float) -> "pd.Series[float]":
         """By point, how probable it is that it keeps to a limit; 0 where nothing was measured.
@@ -57,11 +59,19 @@ def _exactly(column: str) -> Callable[[Row, float], float]:
 
 
 def _accuracy(point: Row, limit: float) -> float:
-    return Share(mean=point["accuracy_mean"], error=point["accuracy_error"]).at_least(limit)
+    return float(point["accuracy_posterior"].at_least(limit))
+
+
+def _accuracy_retrained(point: Row, limit: float) -> float:
+    return float(point["accuracy_retrained"].at_least(limit))
 
 
 def _drop(point: Row, limit: float) -> float:
     return float(point["drop_posterior"].at_most(limit + ROUNDING))
+
+
+def _drop_retrained(point: Row, limit: float) -> float:
+    return float(point["drop_posterior"].retrained(limit + ROUNDING))
 
 
 def _latency(point: Row, limit: float) -> float:
@@ -73,13 +83,16 @@ def _latency(point: Row, limit: float) -> float:
 
 CONSTRAINTS: Mapping[str, Constraint] = MappingProxyType(
     {
-        "max-drop": Constraint(column="drop", probability=_drop, reads=("drop_posterior",), unit=0.01),
+        "max-drop": Constraint(
+            column="drop", probability=_drop, reads=("drop_posterior",), unit=0.01, retrained=_drop_retrained
+        ),
         "accuracy": Constraint(
             column="accuracy",
             probability=_accuracy,
-            reads=("accuracy_mean", "accuracy_error"),
+            reads=("accuracy_posterior",),
             at_most=False,
             unit=0.01,
+            retrained=_accuracy_retrained,
         ),
         "latency": Constraint(column="ratio", probability=_latency, reads=("ratio", "log_error", "freedom")),
         "macs": Constraint(column="mac_ratio", probability=_exactly("mac_ratio"), reads=("mac_ratio",)),

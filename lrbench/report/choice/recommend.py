@@ -20,7 +20,9 @@ class Held:
         name: of the constraint.
         limit: in the unit of its column (0..1 for shares).
         value: of the chosen point.
-        probability: that its true value keeps to the limit; NaN when its timing has no spread.
+        probability: that its true value keeps to the limit, for the weights of its trial; NaN when its timing has no
+            spread.
+        retrained: that it would, if its method was trained again.
         binding: whether another point would be chosen without this constraint alone.
     """
 
@@ -28,6 +30,7 @@ class Held:
     limit: float
     value: float
     probability: float
+    retrained: float
     binding: bool
 
 
@@ -126,6 +129,7 @@ def recommend(
                 limit=limit,
                 value=point[constraint.column],
                 probability=constraint.probability(point, limit),
+                retrained=(constraint.retrained or constraint.probability)(point, limit),
                 binding=other != chosen,
             )
         )
@@ -136,7 +140,7 @@ def recommend(
         found,
         point=point,
         held=tuple(held),
-        tied=int(tied_with(points["answers"][eligible.index], point["answers"]).sum()) - 1,
+        tied=int(tied_with(points["answers"][eligible.index], point["answers"], point["luck"]).sum()) - 1,
         cheaper=cheaper,
         dearer=dearer,
     )

@@ -70,7 +70,7 @@ def _answer(pick: Pick, told: set[str]) -> str:
     tied = f"; accuracy {ties_of(found)}" if found.tied else ""
     accuracy = "" if point["trial"] in told else f" {_accuracy(point, pick.choices.reference.words)}."
     told.add(point["trial"])
-    sure = f"{found.held[0].probability:.0%} sure{tied}"
+    sure = f"{found.held[0].probability:.0%} sure, {found.held[0].retrained:.0%} if trained again{tied}"
     return f"{best}: {point['name']}, trial {point['trial']} ({sure}), {cost}.{accuracy}"
 
 

@@ -4,13 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan, sqrt
 
-import numpy as np
 import pandas as pd
 
 from lrbench.report.frames.pooling import STAGE, Right, answers_of, points_of
 from lrbench.report.frames.rivals import Row
-from lrbench.statistics.posterior import Answers, Drop, drop_between, share_of
-from lrbench.statistics.shrinkage import NONE, shrink
+from lrbench.statistics.components import Component, Deviations
+from lrbench.statistics.luck import PRIOR, deviations_of, pooled
+from lrbench.statistics.posterior import Answers, Drop, Share, drop_between, lost_by_each, luck_of, share_of
+from lrbench.statistics.shrinkage import NONE, Measured, Shrunk, own_luck, shrink
+
+LEAST = 1e-12
+"""The least variance of an accuracy: a posterior without one has no probability."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +59,35 @@ def with_drops(points: pd.DataFrame, trials: pd.DataFrame, right: Right, *, spli
         right: of `unpack_answers`.
         split: `search` or `test`, by which may be chosen.
 
-    Returns: `drop` as measured, and after `shrink` `drop_posterior` with its `drop_mean`, `drop_error`, and
-        `accuracy_mean`, `accuracy_error`. Drops are empty without a dense control.
+    Returns: `drop` as measured, and after `shrink` `drop_posterior` with its `drop_mean`, `drop_error`; of accuracies
+        `accuracy_posterior`, with `accuracy_mean`, `accuracy_error`, of the trial that would be exported, and
+        `accuracy_retrained`, of another training. `drop_luck` is the training noise of a drop. Drops are empty without
+        a dense control.
     """
     stage = reference_of(trials, right, split=split).stages[split]
-    rows = []
+    lost = []
     for (members, matched), mine in zip(_matched(trials), points["answers"], strict=True):
-        drop, posterior = _drop(matched, mine, right, stage=stage, split=split)
         itself = members[0]["scheme"] == "dense" and stage == STAGE[split]
-        rows.append({"drop": drop, "drop_posterior": NONE if itself else posterior})
-    return _shrunk(points.join(pd.DataFrame(rows, index=points.index)))
+        lost.append(_lost(matched, mine, right, stage=stage, split=split, itself=itself))
+    luck = _luck_of(lost)
+    posteriors = _posteriors(points, lost, luck)
+    rows = []
+    for row, one, posterior in zip(points.to_dict("records"), lost, posteriors, strict=True):
+        share, again = _accuracies(row, one, posterior, luck)
+        rows.append(
+            {
+                "drop": one.drop,
+                "drop_posterior": posterior,
+                "drop_mean": posterior.mean,
+                "drop_error": posterior.error,
+                "drop_luck": luck,
+                "accuracy_posterior": share,
+                "accuracy_mean": share.mean,
+                "accuracy_error": share.error,
+                "accuracy_retrained": again,
+            }
+        )
+    return points.join(pd.DataFrame(rows, index=points.index))
 
 
 def with_tests(points: pd.DataFrame, trials: pd.DataFrame, right: Right, *, split: str) -> pd.DataFrame:
@@ -80,18 +103,24 @@ def with_tests(points: pd.DataFrame, trials: pd.DataFrame, right: Right, *, spli
         Drops are empty without a dense control.
     """
     stages = reference_of(trials, right, split=split).stages
-    rows = []
+    tests, lost = [], []
     for members, matched in _matched(trials):
-        test = answers_of(members, right, stage=STAGE["test"], split="test")
-        drop, posterior = _drop(matched, test, right, stage=stages["test"], split="test")
+        tests.append(answers_of(members, right, stage=STAGE["test"], split="test"))
         itself = members[0]["scheme"] == "dense" and stages[split] == STAGE[split]
-        ends = (0.0, 0.0) if itself else posterior.interval()
+        lost.append(_lost(matched, tests[-1], right, stage=stages["test"], split="test", itself=itself))
+    seeds = [len(test.correct) for test in tests]
+    luck = _luck_of(lost)
+    luck_of_accuracy = luck_of(tests)
+    rows = []
+    for test, one, count in zip(tests, lost, seeds, strict=True):
+        share = share_of(test).with_luck(luck_of_accuracy, 1 / count)
+        ends = (0.0, 0.0) if one.itself else one.alone.with_luck(luck, 1 / count).interval()
         rows.append(
             {
                 "test_accuracy": float(test.accuracies.mean()),
                 "test_samples": test.samples,
-                **dict(zip(("test_low", "test_high"), share_of(test).interval(), strict=True)),
-                "test_drop": drop,
+                **dict(zip(("test_low", "test_high"), share.interval(), strict=True)),
+                "test_drop": one.drop,
                 **dict(zip(("test_drop_low", "test_drop_high"), ends, strict=True)),
             }
         )
@@ -112,33 +141,93 @@ def _control_of(trial: Row, controls: Sequence[Row]) -> Row:
     return min(controls, key=lambda control: [control[name] != trial[name] for name in nearness])
 
 
-def _drop(controls: Sequence[Row], after: Answers, right: Right, *, stage: str, split: str) -> tuple[float, Drop]:
-    """What was lost from the controls' answers at a stage, as measured, and its posterior by these alone."""
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """What a point lost against its reference.
+
+    Attributes:
+        drop: as measured, the mean over seeds.
+        alone: its posterior for these weights, by these answers alone.
+        each: what each seed lost.
+        scatter: how these deviate from their mean.
+        itself: whether the point is its own reference.
+    """
+
+    drop: float
+    alone: Drop
+    each: tuple[float, ...]
+    scatter: Deviations
+    itself: bool
+
+    @property
+    def apart(self) -> float:
+        """The variance that images leave what one seed loses beside others; of all images where no more was kept."""
+        return _apart(self.scatter, self.alone.error)
+
+
+def _lost(controls: Sequence[Row], after: Answers, right: Right, *, stage: str, split: str, itself: bool) -> Lost:
+    """What was lost from the controls' answers at a stage."""
+    nothing = Deviations(squares=0.0, noise=0.0, loading=0.0, freedom=0)
     if not controls:
-        return nan, Drop(mean=nan, error=nan)
+        return Lost(drop=nan, alone=Drop(mean=nan, error=nan), each=(), scatter=nothing, itself=itself)
     before = answers_of(controls, right, stage=stage, split=split)
-    return float((before.accuracies - after.accuracies).mean()), drop_between(before, after)
+    each = tuple(float(drop) for drop in before.accuracies - after.accuracies)
+    scatter = nothing if itself else deviations_of(lost_by_each(before, after))
+    return Lost(
+        drop=sum(each) / len(each), alone=drop_between(before, after), each=each, scatter=scatter, itself=itself
+    )
 
 
-def _shrunk(points: pd.DataFrame) -> pd.DataFrame:
-    """Points whose posteriors know of one another.
+def _luck_of(lost: Sequence[Lost]) -> Component:
+    """The training noise of a drop."""
+    return pooled([one.scatter for one in lost if one.scatter.freedom], PRIOR)
+
+
+def _apart(scatter: Deviations, error: float) -> float:
+    return scatter.noise / scatter.freedom if scatter.noise else error**2
+
+
+def _posteriors(points: pd.DataFrame, lost: Sequence[Lost], luck: Component) -> list[Drop | Shrunk]:
+    """The posterior of each drop; of factorized points they know of one another."""
+    posteriors: list[Drop | Shrunk] = [NONE if one.itself else one.alone for one in lost]
+    cut = [i for i, dense in enumerate(points["dense"]) if not dense and lost[i].each]
+    measured = []
+    for i in cut:
+        best = points["trials"].iloc[i].index(points["trial"].iloc[i])
+        measured.append(
+            Measured(
+                drop=lost[i].alone.mean,
+                images=lost[i].alone.error ** 2,
+                mac_ratio=float(points["mac_ratio"].iloc[i]),
+                seeds=len(lost[i].each),
+                beyond=lost[i].each[best] - lost[i].drop,
+                apart=lost[i].apart,
+            )
+        )
+    for i, shrunk in zip(cut, shrink(measured, luck), strict=True):
+        posteriors[i] = shrunk
+    return posteriors
+
+
+def _accuracies(point: Row, lost: Lost, posterior: Drop | Shrunk, of_drop: Component) -> tuple[Share, Share]:
+    """The posterior of the accuracy of the trial to export, and of another training.
 
     What `shrink` takes off a drop was half luck of the point, which its accuracy had too, and half of its control.
     """
-    shares = [share_of(answers) for answers in points["answers"]]
-    means, errors = (np.array([getattr(share, name) for share in shares]) for name in ("mean", "error"))
-    alone = list(points["drop_posterior"])
-    posteriors, cut = list(alone), np.flatnonzero(~points["dense"].astype(bool) & points["drop"].notna())
-    flat = [alone[i] for i in cut]
-    ratios = list(points["mac_ratio"].iloc[cut])
-    for i, shrunk in zip(cut, shrink([d.mean for d in flat], [d.error for d in flat], ratios), strict=True):
-        means[i] -= (shrunk.mean - alone[i].mean) / 2
-        errors[i] = sqrt(max(errors[i] ** 2 + (shrunk.error**2 - alone[i].error ** 2) / 4, 0.0))
-        posteriors[i] = shrunk
-    return points.assign(
-        accuracy_mean=means,
-        accuracy_error=errors,
-        drop_posterior=posteriors,
-        drop_mean=[posterior.mean for posterior in posteriors],
-        drop_error=[posterior.error for posterior in posteriors],
-    )
+    answers, luck, share = point["answers"], point["luck"], share_of(point["answers"])
+    seeds, best = len(answers.correct), point["trials"].index(point["trial"])
+    beyond = float(answers.accuracies[best] - answers.accuracies.mean())
+    apart = _apart(deviations_of(answers.each), share.error)
+    shift, own, _ = own_luck(luck, seeds=seeds, beyond=beyond, apart=apart)
+    taken, images, again = 0.0, share.error**2, share.error**2 + luck.variance / seeds
+    taken_again = 0.0
+    if isinstance(posterior, Shrunk) and posterior is not NONE:
+        moved, its_own, _ = own_luck(of_drop, seeds=seeds, beyond=lost.each[best] - lost.drop, apart=lost.apart)
+        taken = (posterior.mean - moved - lost.alone.mean) / 2
+        images += (posterior.error**2 - its_own - lost.alone.error**2) / 4
+        mean, variance = posterior.own
+        taken_again = (mean - lost.alone.mean) / 2
+        again += (variance - of_drop.variance / seeds - lost.alone.error**2) / 4
+    these = Share(mean=share.mean + shift - taken, error=sqrt(max(images, LEAST)))
+    other = Share(mean=share.mean - taken_again, error=sqrt(max(again, LEAST)))
+    return these.with_luck(luck, own / luck.variance), other.with_luck(luck, 1.0)

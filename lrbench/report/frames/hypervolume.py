@@ -8,7 +8,7 @@ import pandas as pd
 from lrbench.report.frames.pooling import Right, pool_points
 from lrbench.report.frames.rivals import RIVALS, Row
 from lrbench.statistics.fronts import resample_accuracies
-from lrbench.statistics.posterior import CONFIDENCE, Floats
+from lrbench.statistics.posterior import CONFIDENCE, Floats, luck_of
 
 GRID = ["layer_set", "rank_rule", "seed", "baseline_seed"]
 """What is a place of the grid: a method that has more of them dominates more, whatever it is worth."""
@@ -89,7 +89,7 @@ def _volumes(trials: pd.DataFrame, right: Right) -> Iterator[tuple[tuple[str, st
     points = pd.concat(pools, ignore_index=True)
     owner = np.repeat(np.arange(len(methods)), [len(pool) for pool in pools])
     accuracies = points["accuracy"].to_numpy(float)[None]
-    drawn = resample_accuracies(list(points["answers"]))
+    drawn = resample_accuracies(list(points["answers"]), luck_of(points["answers"]))
     for cost, column in COSTS.items():
         ratios = points[column].to_numpy(float)
         mine = [owner == i for i in range(len(methods))]

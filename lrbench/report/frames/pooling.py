@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lrbench.report.frames.latency import INTERVAL
 from lrbench.report.frames.rivals import Row
 from lrbench.statistics.fronts import worths_of
-from lrbench.statistics.posterior import Answers
+from lrbench.statistics.posterior import Answers, luck_of
 
 POINT = [
     *("scheme", "truncation", "layer_set", "rank_rule", "weights", "calibration_images", "samples", "samples_search"),
@@ -62,7 +62,8 @@ def pool_points(trials: pd.DataFrame, right: Right, *, split: str) -> pd.DataFra
         split: `search` or `test`, by which may be chosen.
 
     Returns: `name`, `trial`, `trials`, `seeds`, `architectures` (how many), costs, and on the split `answers`,
-        `accuracy`, `loss`, and `worth`: the accuracy, of equal ones that of less loss a hair larger.
+        `accuracy`, `loss`, and `worth`: the accuracy, of equal ones that of less loss a hair larger; `luck`, training
+        noise of an accuracy, pooled over all points.
     """
     stage, rows = STAGE[split], []
     for members in points_of(trials):
@@ -85,7 +86,10 @@ def pool_points(trials: pd.DataFrame, right: Right, *, split: str) -> pd.DataFra
             }
         )
     points = pd.DataFrame(rows)
-    return points.assign(worth=worths_of(points["accuracy"].to_numpy(float), points["loss"].to_numpy(float)))
+    return points.assign(
+        worth=worths_of(points["accuracy"].to_numpy(float), points["loss"].to_numpy(float)),
+        luck=pd.Series([luck_of(points["answers"])] * len(points), dtype=object),
+    )
 
 
 def with_timings(points: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:

@@ -2,21 +2,21 @@
 
 A point is `BEATEN` when another is at least as good in cost and in accuracy, and better in one, by their estimates; of
 equal accuracies that of the smaller loss is better. Of the rest, which are the front, a point is `UNPROVEN` when the
-95 % interval of its lead in accuracy over a cheaper one reaches 0 (paired by images where answers were kept), else
-`FRONT`. All of it goes by the split that may choose. An unfit timing beats nothing where there are fit ones.
+95 % interval of its lead in accuracy over a cheaper one reaches 0 (paired by images where answers were kept, wider by
+the training noise of both), else `FRONT`. All of it goes by the split that may choose. An unfit timing beats nothing
+where there are fit ones.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from lrbench.report.frames.latency import INTERVAL, SETTING
 from lrbench.report.frames.pooling import Right, pool_points, with_timings
 from lrbench.report.frames.rivals import RIVALS, split_of
 from lrbench.statistics.fronts import Bools, front_chances, lead, resample_accuracies, unbeaten
-from lrbench.statistics.posterior import CONFIDENCE, Floats
+from lrbench.statistics.posterior import Floats
 
 FRONT, UNPROVEN, BEATEN = "front", "on the front, not proven better than a cheaper point", "beaten"
 
@@ -43,12 +43,12 @@ def words_of(points: pd.DataFrame, *, cost: str) -> list[str]:
     """
     costs, counts = points[cost].to_numpy(float), can_beat(points, cost=cost)
     front = unbeaten(costs, points["worth"].to_numpy(float), counts)
-    answers, reach = points["answers"].to_numpy(), norm.ppf((1 + CONFIDENCE) / 2)
+    answers, luck = points["answers"].to_numpy(), points["luck"].iloc[0]
     words = np.where(front, FRONT, BEATEN).astype(object)
     for i in np.flatnonzero(front):
         cheaper = np.flatnonzero(front & counts & (costs < costs[i]))
-        means, errors = lead(answers[i], list(answers[cheaper]))
-        if (means <= reach * errors).any():
+        means, reach = lead(answers[i], list(answers[cheaper]), luck)
+        if (means <= reach).any():
             words[i] = UNPROVEN
     return list(words)
 
@@ -63,7 +63,7 @@ def standings(done: pd.DataFrame, ratios: pd.DataFrame, right: Right) -> pd.Data
 
     Returns: one row a trial and `cost` (`params`, `macs`, `ratio`). Of its point: `value`, what it costs, with `fit`
         and the interval of a ratio, its name `point`, the trial `point_trial` that would be exported, `standing`,
-        `on_front`, by which `split`, and `probability`, the share of `resamples` of images, seeds and timings in which
+        `on_front`, by which `split`, and `probability`, the share of `resamples` of images, luck and timings in which
         no other point beats it; `point_accuracy` on the test split, the mean over seeds. Of the trial: its accuracy on
         the test split with its interval.
     """
@@ -84,7 +84,7 @@ def standings(done: pd.DataFrame, ratios: pd.DataFrame, right: Right) -> pd.Data
 def _standings(points: pd.DataFrame, trials: pd.DataFrame, ratios: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Points of one group of rivals as they stand by each cost, a row for each of their trials."""
     hair = (points["worth"] - points["accuracy"]).to_numpy()
-    worths = resample_accuracies(list(points["answers"])) + hair
+    worths = resample_accuracies(list(points["answers"]), points["luck"].iloc[0]) + hair
     for cost in ("params", "macs"):
         yield _stand(points, points[cost].to_numpy(float), worths, cost=cost)
     first = trials.iloc[0]
