@@ -119,6 +119,11 @@ def study(place: Path, limit: int | None) -> pd.DataFrame:
     for number, (what, call, error, nth) in enumerate(cases(limit)):
         where = place / f"case{number}"
         code, met, output = command(place, where, (call, *PLACES[what], nth, getattr(errno, error)))
+        if not met:
+            if code:
+                raise SystemExit(f"a sweep of which nothing was refused failed:\n{output}")
+            shutil.rmtree(where)
+            continue
         log = where / "sweep" / "records.jsonl"
         kept = log.read_bytes() if log.exists() else b""
         again, _, more = command(place, where)
@@ -137,12 +142,8 @@ def study(place: Path, limit: int | None) -> pd.DataFrame:
             "parts": len([*where.rglob(".*.part*")]),
             "tables_equal": again == 0 and is_same(where / "sweep", place / "calm" / "sweep"),
         }
-        if met:
-            rows.append(row)
-        bad = met and (
-            row["traceback"] or again or not row["log_kept"] or not row["tables_equal"] or code not in (0, 1, 2)
-        )
-        if bad:
+        rows.append(row)
+        if row["traceback"] or again or not row["log_kept"] or not row["tables_equal"] or code not in (0, 1, 2):
             print(row, output, more, sep="\n", flush=True)
         shutil.rmtree(where)
     return pd.DataFrame(rows).assign(commit=read_commit())
