@@ -41,7 +41,7 @@ def test_a_sweep_of_the_users_own_model_end_to_end(workplace: Path, lrbench) -> 
     assert set(layers.dropna(subset="reason")["reason"]) >= {"not in layer set convs", "dense control"}
     latency = pd.read_csv(workplace / "results/tiny/latency.csv")
     assert set(trials["architecture"]) == set(latency["architecture"])
-    assert len(list((workplace / "results/tiny/figures").glob("*.png"))) == 9
+    assert len(list((workplace / "results/tiny/figures").glob("*.png"))) == 8
     assert "5 trials planned, 0 skipped, 5 to run" in result.output
 
     before = (workplace / "results/tiny" / LOG).read_bytes()
