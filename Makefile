@@ -35,12 +35,12 @@ plots: $(READY) ## draw the figures of OUT again, from its tables
 plan: $(READY) ## show the trials of SPEC without running them
 	$(BIN)/lrbench plan $(SPEC) $(foreach pair,$(SET),--set $(pair))
 
-test: $(READY) ## run the quick tests, one process a core: under 4 minutes on two busy cores
-	@echo 'the quick tests, which download nothing: 2 minutes on two cores, 4 where they are busy; make test-all runs the others'
+test: $(READY) ## run the quick tests, one process a core
+	@echo 'the quick tests, which download nothing: 7 minutes on two slow and busy cores; make test-all runs the others'
 	$(PYTEST) -m 'not long'
 
 test-all: $(READY) ## run the tests that `make test` leaves out: a Ray cluster, kills, a browser, large models
-	@echo 'the long tests, which download nothing: 3 minutes on two cores, 12 where they are busy'
+	@echo 'the long tests, which download nothing: 30 minutes or more on two slow and busy cores'
 	$(PYTEST) -m long
 
 check: $(READY) ## format, lint, types, floors and the quick tests
