@@ -40,7 +40,7 @@ test: $(READY) ## run the quick tests, one process a core
 	$(PYTEST) -m 'not long'
 
 test-all: $(READY) ## run the tests that `make test` leaves out: a Ray cluster, kills, a browser, large models
-	@echo 'the long tests, which download nothing: 30 minutes or more on two slow and busy cores'
+	@echo 'the long tests, which download nothing: up to 40 minutes on two slow and busy cores'
 	$(PYTEST) -m long
 
 check: $(READY) ## format, lint, types, floors and the quick tests
