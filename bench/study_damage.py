@@ -4,7 +4,7 @@
 
 `laws.csv`: laws held against the probes of results/imagenette (one network: 19 layers, five methods), each probe or set
 of probes predicted by the law fitted to all others; and two of them against its whole models, none of which they saw.
-Takes some seconds.
+Which pairs differ significantly is told by `noise.csv` in that folder, of `bench/study_damage_noise.py`. Takes seconds.
 """
 
 import sys
@@ -23,10 +23,6 @@ from lrbench.report.results import Results
 from lrbench.statistics.damage import Damaged, fit_damage, left_out
 
 Floats = NDArray[np.float64]
-
-NOISE = 0.068
-"""Standard error of the log ratio of two divergences of a layer, by the same 947 images: the median of 63 pairs of a
-ResNet-18 that was trained alike, whose divergences were kept image by image."""
 
 
 def blocks(probes: pd.DataFrame) -> Mapping[str, Floats]:
@@ -80,14 +76,19 @@ def pairs_of(probes: pd.DataFrame) -> list[tuple[int, int]]:
     ]
 
 
-def judge(probes: pd.DataFrame, leave: Callable[[Sequence[Sequence[int]]], list[Floats]]) -> dict[str, float]:
-    """How far a law is off, and how it orders, by what it says without those that it is asked for."""
+def judge(
+    probes: pd.DataFrame, leave: Callable[[Sequence[Sequence[int]]], list[Floats]], *, noise: float
+) -> dict[str, float]:
+    """How far a law is off, and how it orders, by what it says without those that it is asked for.
+
+    `noise`: the standard error of the log ratio of two divergences.
+    """
     logs, pairs = np.log(probes["divergence"].to_numpy(float)), pairs_of(probes)
     step = probes.groupby(["layer", "method"])["rank"].rank().astype(int)
     steps = [list(places) for places in probes.groupby(["layer", step]).indices.values()]
     measured = np.array([logs[a] - logs[b] for a, b in pairs])
     off = np.array([x - y for x, y in leave(pairs)])
-    right, clear = np.sign(measured - off) == np.sign(measured), abs(measured) > 1.96 * NOISE
+    right, clear = np.sign(measured - off) == np.sign(measured), abs(measured) > 1.96 * noise
     return {
         "probes": len(probes),
         "rms": rms(leave([(i,) for i in range(len(probes))])),
@@ -120,26 +121,27 @@ def judge_models(results: Results, law: Law) -> dict[str, float]:
     return {"models": len(models), "model_sd": float(logs.std(ddof=1)), **counts}
 
 
-def study(results: Results) -> Iterator[dict[str, Any]]:
+def study(results: Results, *, noise: float) -> Iterator[dict[str, Any]]:
     rows = results.sensitivity
     probes = rows[rows["divergence"] > 0].assign(method=name_methods(rows)).reset_index(drop=True)
     parts, logs = blocks(probes), np.log(probes["divergence"].to_numpy(float))
     for name, names in LAWS.items():
         design = np.hstack([parts[part] for part in names])
-        found = judge(probes, lambda together, design=design: without(design, logs, together))  # type: ignore[misc]
+        found = judge(probes, lambda together, design=design: without(design, logs, together), noise=noise)  # type: ignore[misc]
         models = judge_models(results, powers(probes)) if name == next(iter(LAWS)) else {}
         yield {"law": name, **found, **models}
     damaged = [
         Damaged(layer=row["layer"], method=row["method"], error=row["output_error"], damage=row["divergence"])
         for row in probes.to_dict("records")
     ]
-    found = judge(probes, lambda together: left_out(damaged, together))
+    found = judge(probes, lambda together: left_out(damaged, together), noise=noise)
     yield {"law": CHOSEN, **found, **judge_models(results, fit_damage(damaged))}
 
 
 def main(target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    table = pd.DataFrame(study(Results(Path("results/imagenette"))))
+    noise = float(pd.read_csv(target / "noise.csv")["error"].median())
+    table = pd.DataFrame(study(Results(Path("results/imagenette")), noise=noise))
     table.to_csv(target / "laws.csv", index=False)
     print(table.to_string())
 
