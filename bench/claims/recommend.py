@@ -15,9 +15,10 @@ def claims() -> Iterator[Claim]:
     found = advised("imagenette", {"max-drop": 0.01})
     taken = found.taken
     yield computed(
-        f"trial {taken['trial']}, seed 0; least latency of {{}} points ... that keep to each limit with {{}}% or more",
-        found.candidates,
+        f"trial {taken['trial']}, seed 0; least latency of those that keep to each limit with a probability of {{}}% "
+        "or more, chosen on the search split among {} points ...",
         100 * ADVICE_CONFIDENCE,
+        found.candidates,
     )
     yield computed(
         "On the {} test images, which no choice saw, it is {} points better than its dense control ({} worse to {} "

@@ -1,6 +1,7 @@
 """What is recommended, against going through every point; how seeds are pooled; the real command on small folders."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -365,7 +366,9 @@ def test_it_says_how_sure_it_is_of_these_weights_and_of_the_method_retrained(tmp
     assert macs["retrained"] == macs["probability"] == 1
     told = lrbench("recommend", folder, "--max-drop", 3, *EVEN).output
     assert "these weights hold with" in told
-    said = f"with {drop['probability']:.1%}; the same method trained again would with {drop['retrained']:.1%}."
+    said = (
+        f"probability of {drop['probability']:.1%}; the same method trained again would with {drop['retrained']:.1%}."
+    )
     assert said in told
     assert "from 2 points with several seeds (t, " in told
     once = [one for one in study() if not (isinstance(one, Measurement) and one.trial.seed)]
@@ -527,6 +530,16 @@ def test_every_pair_of_limits_is_answered_on_a_real_study(lrbench) -> None:
         result = lrbench("recommend", real, first, 50, second, 0.99999)
         assert result.exit_code == 0, result.output
         assert "channel, layers notebook, rank=8" in result.output.splitlines()[0]
+
+
+def test_a_cheaper_point_that_is_too_unsure_is_taken_by_who_asks_for_less(lrbench) -> None:
+    words = ("recommend", Path(__file__).parents[2] / "results" / "imagenette", "--max-drop", 1, "--format", "json")
+    usual = json.loads(lrbench(*words).output)
+    (note,) = [note for note in usual["notes"] if note.startswith("The next cheaper point was not taken")]
+    chance = float(re.findall(r"probability of ([\d.]+)% only", note)[0]) / 100
+    assert chance < usual["confidence"]
+    bolder = json.loads(lrbench(*words, "--confidence", chance - 0.001).output)
+    assert bolder["recommended"]["trial"] == usual["cheaper"]["trial"]
 
 
 def test_a_real_sweep_is_chosen_from_by_its_search_split(workplace: Path, lrbench, undrawn: None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from lrbench.config.axes import AXES
-from lrbench.report.choice.constraints import CONSTRAINTS, Limits
+from lrbench.report.choice.constraints import ACCURACIES, CONSTRAINTS, Limits
 from lrbench.report.choice.pick import Choices, choices_of
 from lrbench.report.choice.recommend import Recommendation, recommend
 from lrbench.report.choice.told import ties_of
@@ -86,6 +86,7 @@ def advise(
     layers = results.layers
     notes = [
         *_retrained(choice),
+        *_unsure(choice, limits, confidence),
         *_surest(choice),
         *_ties(choice, choices.split),
         *_rivalry(other_rivals),
@@ -120,8 +121,21 @@ def _retrained(choice: Recommendation) -> Iterator[str]:
     for held in choice.held:
         if CONSTRAINTS[held.name].retrained and choice.point is not None and not choice.point["dense"]:
             yield (
-                f"--{held.name} {100 * held.limit:g}: the weights of trial {choice.point['trial']} keep to it with "
-                f"{held.probability:.1%}; the same method trained again would with {held.retrained:.1%}."
+                f"--{held.name} {100 * held.limit:g}: the weights of trial {choice.point['trial']} keep to it with a "
+                f"probability of {held.probability:.1%}; the same method trained again would with {held.retrained:.1%}."
+            )
+
+
+def _unsure(choice: Recommendation, limits: Limits, confidence: float) -> Iterator[str]:
+    """Why the next cheaper point was not taken, where it is too unsure."""
+    for name, limit in limits.items():
+        if choice.cheaper is None or choice.objective == "accuracy" or name not in ACCURACIES:
+            continue
+        chance = CONSTRAINTS[name].probability(choice.cheaper, limit)
+        if chance < confidence:
+            yield (
+                f"The next cheaper point was not taken, for it keeps to --{name} {100 * limit:g} with a probability of "
+                f"{chance:.1%} only, whatever it had on the {int(choice.cheaper['samples']):,} images that chose."
             )
 
 

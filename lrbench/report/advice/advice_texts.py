@@ -39,7 +39,7 @@ def headline(advice: Advice) -> str:
             f"infeasible: none of {choice.candidates} points ({advice.rivals}) keeps to all that is wanted with a "
             f"probability of {100 * advice.confidence:g}% each"
         )
-    sure = f"keep to each limit with {100 * advice.confidence:g}% or more"
+    sure = f"keep to each limit with a probability of {100 * advice.confidence:g}% or more"
     if point["dense"]:
         return (
             f"recommended: the dense control, trial {point['trial']}: of {choice.candidates} points ({advice.rivals}) "
@@ -47,8 +47,8 @@ def headline(advice: Advice) -> str:
         )
     seeds = f"the best of {len(point['trials'])} seeds" if len(point["trials"]) > 1 else f"seed {point['seeds'][0]}"
     return (
-        f"recommended: {point['name']}: trial {point['trial']}, {seeds}; {chosen} of {choice.candidates} points "
-        f"({advice.rivals}) that {sure}, chosen on the {advice.split} split"
+        f"recommended: {point['name']}: trial {point['trial']}, {seeds}; {chosen} of those that {sure}, "
+        f"chosen on the {advice.split} split among {choice.candidates} points ({advice.rivals})"
     )
 
 
