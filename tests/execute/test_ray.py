@@ -103,6 +103,31 @@ def words(nodes: SimpleNamespace, workplace: Path) -> tuple[Any, ...]:
 
 
 @long
+def test_sessions_hold_their_node_and_labels_choose_it(
+    words: tuple[Any, ...], nodes: SimpleNamespace, workplace: Path, lrbench
+) -> None:
+    timed = ("--only", "latency", "--set", "latency.group=1", "--set", "sweep.schemes=['channel']")
+    axes = ("--set", "latency.threads=[1,2]", "--set", "sweep.ranks=['rank=1','rank=2']")
+    result = lrbench("sweep", "tiny.toml", *timed, *axes, *words)
+    assert result.exit_code == 0, result.output
+    sessions = [one for one in read_records(workplace / "results/tiny") if isinstance(one, Session)]
+    assert len({one.series for one in sessions}) == 4, "two architectures in two settings"
+    for node in {one.node for one in sessions}:
+        spans = sorted(
+            (datetime.fromisoformat(one.started), datetime.fromisoformat(one.finished))
+            for one in sessions
+            if one.node == node
+        )
+        assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+    few = ("--set", "sweep.ranks=['rank=1']", "--out", "chosen", "--on", "machine=a")
+    chosen = lrbench("sweep", "tiny.toml", *timed, *few, *words)
+    assert chosen.exit_code == 0, chosen.output
+    there = {one.node for one in read_records(workplace / "chosen") if isinstance(one, Session)}
+    labels = {one["NodeID"]: one["Labels"].get("machine") for one in on_cluster(nodes, ray.nodes)}
+    assert [labels[node] for node in there] == ["a"]
+
+
+@long
 def test_a_cluster_gives_the_records_and_weights_of_one_process_and_of_a_pool(
     words: tuple[Any, ...], nodes: SimpleNamespace, workplace: Path, lrbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,30 +262,6 @@ def test_a_trial_that_is_lost_too_often_or_takes_too_long_fails_and_the_others_g
     done = {f"{key}.safetensors" for key in trials.loc[trials["state"] == "done", "trial"]}
     assert {path.name for path in (workplace / "shared").iterdir()} == done
     assert not done & {path.name for path in (workplace / "cache").rglob("*.safetensors")}
-
-
-@long
-def test_sessions_hold_their_node_and_labels_choose_it(
-    words: tuple[Any, ...], nodes: SimpleNamespace, workplace: Path, lrbench
-) -> None:
-    axes = ("--set", "latency.group=1", "--set", "latency.threads=[1,2]", "--set", "sweep.ranks=['rank=1','rank=2']")
-    result = lrbench("sweep", "tiny.toml", *axes, *words, "--only", "latency")
-    assert result.exit_code == 0, result.output
-    sessions = [one for one in read_records(workplace / "results/tiny") if isinstance(one, Session)]
-    environments = {one.environment for one in sessions}  # two, where a node was added after a library set variables
-    assert len({one.series for one in sessions}) == 4 * len(environments), "two architectures in two settings"
-    for node in {one.node for one in sessions}:
-        spans = sorted(
-            (datetime.fromisoformat(one.started), datetime.fromisoformat(one.finished))
-            for one in sessions
-            if one.node == node
-        )
-        assert all(end <= start for (_, end), (start, _) in pairwise(spans))
-    chosen = lrbench("sweep", "tiny.toml", *axes, *words, "--only", "latency", "--out", "chosen", "--on", "machine=a")
-    assert chosen.exit_code == 0, chosen.output
-    there = {one.node for one in read_records(workplace / "chosen") if isinstance(one, Session)}
-    labels = {one["NodeID"]: one["Labels"].get("machine") for one in on_cluster(nodes, ray.nodes)}
-    assert [labels[node] for node in there] == ["a"]
 
 
 def on_cluster(nodes: SimpleNamespace, question: Callable[[], Any]) -> Any:
