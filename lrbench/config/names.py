@@ -23,6 +23,20 @@ SOURCES: Words = MappingProxyType(
 )
 """Data sets; their functions are in `lrbench.learn.sources`."""
 
+PRESETS: Words = MappingProxyType(
+    {
+        "none": "nothing",
+        "imagenet": "ImageNet's mean and std, and 224 pixels from the middle of 256, bilinear",
+        "weights": "what the weights were trained for: those of a torchvision weights name, or of a timm model",
+    }
+)
+"""How images are made ready for a model; what they set is in `lrbench.learn.presets`."""
+
+INTERPOLATIONS: Words = MappingProxyType(
+    {"bilinear": "linear", "bicubic": "cubic", "lanczos": "windowed sinc", "nearest": "no new levels"}
+)
+"""How an image is resized; with antialias, as Pillow does it."""
+
 AUGMENTATIONS: Words = MappingProxyType(
     {
         "none": "no change",

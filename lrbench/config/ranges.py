@@ -1,9 +1,10 @@
 """What numbers and names may be, wherever they stand: in a spec, a record, a plan file, a table."""
 
+from os.path import expanduser
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, MaxLen
-from pydantic import AllowInfNan, Field
+from pydantic import AfterValidator, AllowInfNan, Field
 
 LARGEST = 2.0**62
 """The largest number of a table."""
@@ -38,3 +39,6 @@ Name = Annotated[str, MaxLen(4096)]
 
 ShownName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\p{C}\p{Zl}\p{Zp}]*$")]
 """A name that a user gives, without control characters."""
+
+Home = Annotated[str, AfterValidator(expanduser)]
+"""A path; a `~` at its beginning is the home directory."""

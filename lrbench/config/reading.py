@@ -25,7 +25,7 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
     Raises: InputError when the file cannot be read or is not valid TOML.
     """
     with reading(f"{what} {path}", "is not valid TOML"):
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
 
 
 def validate(choice: type[C], document: Mapping[str, Any], *, where: str) -> C:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from lrbench.config import axes, names
 from lrbench.config.choice import Choice
-from lrbench.config.ranges import Above0, Real, Seed, Threads, Times
+from lrbench.config.ranges import Above0, Home, Real, Seed, Threads, Times
 from lrbench.config.recipes import Baseline, Finetune
 from lrbench.config.words import OneOf, Written
 
@@ -20,7 +20,7 @@ class ModelChoice(Choice):
     """`[model]`: the CNN to compress."""
 
     name: str = Field("resnet18", description="a torchvision classification builder, or `package.module:callable`")
-    weights: str = Field("none", description="`none`, a torchvision weights name, or a .safetensors, .pt or .pth file")
+    weights: Home = Field("none", description="`none`, a torchvision weights name, or a .safetensors, .pt or .pth file")
 
 
 class DataChoice(Choice):
@@ -29,8 +29,23 @@ class DataChoice(Choice):
     name: Annotated[str, OneOf("data set", lambda: names.SOURCES, own="package.module:callable")] = Field(
         "digits", description="the images"
     )
-    root: str = Field("data", description="directory of the images; downloads go there")
+    root: Home = Field("data", description="directory of the images; downloads go there")
     image_size: int = Field(32, ge=8, le=1024, description="height and width in pixels, resized and centre-cropped")
+    preset: Annotated[str, OneOf("preset", lambda: names.PRESETS)] = Field(
+        "none",
+        exclude_if=partial(eq, "none"),
+        description="what sets those of `image_size`, `resize`, `interpolation`, `mean` and `std` that are not written",
+    )
+    resize: int = Field(
+        0,
+        ge=0,
+        le=2048,
+        exclude_if=partial(eq, 0),
+        description="pixels of the shorter side before the middle is cut to `image_size`; 0: as `image_size`",
+    )
+    interpolation: Annotated[str, OneOf("interpolation", lambda: names.INTERPOLATIONS)] = Field(
+        "bilinear", exclude_if=partial(eq, "bilinear"), description="how images are resized"
+    )
     mean: Triple = Field((0.5, 0.5, 0.5), description="subtracted per RGB channel, after scaling to 0..1")
     std: tuple[Above0, Above0, Above0] = Field((0.5, 0.5, 0.5), description="divisor per RGB channel")
     augment: Annotated[str, OneOf("augmentation", lambda: names.AUGMENTATIONS)] = Field(
@@ -42,6 +57,11 @@ class DataChoice(Choice):
         le=0.5,
         description="share of the training images set aside for choosing among trials; never used for training or "
         "for reported accuracies",
+    )
+    search: Home = Field(
+        "",
+        exclude_if=partial(eq, ""),
+        description="directory of images, a folder for each class, to choose among trials by instead of that share",
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,13 @@ def note_of(array: Path) -> Path:
     return array.with_suffix(".json")
 
 
-def write_note(array: Path, files: Files) -> None:
-    """Note what a decoded array is: its content and that of its images, each with sizes and times for a fast look."""
-    note = {"content": digest_of(array), "images": _digest_all(files), **_stamps(array, files)}
+def write_note(array: Path, files: Files, labels: NDArray[np.int64]) -> None:
+    """Note what a decoded array is: its labels, its content and that of its images, with sizes and times."""
+    note = {"content": digest_of(array), "images": _digest_all(files), "labels": labels.tolist()}
+    _write(array, {**note, **_stamps(array, files)})
+
+
+def _write(array: Path, note: Mapping[str, Any]) -> None:
     write_whole(note_of(array), json.dumps(note).encode())
 
 
@@ -37,18 +41,26 @@ def why_unusable(array: Path, files: Files, *, shape: tuple[int, ...]) -> str:
         held: Any = np.load(array, mmap_mode="r")
         note = json.loads(note_of(array).read_text(encoding="utf-8"))
         content, images, stamps = note["content"], note["images"], (note["array"], note["files"])
+        labels = np.array(note["labels"], dtype=np.int64)
     except Exception as error:  # numpy, json and the file system each raise their own
         return f"it cannot be read: {type(error).__name__}"
     if held.shape != shape or held.dtype != np.uint8:
         return f"it holds {held.dtype} of shape {held.shape}, not uint8 of shape {shape}"
+    if len(labels) != len(held):
+        return f"its note has {len(labels)} labels for {len(held)} images"
     now = _stamps(array, files)
     if now["array"] != stamps[0] and digest_of(array) != content:
         return "its content is not what was decoded"
     if now["files"] != stamps[1] and _digest_all(files) != images:
         return "its images have other contents now"
     if (now["array"], now["files"]) != stamps:
-        write_whole(note_of(array), json.dumps({"content": content, "images": images, **now}).encode())
+        _write(array, {**note, **now})
     return ""
+
+
+def labels_of(array: Path) -> NDArray[np.int64]:
+    """The labels of a decoded array that `why_unusable` has nothing against."""
+    return np.array(json.loads(note_of(array).read_text(encoding="utf-8"))["labels"], dtype=np.int64)
 
 
 def mapped(array: Path) -> NDArray[np.uint8]:

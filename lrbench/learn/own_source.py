@@ -1,12 +1,18 @@
-"""A user's own data set, held to what a source is: whatever it answers is checked, and named where it is wrong."""
+"""A user's own data set, held to what a source is: its items are what counts, checked and named where they are wrong.
+
+Attributes such as `samples` and `targets` are not: who wraps, filters or edits a data set seldom renews them.
+"""
 
 import operator
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from os import PathLike
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
 from lrbench.errors import InputError
 from lrbench.guard import guarded
@@ -18,7 +24,7 @@ CLASSES = 100_000
 
 
 class OwnSource:
-    """A data set of the user's as a source: its length, class names and labels are read once, items as they are asked.
+    """A data set of the user's as a source: its length is read once, items as they are asked.
 
     Raises: InputError, here and for each item, that begins with what is wrong: `image 3 of train of ...`.
     """
@@ -27,41 +33,56 @@ class OwnSource:
         """Read what there is to read without an image; `what` names the set in errors."""
         self._source, self._what = source, what
         self._count = self._asked(lambda: len(source), "its length")
-        self.classes = self._asked(lambda: _names(getattr(source, "classes", None)), "its classes")
-        self.samples = self._asked(lambda: _files(source, self._count), "its samples")
-        self.targets = self._asked(lambda: self._labels(getattr(source, "targets", None)), "its targets")
+        self.named = self._asked(lambda: _names(getattr(source, "classes", None)), "its classes")
+        self._listed = self._asked(lambda: getattr(source, "targets", None), "its targets")
+        self.files = self._asked(lambda: _files(source), "its samples")
+        """Paths that it names with their labels: when these change its images may have changed; no more than that."""
 
     def __len__(self) -> int:
         """How many images."""
         return self._count
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        """An image, whatever it is, with its label."""
+        """An image, whatever it is, with its label: the same each time, also where chance has a part in it."""
         where = f"image {index} of {self._what}"
-        with guarded(f"{where} cannot be read:"):
+        with guarded(f"{where} cannot be read:"), _seeded(index):
             item = self._source[index]
             if not isinstance(item, tuple | list) or len(item) < 2:
                 raise InputError(f"{where} must be a pair (image, label), got {type(item).__name__}")
-            image, label = item[0], label_of(item[1], f"the label of {where}")
-        listed = self.targets[index] if self.targets is not None else label
-        if label != listed:
-            raise InputError(f"the label of {where} is {label}, but the set's targets say {listed}")
-        return image, label
+            return item[0], label_of(item[1], f"the label of {where}")
+
+    def classes_for(self, labels: Any) -> tuple[str, ...] | None:
+        """The names of its classes; None where it has none, or lists other labels than those (N,) of its items."""
+        listed = self._listed if self._listed is not None else [label for _, label in self.files]
+        lists = self._listed is not None or self.files
+        return None if lists and not _agree(listed, labels) else self.named
 
     def _asked(self, question: Callable[[], T], what: str) -> T:
         with guarded(f"{self._what} cannot be used, asking for {what} raised"):
             return question()
 
-    def _labels(self, targets: Any) -> NDArray[np.int64] | None:
-        if targets is None or self.samples is not None:
-            return None
-        values = np.asarray(targets)
-        if values.shape != (self._count,) or values.dtype.kind not in "iu":
-            raise InputError(
-                f"the targets of {self._what} must be {self._count} whole numbers, one an image, "
-                f"got {values.dtype} of shape {values.shape}"
-            )
-        return values.astype(np.int64)
+
+def _agree(listed: Any, labels: Any) -> bool:
+    try:
+        return bool(np.array_equal(np.asarray(listed), labels))
+    except Exception:  # of targets that are no numbers
+        return False
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Every generator that a data set may draw from starts at a seed, and is afterwards as it was."""
+    python, tensors = random.getstate(), torch.default_generator.get_state()
+    numbers = np.random.get_state()  # noqa: NPY002 - a user's code may draw from it
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numbers)  # noqa: NPY002
+        torch.default_generator.set_state(tensors)
 
 
 def label_of(value: Any, what: str) -> int:
@@ -89,12 +110,10 @@ def _names(classes: Any) -> tuple[str, ...] | None:
     return tuple(str(name[0] if isinstance(name, tuple | list) else name) for name in classes)
 
 
-def _files(source: Any, count: int) -> list[tuple[str, int]] | None:
-    """Paths and labels, where `samples` are those of all images as torchvision's folders have them."""
-    samples = getattr(source, "samples", None) or getattr(source, "_samples", None)
-    if not isinstance(samples, list | tuple) or len(samples) != count:
-        return None
-    pairs = all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in samples)
-    if not pairs or not all(isinstance(path, str | PathLike) for path, _ in samples):
-        return None
-    return [(str(path), label_of(label, f"the label of {path}")) for path, label in samples]
+def _files(source: Any) -> tuple[tuple[str, int], ...]:
+    """Paths and labels in `samples`, where they are as torchvision's folders have them."""
+    samples = getattr(source, "samples", None)
+    if not isinstance(samples, list | tuple) or not all(isinstance(p, tuple | list) and len(p) == 2 for p in samples):
+        return ()
+    named = all(isinstance(path, str | PathLike) and isinstance(label, int) for path, label in samples)
+    return tuple((str(path), label) for path, label in samples if Path(path).is_file()) if named else ()

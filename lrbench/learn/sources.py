@@ -9,21 +9,27 @@ import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from torchvision.datasets import CIFAR10, ImageFolder, Imagenette
+from torchvision.datasets import CIFAR10, Imagenette
 
 from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError, reading
-from lrbench.learn.imports import call_fitting, import_callable, source_digest, try_first
-from lrbench.learn.own_source import CLASSES, OwnSource
+from lrbench.learn.classes import Source, classes_of, labels_of, require_classes, require_images
+from lrbench.learn.image_files import ImageFiles, list_images
+from lrbench.learn.images import read_as_stored, read_image
+from lrbench.learn.imports import call_fitting, import_callable, try_first
+from lrbench.learn.own_code import code_digest
+from lrbench.learn.own_source import OwnSource
+
+__all__ = ["SOURCES", "Source", "identify", "open_source", "read_image"]
 
 T = TypeVar("T")
 
@@ -31,48 +37,30 @@ OFFICIAL = MappingProxyType({"digits": 10, "imagenette": 10, "cifar10": 10})
 """Sets whose content is fixed, with their number of classes: known without reading an image."""
 
 
-class Source(Protocol):
-    """A sequence of (PIL image or uint8 array (H, W[, 3]), label)."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arrays(Sequence[tuple[Any, int]]):
+    """Images (N, H, W[, 3]) uint8 in memory, with labels (N,) and the names of the classes."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
 
     def __len__(self) -> int:
         """How many images."""
-        ...
-
-    def __getitem__(self, index: int, /) -> tuple[Any, int]:
-        """One image with its label."""
-        ...
-
-
-class _Digits(Sequence[tuple[Any, int]]):
-    """Those of scikit-learn's 1,797 digits, 8 x 8 grey, that stand at some indices."""
-
-    classes = tuple(map(str, range(10)))
-
-    def __init__(self, indices: NDArray[np.int64]) -> None:
-        images, labels = load_digits(return_X_y=True)
-        self._images = np.round(images[indices] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
-        self._labels = labels[indices]
-
-    def __len__(self) -> int:
-        return len(self._labels)
+        return len(self.labels)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._images[index], int(self._labels[index])
-
-
-def read_image(path: str) -> Image.Image:
-    """The image in a file, decoded, in its own mode.
-
-    Raises: InputError naming the file, whatever its decoder raises.
-    """
-    with reading(path, "cannot be read as an image", hint="Replace or remove it."), Image.open(path) as image:
-        return image.copy()
+        """An image with its label."""
+        return self.images[index], int(self.labels[index])
 
 
 def _digits(_: DataChoice) -> tuple[Source, Source]:
-    labels = load_digits(return_X_y=True)[1]
+    images, labels = load_digits(return_X_y=True)
+    levels = np.round(images * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
     train, test = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0)
-    return _Digits(train), _Digits(test)
+    names = tuple(map(str, range(10)))
+    first, second = (Arrays(images=levels[some], labels=labels[some], classes=names) for some in (train, test))
+    return first, second
 
 
 def _imagenette_size(choice: DataChoice) -> str:
@@ -83,22 +71,23 @@ def _imagenette_size(choice: DataChoice) -> str:
 def _imagenette(choice: DataChoice) -> tuple[Source, Source]:
     size = _imagenette_size(choice)
 
-    def split(name: str) -> Imagenette:
+    def split(name: str) -> ImageFiles:
         try:
-            return Imagenette(choice.root, split=name, size=size, loader=read_image)
+            listed = Imagenette(choice.root, split=name, size=size)
         except RuntimeError:
-            return _downloaded(
-                lambda: Imagenette(choice.root, split=name, size=size, download=True, loader=read_image), choice
-            )
+            listed = _downloaded(lambda: Imagenette(choice.root, split=name, size=size, download=True), choice)
+        files = tuple((str(path), int(label)) for path, label in listed._samples)
+        return ImageFiles(files=files, classes=tuple(name for name, *_ in listed.classes), read=read_as_stored)
 
     return split("train"), split("val")
 
 
 def _cifar10(choice: DataChoice) -> tuple[Source, Source]:
-    return (
-        _downloaded(lambda: CIFAR10(choice.root, train=True, download=True), choice),
-        _downloaded(lambda: CIFAR10(choice.root, train=False, download=True), choice),
-    )
+    def split(train: bool) -> Arrays:
+        held = _downloaded(lambda: CIFAR10(choice.root, train=train, download=True), choice)
+        return Arrays(images=held.data, labels=np.array(held.targets), classes=tuple(held.classes))
+
+    return split(True), split(False)
 
 
 @contextmanager
@@ -130,11 +119,10 @@ def _folder(choice: DataChoice) -> tuple[Source, Source]:
             f"data.root={choice.root!r} has no {' and no '.join(f'{name}/' for name in missing)}: put one directory of "
             f"images for each class into train/ and val/, such as train/cat/1.jpg"
         )
-    with reading(f"data.root={choice.root!r}"):
-        train, test = (ImageFolder(root / name, loader=read_image) for name in ("train", "val"))
+    train, test = (list_images(root / name) for name in ("train", "val"))
     if train.classes != test.classes:
-        unmatched = sorted(set(train.classes) ^ set(test.classes))
-        raise InputError(f"data.root={choice.root!r}: classes in only one of train/ and val/: {', '.join(unmatched)}")
+        unmatched = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
+        raise InputError(f"data.root={choice.root!r}: classes in only one of train/ and val/: {unmatched}")
     return train, test
 
 
@@ -165,76 +153,68 @@ def open_source(choice: DataChoice) -> tuple[Source, Source]:
     return _own(choice) if ":" in choice.name else SOURCES[choice.name](choice)
 
 
-def files_of(source: Source) -> list[tuple[str, int]] | None:
-    """Paths and labels when the source reads image files, else None."""
-    samples = getattr(source, "samples", None) or getattr(source, "_samples", None)
-    return None if samples is None else [(str(path), int(label)) for path, label in samples]
+def open_search(choice: DataChoice) -> ImageFiles | None:
+    """The images in the directory `data.search`; None where the choice has none.
+
+    Raises: InputError when it is not there.
+    """
+    if not choice.search:
+        return None
+    if not Path(choice.search).is_dir():
+        raise InputError(
+            f"data.search={choice.search!r} is not a directory: put one directory of images for each class into it"
+        )
+    return list_images(Path(choice.search))
+
+
+def files_of(source: Source) -> tuple[tuple[str, int], ...]:
+    """Paths and labels of the files that a source reads, or names; none where it reads no files."""
+    return source.files if isinstance(source, ImageFiles | OwnSource) else ()
 
 
 def identify(choice: DataChoice) -> tuple[str, int]:
-    """What identifies the images whatever directory they lie in, and their number of classes; decodes nothing.
+    """What identifies the images whatever directory they lie in, and their number of classes.
 
-    An official set is known by its name (and edition), files by their names and sizes, the user's own set by its
-    callable, the file that defines it, `data.root` and its number of images.
+    Of the user's own set all items are read for their labels; of the others no image is.
 
     Raises: InputError as `open_source` does, and when there are no images.
     """
     if choice.name in OFFICIAL:
-        edition = f"-{_imagenette_size(choice)}" if choice.name == "imagenette" else ""
-        return choice.name + edition, OFFICIAL[choice.name]
+        return identity_of(choice), OFFICIAL[choice.name]
     train, test = open_source(choice)
-    listing = listing_of(train, test)
-    if listing is not None:
-        return listing, count_classes(train, test)
-    own = f"{choice.name}:{len(train)}+{len(test)}:{choice.root}:{source_digest(choice.name, key='data.name')}"
-    return own, count_classes(train, test)
+    require_images(train, test)
+    classes, names = classes_of(train, labels_of(train), labels_of(test))
+    if search := open_search(choice):
+        require_classes(search, classes, names)
+    return identity_of(choice, train, test), classes
 
 
-def listing_of(train: Source, test: Source) -> str | None:
-    """A digest of the names, classes and sizes of the image files, None when the images are not files."""
+def identity_of(choice: DataChoice, *splits: Source) -> str:
+    """What identifies the images of a choice: an official set its name (and edition), files their names and sizes.
+
+    The user's own set has its callable, its number of images, `data.root`, the code behind the callable and the files
+    that it names; a directory `data.search` its files.
+    """
+    listing = listing_of(splits)
+    if choice.name in OFFICIAL:
+        identity = f"imagenette-{_imagenette_size(choice)}" if choice.name == "imagenette" else choice.name
+    elif ":" in choice.name:
+        code, counts = code_digest(choice.name, key="data.name"), "+".join(str(len(split)) for split in splits)
+        identity = ":".join((choice.name, counts, choice.root, code, *filter(None, (listing,))))
+    else:
+        identity = listing
+    search = open_search(choice)
+    return f"{identity}+{listing_of((search,))}" if search else identity
+
+
+def listing_of(splits: Sequence[Source]) -> str:
+    """A digest of the names, classes and sizes of the files of the splits; "" when one reads no files."""
     digest = hashlib.sha256()
-    for split, source in (("train", train), ("test", test)):
-        files = files_of(source)
-        if files is None:
-            return None
-        for path, label in files:
+    for split, source in zip(("train", "test"), splits, strict=False):
+        if not files_of(source):
+            return ""
+        for path, label in files_of(source):
             with reading(path):
                 size = Path(path).stat().st_size
             digest.update(f"{split}/{label}/".encode() + os.fsencode(Path(path).name) + f":{size}\n".encode())
     return digest.hexdigest()[:16]
-
-
-def count_classes(train: Source, test: Source) -> int:
-    """The number of classes: what the set itself says, or the largest label seen.
-
-    Raises: InputError when a set is empty.
-    """
-    if not len(train) or not len(test):
-        raise InputError(f"data must have training and test images, got {len(train)} and {len(test)}")
-    named = getattr(train, "classes", None)
-    labels = {"training": labels_of(train), "test": labels_of(test)}
-    classes = len(named) if named is not None else 1 + max(int(values.max()) for values in labels.values())
-    for split, values in labels.items():
-        wrong = np.flatnonzero((values < 0) | (values >= min(classes, CLASSES)))
-        if len(wrong):
-            raise InputError(
-                f"the label of {split} image {wrong[0]} must lie in 0..{min(classes, CLASSES) - 1}, "
-                f"got {values[wrong[0]]}"
-            )
-    return classes
-
-
-def names_of(source: Source) -> tuple[str, ...]:
-    """The names of the classes, in the order of the labels; of several names the first. Empty where there are none."""
-    named = getattr(source, "classes", None) or ()
-    return tuple(str(name[0] if isinstance(name, tuple | list) else name) for name in named)
-
-
-def labels_of(source: Source) -> NDArray[np.int64]:
-    """The label of every image (N,), from a listing where there is one."""
-    files = files_of(source)
-    if files is not None:
-        return np.array([label for _, label in files], dtype=np.int64)
-    targets = getattr(source, "targets", None)
-    values = targets if targets is not None else [source[i][1] for i in range(len(source))]
-    return np.asarray(values, dtype=np.int64)

@@ -106,7 +106,7 @@ def _shown(run: Run, screen: Screen, *, folder: Path, jobs: int, console: Consol
         _say(console, [why])
         screen.add(trials)
 
-    return replace(run, progress=screen.progress, announce=announce)
+    return replace(run, progress=screen.progress, announce=announce, tell=lambda line: _say(console, [line]))
 
 
 def _failed_timings(records: Iterable[Record]) -> tuple[TimingFailure, ...]:

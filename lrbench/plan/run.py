@@ -7,7 +7,8 @@ from pathlib import Path
 from lrbench.config.recipes import Recipe
 from lrbench.guard import guarded, user_code
 from lrbench.learn.precision import SLOW, is_slow, resolve
-from lrbench.learn.sources import identify
+from lrbench.learn.presets import with_preset
+from lrbench.learn.survey import survey
 from lrbench.learn.train import pick_device
 from lrbench.measure.environment import read_commit, read_environment
 from lrbench.measure.settings import settings
@@ -20,6 +21,10 @@ from lrbench.results.records import Trial
 
 Announce = Callable[[str, Sequence[Trial]], None]
 """Called with a line that says which trials follow, and these, before they run."""
+
+
+def untold(line: str) -> None:
+    """Say nothing."""
 
 
 def unannounced(why: str, trials: Sequence[Trial]) -> None:
@@ -42,6 +47,7 @@ class Run:
         later: trials of seeds after those of the spec, of which some may follow by the outcomes of `trials`; in the
             same order.
         announce: called before trials that follow.
+        tell: called with a line that a user should see and that stays.
     """
 
     spec: SweepSpec
@@ -54,6 +60,7 @@ class Run:
     notes: tuple[str, ...] = ()
     later: tuple[Trial, ...] = ()
     announce: Announce = unannounced
+    tell: Callable[[str], None] = untold
 
 
 @user_code()
@@ -68,6 +75,7 @@ def prepare(
     Raises: InputError for a device that is not available, or data or a model that cannot be used.
     """
     settings(spec.latency)
+    spec = spec.model_copy(update={"data": with_preset(spec.data, spec.model)})
     environment = read_environment()
     flags = environment.isa.split()
     devices = {name: pick_device(recipe.device) for name, recipe in recipes_of(spec).items()}
@@ -81,7 +89,8 @@ def prepare(
         if is_slow(recipe, devices[name], flags)
     ]
     spec = spec.model_copy(update=recipes)
-    identity, classes = identify(spec.data)
+    seen = survey(spec.data, cache=cache / "images")
+    identity, classes = seen.identity, seen.classes
     trials, seeds = plan_trials(spec, identity=identity), spec.sweep.later_seeds()
     dense = build_untrained(spec, classes=classes, seed=trials[0].baseline_seed, limit_s=limit_s)
     if "folded" in spec.latency.batch_norms:
@@ -95,8 +104,18 @@ def prepare(
         commit=read_commit(),
         cache=cache.absolute(),  # a user's code may change the working directory
         progress=progress,
-        notes=tuple(filter(None, (dense.note, *slow))),
+        notes=tuple(filter(None, (*seen.notes, dense.note, *slow, seen_before(spec)))),
         later=plan_trials(spec, identity=identity, seeds=seeds) if seeds else (),
+    )
+
+
+def seen_before(spec: SweepSpec) -> str:
+    """That images to choose by may have been trained on, in words; "" where they cannot."""
+    if spec.model.weights == "none" or spec.data.search or not spec.data.search_share:
+        return ""
+    return (
+        "the search split is a share of the training images, which the weights given may have been trained on: its "
+        'accuracies may be too high. data.search = "DIR" names images that the model has not seen'
     )
 
 

@@ -107,7 +107,7 @@ def _baseline_facts(spec: SweepSpec, identity: str) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "model": {**spec.model.model_dump(), "weights": weights, **code_of(spec.model.name)},
-        "data": {**spec.data.model_dump(exclude={"root"}), "identity": identity, **augmentation},
+        "data": {**spec.data.model_dump(exclude={"root", "search"}), "identity": identity, **augmentation},
         "recipe": spec.baseline.model_dump(exclude={"seed"}),
     }
 

@@ -12,6 +12,8 @@ from lrbench.execute import executors
 from lrbench.execute.jobs import Execute, Job, Records, Worker
 from lrbench.execute.workers import ALONE, Workers
 from lrbench.learn.datasets import load_dataset
+from lrbench.learn.sources import OFFICIAL
+from lrbench.learn.survey import tell
 from lrbench.learn.weights import weights_path
 from lrbench.lowrank.allocations import BudgetRule
 from lrbench.plan.budgets import check_timed
@@ -21,6 +23,7 @@ from lrbench.plan.evidence import Evidence, gather_evidence
 from lrbench.plan.preview import preview
 from lrbench.plan.run import Run
 from lrbench.results.records import Failure, Measurement, Record, Trial
+from lrbench.trials.given import look_at_given
 from lrbench.trials.history import History
 from lrbench.trials.probes import describe_cost, plan_probes, probe_layers
 from lrbench.trials.trial import TrialJob
@@ -134,6 +137,9 @@ def _opened(run: Run, trials: Sequence[Trial], workers: Workers) -> Iterator[_Op
     """Load the images once, check that memory suffices, and open the executor."""
     executor = executors.executor_of(workers)
     data = load_dataset(run.spec.data, cache=run.cache / "images", progress=run.progress)
+    told = [tell(data, run.spec.data)] if run.spec.data.name in OFFICIAL else []
+    for line in (*told, *look_at_given(run, data)):
+        run.tell(line)
     if count := executor.at_once(workers):
         check_memory(run.spec, run.dense.model, images=len(data.train), jobs=count)
     worker = Worker(run.progress, data=data if executor.holds_images else None, dense=run.dense)

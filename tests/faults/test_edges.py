@@ -30,7 +30,7 @@ SPECS = {
     "deep lists": b"a = " + b"[" * 3000 + b"]" * 3000,
     "deep tables": b"a = " + b"{a=" * 3000 + b"1" + b"}" * 3000,
     "no UTF-8": b'model.name = "caf\xe9"',
-    "a mark of the byte order": b'\xef\xbb\xbfmodel.name = "resnet18"',
+    "a mark of the byte order of 16 bits": b"\xff\xfe" + 'model.name = "resnet18"'.encode("utf-16-le"),
     "zeros": b"\0" * 100,
     "a thousand mistakes": b"".join(b"k%d = 1\n" % number for number in range(1000)),
     "a long value": b'finetune.epochs = "' + b"x" * 10**6 + b'"',

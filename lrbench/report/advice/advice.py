@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from lrbench.config.axes import AXES
+from lrbench.report.advice.seen import seen_before
 from lrbench.report.choice.constraints import ACCURACIES, CONSTRAINTS, Limits
 from lrbench.report.choice.pick import Choices, choices_of
 from lrbench.report.choice.recommend import Recommendation, recommend
@@ -91,6 +92,7 @@ def advise(
         *_ties(choice, choices.split),
         *_rivalry(other_rivals),
         *_choice(trials, choices),
+        *seen_before(results.folder, trials, choices.split),
         *_timing(points, choice, "latency" in limits),
         *_where(setting, other_settings, results.environments),
         *_noise(points),
