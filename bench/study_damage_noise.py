@@ -22,9 +22,10 @@ from lrbench.learn.batches import calibration_batches, test_batches
 from lrbench.learn.datasets import load_dataset
 from lrbench.learn.models import build_model
 from lrbench.learn.train import batching
-from lrbench.lowrank.compress import decompose_layer, decompose_layer_outputs, make_cut, refusal, replace_layer
+from lrbench.lowrank.compress import decompose_layer, decompose_layer_outputs, make_cut, refusal
 from lrbench.lowrank.layers import find_layers
 from lrbench.lowrank.moments import gather_moments, reestimate_batch_norm_
+from lrbench.lowrank.replace import replace_layer
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.accuracy import predict
 from lrbench.measure.environment import read_commit

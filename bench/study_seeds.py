@@ -5,8 +5,8 @@
 A row for each point that has all seeds and each number of `seeds`, the first of them: what the folder would say had it
 no others. Of the test split `drop` with the half width of its 95 % interval, for these weights by their images alone
 (`by_images`) and for the method with training noise (`half_width`, whose `luck` is the standard deviation of one
-training); on the search split its `standing` in MACs and the `probability` that it loses at most a point, of the weights
-that would be exported and of another training (`retrained`); whether it is `recommended` for that.
+training); on the search split its `standing` in MACs and the `probability` that it loses at most a point, of the
+weights that would be exported and of another training (`retrained`); whether it is `recommended` for that.
 """
 
 import argparse

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from lrbench.library.results import read
     from lrbench.library.sweep import sweep
     from lrbench.lowrank.compress import compress
+    from lrbench.lowrank.copies import materialize
     from lrbench.lowrank.cuts import Cut
 
-__all__ = ["Cluster", "Cut", "Workers", "choose", "compress", "load", "read", "sweep"]
+__all__ = ["Cluster", "Cut", "Workers", "choose", "compress", "load", "materialize", "read", "sweep"]
 
 _WHERE = MappingProxyType(
     {
@@ -31,6 +32,7 @@ _WHERE = MappingProxyType(
         "choose": "lrbench.library.choose",
         "compress": "lrbench.lowrank.compress",
         "load": "lrbench.export.load",
+        "materialize": "lrbench.lowrank.copies",
         "read": "lrbench.library.results",
         "sweep": "lrbench.library.sweep",
     }

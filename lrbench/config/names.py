@@ -13,6 +13,15 @@ AUTO_DEVICE: Words = MappingProxyType({"auto": "cpu, and cuda if available"})
 MIXED = "mixed"
 """Instead of a scheme: a budget rule chooses for each layer among the other schemes of the grid."""
 
+JOINT = "+"
+"""Between schemes of one trial: each layer gets the first that is possible for it."""
+
+
+def parts_of(scheme: str) -> tuple[str, ...]:
+    """The schemes in a name that may join several, in order."""
+    return tuple(scheme.split(JOINT))
+
+
 SOURCES: Words = MappingProxyType(
     {
         "digits": "1,797 grey images of 8 x 8 pixels, included in scikit-learn",
@@ -89,6 +98,7 @@ SCHEMES: Words = MappingProxyType(
         "weight": "1 x 1 to R channels, then the whole kernel",
         "tucker2": "1 x 1, a core of R x R channels, 1 x 1",
         "linear": "two linear layers",
+        "grouped": "a column kernel, then a row kernel, in each group of a grouped or depthwise convolution",
         "writeback": "truncated and multiplied out; the cost does not change",
         MIXED: "a budget rule chooses among the other schemes for each layer",
     }

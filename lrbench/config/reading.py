@@ -72,8 +72,8 @@ def _explain(error: ErrorDetails, choice: type[Choice]) -> str:
 
 
 def _keys(choice: Any, path: Sequence[str]) -> Iterable[str]:
-    """The keys of a section, which may be one of many (`layer_sets.NAME`)."""
+    """The keys of a section, which may be one of many (`layer_sets.NAME`, a table of `sweep.grid`)."""
     for part in path:
-        of_many = get_args(choice)
+        of_many = [kind for kind in get_args(choice) if kind is not Ellipsis]
         choice = of_many[-1] if of_many else choice.model_fields[part].annotation
     return list(choice.model_fields)

@@ -1,7 +1,7 @@
 """What a user chooses: the sections of a sweep spec, each key with its default, range and meaning."""
 
 from functools import partial
-from operator import eq
+from operator import eq, is_
 from typing import Annotated
 
 from pydantic import Field
@@ -21,6 +21,12 @@ class ModelChoice(Choice):
 
     name: str = Field("resnet18", description="a torchvision classification builder, or `package.module:callable`")
     weights: Home = Field("none", description="`none`, a torchvision weights name, or a .safetensors, .pt or .pth file")
+    materialize: bool = Field(
+        False,
+        exclude_if=partial(is_, False),
+        description="make weights that are computed (weight norm, spectral norm, pruning, parametrizations) plain "
+        "parameters, so that their layers can be factorized",
+    )
 
 
 class DataChoice(Choice):
@@ -75,18 +81,36 @@ class CalibrationChoice(Choice):
     )
 
 
+Scheme = Annotated[str, OneOf("scheme", lambda: names.SCHEMES, joint=names.JOINT)]
+Truncation = Annotated[str, OneOf("truncation", lambda: names.TRUNCATIONS)]
+Rule = Annotated[str, Written(names.rules_in_a_row)]
+
+
+class GridChoice(Choice):
+    """`[[sweep.grid]]`: a grid of its own; what it does not say is as in `[sweep]`."""
+
+    schemes: tuple[Scheme, ...] = Field((), description="how layers are factorized")
+    layer_sets: tuple[str, ...] = Field((), description="names of `[layer_sets.NAME]`")
+    truncations: tuple[Truncation, ...] = Field((), description="what a cut keeps")
+    ranks: tuple[Rule, ...] = Field((), description="rank rules")
+
+
 class SweepChoice(Choice):
     """`[sweep]`: the grid. Every combination is a trial; each seed also gets a dense control."""
 
-    schemes: tuple[Annotated[str, OneOf("scheme", lambda: names.SCHEMES)], ...] = Field(
-        ("channel", "spatial"), min_length=1, description="how layers are factorized"
+    schemes: tuple[Scheme, ...] = Field(
+        ("channel", "spatial"),
+        min_length=1,
+        description="how layers are factorized; of names joined as `channel+linear` each layer gets the first possible",
     )
     layer_sets: tuple[str, ...] = Field((), description="names of `[layer_sets.NAME]`; empty: all of them")
-    truncations: tuple[Annotated[str, OneOf("truncation", lambda: names.TRUNCATIONS)], ...] = Field(
-        ("plain",), min_length=1, description="what a cut keeps"
-    )
-    ranks: tuple[Annotated[str, Written(names.rules_in_a_row)], ...] = Field(
-        ("fraction=0.25",), min_length=1, description="rank rules"
+    truncations: tuple[Truncation, ...] = Field(("plain",), min_length=1, description="what a cut keeps")
+    ranks: tuple[Rule, ...] = Field(("fraction=0.25",), min_length=1, description="rank rules")
+    grid: tuple[GridChoice, ...] = Field(
+        (),
+        exclude_if=partial(eq, ()),
+        description="tables `[[sweep.grid]]` with `schemes`, `truncations`, `layer_sets` and `ranks`, each as here "
+        "where it is left out; their grids together replace the one of all combinations",
     )
     seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="one replicate for each")
     front_seeds: Times = Field(

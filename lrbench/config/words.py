@@ -17,12 +17,13 @@ from lrbench.errors import nearest
 class OneOf:
     """A text that must be a word of a table: `Annotated[str, OneOf("optimizer", lambda: OPTIMIZERS)]`.
 
-    `own` describes what else is allowed, any text with a colon; empty: nothing.
+    `own` describes what else is allowed, any text with a colon; empty: nothing. Words may be joined by `joint`.
     """
 
     noun: str
     words: Callable[[], Words]
     own: str = ""
+    joint: str = ""
 
     def check(self, word: str) -> str:
         """The word itself.
@@ -30,10 +31,12 @@ class OneOf:
         Raises: ValueError with the nearest word and all that are allowed, when the table does not have it.
         """
         words = self.words()
-        if word in words or (self.own and ":" in word):
+        parts = word.split(self.joint) if self.joint else [word]
+        if (set(parts) <= words.keys() and len(set(parts)) == len(parts)) or (self.own and ":" in word):
             return word
         beside = f", or {self.own}" if self.own else ""
-        raise ValueError(f"unknown {self.noun} {word!r}: {nearest(word, words)}{beside}")
+        unknown = next((part for part in parts if part not in words), word)
+        raise ValueError(f"unknown {self.noun} {unknown!r}: {nearest(unknown, words)}{beside}")
 
     def explain(self) -> str:
         """Every word with its meaning."""

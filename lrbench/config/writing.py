@@ -34,5 +34,9 @@ def _key(name: str) -> str:
 
 
 def _value(value: Any) -> str:
-    """Texts, numbers, booleans and lists of them are written as in JSON, but for one character that JSON lets stand."""
+    """As in JSON, but for one character that JSON lets stand; a table in one line."""
+    if isinstance(value, Choice):
+        return "{ " + ", ".join(f"{key} = {_value(part)}" for key, part in value) + " }"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_value, value))}]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -30,7 +30,7 @@ def load(folder: str | Path, build: Callable[..., nn.Module] | None = None) -> n
     shape = read_plan(folder).architecture
     if ":" in shape.model and build is None:
         raise InputError(f"model {shape.model!r} is your own code: pass its builder, load({str(folder)!r}, build=...)")
-    choice = ModelChoice(name=shape.model)
+    choice = ModelChoice(name=shape.model, materialize=shape.materialized)
     with torch.random.fork_rng(devices=[]):
         if build is None:
             dense, _ = build_model(choice, classes=shape.classes, image_size=shape.image_size)

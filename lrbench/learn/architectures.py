@@ -1,7 +1,6 @@
 """From an architecture to a model, its weights random, and from a model's cuts to the architecture and its key."""
 
 from collections.abc import Iterable
-from copy import deepcopy
 
 import torch
 from torch import nn
@@ -11,6 +10,7 @@ from lrbench.errors import InputError, nearest
 from lrbench.learn.imports import source_digest
 from lrbench.learn.models import build_model
 from lrbench.lowrank.compress import check_cuts, restructure
+from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.cuts import Cut, shape_of
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.results.keys import digest
@@ -22,23 +22,32 @@ def code_of(model: str) -> dict[str, str]:
     return {"code": source_digest(model, key="model.name")} if ":" in model else {}
 
 
-def make_architecture(model: str, *, image_size: int, classes: int, cuts: Iterable[Cut] = ()) -> Architecture:
+def make_architecture(
+    model: str, *, image_size: int, classes: int, cuts: Iterable[Cut] = (), materialized: bool = False
+) -> Architecture:
     """An architecture with its key, a digest of the model (its code, when it is the user's own) and of the cuts."""
     layers = shape_of(cuts)
     shapes = [[cut.layer, cut.scheme, cut.rank, *["bias"] * cut.gains_bias] for cut in layers]
     return Architecture(
-        key=digest([model, image_size, classes, shapes, *code_of(model).values()]),
+        key=digest([model, image_size, classes, shapes, *code_of(model).values(), *["materialized"] * materialized]),
         model=model,
         image_size=image_size,
         classes=classes,
         layers=layers,
+        materialized=materialized,
     )
 
 
 def cut_architecture(dense: Architecture, cuts: Iterable[Cut]) -> Architecture:
     """The architecture that a dense one becomes by some cuts. A layer written back is as dense as before."""
     reshaped = [cut for cut in cuts if cut.rank is not None and SCHEMES[cut.scheme].reshapes]
-    return make_architecture(dense.model, image_size=dense.image_size, classes=dense.classes, cuts=reshaped)
+    return make_architecture(
+        dense.model,
+        image_size=dense.image_size,
+        classes=dense.classes,
+        cuts=reshaped,
+        materialized=dense.materialized,
+    )
 
 
 def check_unchanged(architecture: Architecture) -> None:
@@ -56,7 +65,7 @@ def build_dense(architecture: Architecture) -> nn.Module:
     Raises: InputError when there is no such model.
     """
     torch.manual_seed(0)
-    choice = ModelChoice(name=architecture.model)
+    choice = ModelChoice(name=architecture.model, materialize=architecture.materialized)
     return build_model(choice, classes=architecture.classes, image_size=architecture.image_size)[0]
 
 
@@ -74,7 +83,7 @@ def shaped(dense: nn.Module, architecture: Architecture) -> nn.Module:
         check_cuts(dense, architecture.layers)
     except ValueError as error:
         raise InputError(f"model {architecture.model} cannot be architecture {architecture.key}: {error}") from error
-    return restructure(dense, architecture.layers) if architecture.layers else deepcopy(dense)
+    return restructure(dense, architecture.layers) if architecture.layers else copy_of(dense)
 
 
 def bytes_of(model: nn.Module) -> int:

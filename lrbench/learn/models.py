@@ -13,6 +13,7 @@ from lrbench.config.sections import ModelChoice
 from lrbench.errors import InputError, nearest, reading
 from lrbench.guard import guarded
 from lrbench.learn.imports import call_fitting, import_callable, try_first
+from lrbench.lowrank.copies import materialize
 
 FILES = (".safetensors", ".pt", ".pth")
 
@@ -42,6 +43,8 @@ def build_model(
             model = (_own_model if ":" in choice.name else _torchvision_model)(choice, classes)
             if state is not None:
                 model = _load_state(model, state, choice=choice, image_size=image_size)
+            if choice.materialize:
+                model = materialize(model)
             return _fit_head(model.eval(), choice=choice, classes=classes, image_size=image_size)
 
     if ":" in choice.name:
@@ -99,6 +102,8 @@ def build_own(build: Callable[..., Any], choice: ModelChoice, *, classes: int, i
     """
     with guarded(f"model.name={choice.name!r} cannot be used, it raised"):
         model = _call_builder(build, choice, classes).eval()
+        if choice.materialize:
+            model = materialize(model)
         return _fit_head(model, choice=choice, classes=classes, image_size=image_size)[0]
 
 

@@ -8,12 +8,14 @@ import pandas as pd
 from torch import nn
 
 from lrbench.lowrank.allocations import BudgetRule
-from lrbench.lowrank.compress import choose_rank, decompose_layer, refusal
+from lrbench.lowrank.compress import choose_rank, decompose_layer, first_schemes, refusal
 from lrbench.lowrank.cuts import Cut
+from lrbench.lowrank.examples import Example, call_of
 from lrbench.lowrank.layers import Layer, find_layers, select
 from lrbench.lowrank.ranks import RankRule
 from lrbench.lowrank.rule_texts import parse_rule
 from lrbench.lowrank.schemes import SCHEMES
+from lrbench.lowrank.self_check import find_unsound, mark_unsound
 from lrbench.plan.trials import layer_cost
 
 HEADINGS = {
@@ -77,18 +79,21 @@ class Cuts(Sequence[Cut]):
 
 def choose(
     model: nn.Module,
-    input_shape: Sequence[int],
+    example: Example,
     *,
     rule: str,
-    schemes: Sequence[str] = ("channel", "linear"),
+    schemes: Sequence[str] = ("channel", "linear", "grouped"),
     include: Sequence[str] = ("*",),
     exclude: Sequence[str] = (),
 ) -> Cuts:
     """Choose a rank for each layer of a model by a rank rule; nothing is changed or trained.
 
+    Layers that cannot be replaced without changing what the model computes stay dense, with that reason.
+
     Args:
         model: left alone; rules such as `energy=0.9` look at its weights.
-        input_shape: of one input, (C, H, W).
+        example: the shape of one image, (C, H, W); or what the model is called with for one image: a tensor, a sequence
+            of inputs, or a mapping of them by keyword.
         rule: `rank=8`, `macs=0.5`, `energy=0.9 multiple=16`, ... A budget of the whole model is for
             `lrbench.sweep`, which measures the layers first.
         schemes: each layer gets the first of them that is possible for it.
@@ -105,12 +110,14 @@ def choose(
         raise ValueError(
             f"{rule!r} is a budget of the whole model, for lrbench.sweep; choose takes a rule for each layer"
         )
-    layers = find_layers(model, input_shape)
+    layers = find_layers(model, example)
     chosen = select(layers, include=include, exclude=exclude, kinds=("conv", "linear"))
     if not chosen:
         raise ValueError(
             f"no layer matches include={list(include)}; layers: {', '.join(layer.name for layer in layers)}"
         )
+    unsound = find_unsound(model, first_schemes(model, chosen, schemes), call_of(example))
+    chosen = mark_unsound(chosen, unsound)
     cuts = tuple(_cut(model, layer, schemes, parsed) for layer in chosen)
     return Cuts(cuts, pd.DataFrame(_rows(chosen, cuts), columns=list(HEADINGS)))
 

@@ -1,23 +1,26 @@
 """Choose a rank for each layer, and make a smaller model of a model: the one given is left alone."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.cuts import Cut
-from lrbench.lowrank.factors import weight_of
-from lrbench.lowrank.layers import Factors, Layer, refusals, weight_shape
+from lrbench.lowrank.examples import Example, call_of
+from lrbench.lowrank.factors import kernel_of, weight_of
+from lrbench.lowrank.layers import Layer, refusals, weight_shape
 from lrbench.lowrank.moments import Moments
 from lrbench.lowrank.ranks import Candidate, RankRule
+from lrbench.lowrank.replace import core_of, last_layer, put_, replace_layer_, restructure_layer, shift_bias_
 from lrbench.lowrank.schemes import SCHEMES, Scheme
+from lrbench.lowrank.self_check import find_unsound
 from lrbench.lowrank.svd import Decomposition, decompose_outputs, numerical_rank, product_singular_values
 
 
 def decompose_layer(model: nn.Module, name: str, scheme: str) -> Decomposition:
     """The plain decomposition of a layer's weight by a scheme."""
-    return SCHEMES[scheme].decompose(weight_of(model.get_submodule(name)))
+    return SCHEMES[scheme].decompose(kernel_of(core_of(model.get_submodule(name))))
 
 
 def decompose_layer_outputs(model: nn.Module, name: str, *, moments: Moments) -> Decomposition:
@@ -34,7 +37,15 @@ def refusal(model: nn.Module, layer: Layer, *, scheme: str, truncation: str = "p
         return layer.refusal
     if truncation != "plain" and not SCHEMES[scheme].reads_outputs:
         return f"scheme {scheme} has no {truncation} truncation"
-    return SCHEMES[scheme].refuses(model.get_submodule(layer.name))
+    return SCHEMES[scheme].refuses(core_of(model.get_submodule(layer.name)))
+
+
+def first_schemes(model: nn.Module, layers: Iterable[Layer], schemes: Sequence[str]) -> dict[str, str]:
+    """By name, the first scheme that is possible for each layer; layers that have none are left out."""
+    possible = {
+        layer.name: [scheme for scheme in schemes if refusal(model, layer, scheme=scheme) is None] for layer in layers
+    }
+    return {name: able[0] for name, able in possible.items() if able}
 
 
 def candidate(layer: Layer, scheme: Scheme, decomposition: Decomposition | None) -> Candidate:
@@ -94,14 +105,14 @@ def restructure(model: nn.Module, cuts: Iterable[Cut]) -> nn.Module:
 
     Shapes of weights are then those of the compressed model: load them, or measure cost and latency.
     """
-    small = deepcopy(model)
+    small = copy_of(model)
     for cut in cuts:
         if cut.rank is None:
             continue
-        replacement = SCHEMES[cut.scheme].restructure(small.get_submodule(cut.layer), cut.rank)
+        replacement = restructure_layer(small.get_submodule(cut.layer), cut.rank, SCHEMES[cut.scheme])
         if cut.gains_bias:
-            _shift_bias(replacement, weight_of(last_layer(replacement)).new_zeros(1))
-        small.set_submodule(cut.layer, replacement)
+            shift_bias_(replacement, weight_of(last_layer(replacement)).new_zeros(1))
+        put_(small, cut.layer, replacement)
     return small
 
 
@@ -111,22 +122,9 @@ def check_cuts(model: nn.Module, cuts: Iterable[Cut]) -> None:
     Raises: ValueError for an unknown scheme or layer, a layer that the scheme refuses, or a rank out of its range.
     """
     for cut in factorized(model, cuts):
-        largest = SCHEMES[cut.scheme].max_rank(weight_shape(model.get_submodule(cut.layer)))
+        largest = SCHEMES[cut.scheme].max_rank(weight_shape(core_of(model.get_submodule(cut.layer))))
         if cut.rank is None or not 1 <= cut.rank <= largest:
             raise ValueError(f"layer {cut.layer}: rank must lie in 1..{largest}, got {cut.rank}")
-
-
-def last_layer(replacement: nn.Module) -> nn.Module:
-    """The layer of a replacement that carries the bias: the last, or a dense layer itself."""
-    return next(reversed(list(replacement.children())), replacement)
-
-
-def _shift_bias(replacement: nn.Module, shift: Tensor) -> None:
-    """Add to a replacement's bias (in place), which may have been none; a shift of one entry goes to every output."""
-    last = last_layer(replacement)
-    weight, bias = weight_of(last), last.bias
-    before = bias.detach() if isinstance(bias, Tensor) else weight.new_zeros(len(weight))
-    last.bias = nn.Parameter(before + shift.to(before), requires_grad=weight.requires_grad)
 
 
 def compress(
@@ -135,6 +133,7 @@ def compress(
     *,
     scheme: str = "channel",
     decompose: Callable[[Cut], Decomposition] | None = None,
+    example: Example | None = None,
 ) -> nn.Module:
     """A copy of a model with each layer cut as its cut says. An explicit rank is always obeyed.
 
@@ -144,18 +143,32 @@ def compress(
         scheme: a name in `SCHEMES`, for cuts given as ranks alone.
         decompose: cut -> decomposition; when left out plain SVD, the only truncation that needs no images. Pass a
             cached one to cut it at many ranks.
+        example: the shape of an image (C, H, W), or inputs of the model. With it layers are checked: those that cannot
+            be replaced without changing what the model computes stay dense.
 
     Raises: ValueError when there is no such layer or scheme, a layer is refused by the scheme, or a rank lies outside
         its range.
 
-    Warns: UserWarning when a replacement has at least as many weights as the layer it replaces.
+    Warns: UserWarning when a replacement has at least as many weights as the layer it replaces, and for each layer that
+        the check leaves dense.
     """
     if isinstance(cuts, Mapping):
         cuts = [Cut(layer=layer, scheme=scheme, rank=rank) for layer, rank in cuts.items()]
-    small = deepcopy(model)
-    for cut in factorized(model, cuts):
-        replace_layer_(small, cut, (decompose or _plain(model))(cut))
+    todo = factorized(model, cuts)
+    unsound = _unsound(model, todo, example) if example is not None else {}
+    small = copy_of(model)
+    for cut in todo:
+        if cut.layer not in unsound:
+            replace_layer_(small, cut, (decompose or _plain(model))(cut))
     return small
+
+
+def _unsound(model: nn.Module, cuts: Iterable[Cut], example: Example) -> Mapping[str, str]:
+    """The layers of cuts that fail the check with an example, each told."""
+    unsound = find_unsound(model, {cut.layer: cut.scheme for cut in cuts}, call_of(example))
+    for layer, reason in unsound.items():
+        warnings.warn(f"layer {layer} stays dense: {reason}", stacklevel=3)
+    return unsound
 
 
 def factorized(model: nn.Module, cuts: Iterable[Cut]) -> tuple[Cut, ...]:
@@ -166,25 +179,6 @@ def factorized(model: nn.Module, cuts: Iterable[Cut]) -> tuple[Cut, ...]:
     chosen = tuple({cut.layer: cut for cut in cuts if cut.rank is not None}.values())
     _check_named(model, chosen)
     return chosen
-
-
-def replace_layer_(model: nn.Module, cut: Cut, decomposition: Decomposition) -> None:
-    """Replace one layer of a model as its cut, which has a rank, says (in place).
-
-    Raises: ValueError when the rank lies outside its range.
-
-    Warns: UserWarning when the replacement has at least as many weights as the layer.
-    """
-    assert cut.rank is not None
-    dense = model.get_submodule(cut.layer)
-    replacement = replace_layer(
-        dense, cut.rank, scheme=SCHEMES[cut.scheme], decomposition=decomposition, name=cut.layer
-    )
-    before, after = (sum(p.numel() for p in m.parameters() if p.dim() > 1) for m in (dense, replacement))
-    if after >= before and isinstance(replacement, Factors):
-        message = f"layer {cut.layer}: rank {cut.rank} has {after} weights, the dense layer has {before}"
-        warnings.warn(message, stacklevel=3)
-    model.set_submodule(cut.layer, replacement)
 
 
 def _plain(model: nn.Module) -> Callable[[Cut], Decomposition]:
@@ -200,28 +194,15 @@ def _plain(model: nn.Module) -> Callable[[Cut], Decomposition]:
 
 def _check_named(model: nn.Module, cuts: Iterable[Cut]) -> None:
     """Raises: ValueError for an unknown scheme or layer, or a layer that the scheme refuses."""
-    modules, refused = dict(model.named_modules()), refusals(model)
+    modules, refused = dict(model.named_modules(remove_duplicate=False)), refusals(model)
     for cut in cuts:
         if cut.scheme not in SCHEMES:
             raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {cut.scheme!r}")
         if cut.layer not in modules:
             raise ValueError(f"the model has no layer {cut.layer!r}")
-        reason = refused.get(cut.layer) or SCHEMES[cut.scheme].refuses(modules[cut.layer])
+        reason = refused.get(cut.layer) or SCHEMES[cut.scheme].refuses(core_of(modules[cut.layer]))
         if reason is not None:
             raise ValueError(f"layer {cut.layer} cannot be factorized by scheme {cut.scheme}: {reason}")
-
-
-def replace_layer(
-    module: nn.Module, rank: int, *, scheme: Scheme, decomposition: Decomposition, name: str
-) -> nn.Module:
-    """The layers that replace a module at a rank, their weights set."""
-    if not 1 <= rank <= len(decomposition.kept):
-        raise ValueError(f"layer {name}: rank must lie in 1..{len(decomposition.kept)}, got {rank}")
-    replacement = scheme.restructure(module, rank)
-    scheme.fill(replacement, decomposition.cut(rank))
-    if decomposition.shift is not None:
-        _shift_bias(replacement, decomposition.shift(rank))
-    return replacement
 
 
 def singular_values(module: nn.Module, scheme: str) -> Tensor:
@@ -233,5 +214,5 @@ def layer_rank(module: nn.Module, scheme: str) -> int:
     """The numerical rank of the matrix that a replaced layer represents, to the rounding of its dtype."""
     second, first = SCHEMES[scheme].factors(module)
     return numerical_rank(
-        product_singular_values(second, first), shape=(second.shape[0], first.shape[1]), dtype=first.dtype
+        product_singular_values(second, first), shape=(second.shape[-2], first.shape[-1]), dtype=first.dtype
     )

@@ -5,6 +5,7 @@ layers together compute what the original layer computes at full rank.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from lrbench.lowrank.layers import Factors
 
 Pair = tuple[Tensor, Tensor]
+Convolution = nn.Conv1d | nn.Conv2d
+Layer = Convolution | nn.Linear
 
 
 def weight_of(module: nn.Module) -> Tensor:
@@ -21,12 +24,20 @@ def weight_of(module: nn.Module) -> Tensor:
     return weight
 
 
+def kernel_of(module: nn.Module) -> Tensor:
+    """The weight of a layer as schemes read it: (O, I, H, W), (O, I), or in groups (G, O/G, I/G, H, W)."""
+    weight = weight_of(module).detach()
+    kernel = weight.unsqueeze(2) if isinstance(module, nn.Conv1d) else weight
+    groups = module.groups if isinstance(module, Convolution) else 1
+    return kernel.reshape(groups, -1, *kernel.shape[1:]) if groups > 1 else kernel
+
+
 def _weights(replacement: nn.Module) -> tuple[Tensor, ...]:
-    """The weights of a replacement's layers, in order."""
-    return tuple(weight_of(layer) for layer in replacement.children())
+    """The weights of a replacement's layers, in order; a pad before them has none."""
+    return tuple(weight_of(layer) for layer in replacement.children() if isinstance(layer, Layer))
 
 
-def _like(module: nn.Conv2d | nn.Linear, *layers: nn.Conv2d | nn.Linear) -> nn.Module:
+def _like(module: Layer, *layers: Layer) -> nn.Module:
     """Layers with the dtype, device, mode, requires_grad and bias of the module they replace."""
     for layer in layers:
         layer.to(dtype=module.weight.dtype, device=module.weight.device)
@@ -36,22 +47,29 @@ def _like(module: nn.Conv2d | nn.Linear, *layers: nn.Conv2d | nn.Linear) -> nn.M
     return Factors(*layers).train(module.training)
 
 
-def _kernel(module: nn.Conv2d, ins: int, outs: int) -> nn.Conv2d:
+def _kernel(module: Convolution, ins: int, outs: int) -> Convolution:
     """A convolution with all of the geometry of another."""
-    return nn.Conv2d(
+    kernel: Convolution = _kind(module)(
         ins,
         outs,
-        module.kernel_size,  # type: ignore[arg-type]
-        stride=module.stride,  # type: ignore[arg-type]
-        padding=module.padding,  # type: ignore[arg-type]
-        dilation=module.dilation,  # type: ignore[arg-type]
+        module.kernel_size,
+        stride=module.stride,
+        padding=module.padding,
+        dilation=module.dilation,
         padding_mode=module.padding_mode,
         bias=False,
     )
+    return kernel
 
 
-def _point(ins: int, outs: int) -> nn.Conv2d:
-    return nn.Conv2d(ins, outs, 1, bias=False)
+def _point(module: Convolution, ins: int, outs: int) -> Convolution:
+    point: Convolution = _kind(module)(ins, outs, 1, bias=False)
+    return point
+
+
+def _kind(module: Convolution) -> Any:
+    """The class of a convolution with as many dimensions."""
+    return nn.Conv1d if isinstance(module, nn.Conv1d) else nn.Conv2d
 
 
 def fill_in_order(replacement: nn.Module, factors: tuple[Tensor, ...]) -> None:
@@ -63,8 +81,8 @@ def fill_in_order(replacement: nn.Module, factors: tuple[Tensor, ...]) -> None:
 
 def channel(module: nn.Module, rank: int) -> nn.Module:
     """H x W I->R with all of the geometry, then 1 x 1 R->O."""
-    assert isinstance(module, nn.Conv2d)
-    return _like(module, _kernel(module, module.in_channels, rank), _point(rank, module.out_channels))
+    assert isinstance(module, Convolution)
+    return _like(module, _kernel(module, module.in_channels, rank), _point(module, rank, module.out_channels))
 
 
 def read_channel(replacement: nn.Module) -> Pair:
@@ -75,7 +93,7 @@ def read_channel(replacement: nn.Module) -> Pair:
 
 def linear(module: nn.Module, rank: int) -> nn.Module:
     """I->R, then R->O; the stride of a 1 x 1 convolution stays on the first, where it saves most."""
-    if isinstance(module, nn.Conv2d):
+    if isinstance(module, Convolution):
         return channel(module, rank)
     assert isinstance(module, nn.Linear)
     first, second = nn.Linear(module.in_features, rank, bias=False), nn.Linear(rank, module.out_features, bias=False)
@@ -84,25 +102,25 @@ def linear(module: nn.Module, rank: int) -> nn.Module:
 
 def weight_first(module: nn.Module, rank: int) -> nn.Module:
     """1 x 1 I->R, then H x W R->O with all of the geometry."""
-    assert isinstance(module, nn.Conv2d)
-    return _like(module, _point(module.in_channels, rank), _kernel(module, rank, module.out_channels))
+    assert isinstance(module, Convolution)
+    return _like(module, _point(module, module.in_channels, rank), _kernel(module, rank, module.out_channels))
 
 
 def fill_weight_first(replacement: nn.Module, factors: tuple[Tensor, ...]) -> None:
     """From first (R, I) and second (O*H*W, R)."""
     first, second = factors
-    o, rank, h, w = _weights(replacement)[1].shape
-    fill_in_order(replacement, (first, second.reshape(o, h, w, rank).permute(0, 3, 1, 2)))
+    o, rank, *kernel = _weights(replacement)[1].shape
+    fill_in_order(replacement, (first, second.reshape(o, *kernel, rank).movedim(-1, 1)))
 
 
 def read_weight_first(replacement: nn.Module) -> Pair:
     """(O*H*W, R) and (R, I)."""
     first, second = _weights(replacement)
-    return second.permute(0, 2, 3, 1).flatten(0, 2), first.flatten(1)
+    return second.movedim(1, -1).flatten(0, -2), first.flatten(1)
 
 
 def spatial(module: nn.Module, rank: int) -> nn.Module:
-    """H x 1 I->R, then 1 x W R->O, each with the geometry of its axis."""
+    """H x 1 I->R, then 1 x W R->O, each with the geometry of its axis; of a grouped convolution in each group."""
     assert isinstance(module, nn.Conv2d)
     padding: str | tuple[int, ...] = module.padding
 
@@ -117,11 +135,13 @@ def spatial(module: nn.Module, rank: int) -> nn.Module:
             stride=along(axis, module.stride, 1),
             padding=padding if isinstance(padding, str) else along(axis, padding, 0),
             dilation=along(axis, module.dilation, 1),
+            groups=module.groups,
             padding_mode=module.padding_mode,
             bias=False,
         )
 
-    return _like(module, line(module.in_channels, rank, axis=0), line(rank, module.out_channels, axis=1))
+    middle = module.groups * rank
+    return _like(module, line(module.in_channels, middle, axis=0), line(middle, module.out_channels, axis=1))
 
 
 def fill_spatial(replacement: nn.Module, factors: tuple[Tensor, ...]) -> None:
@@ -131,23 +151,38 @@ def fill_spatial(replacement: nn.Module, factors: tuple[Tensor, ...]) -> None:
     fill_in_order(replacement, (first, second.reshape(-1, width, second.shape[1]).transpose(1, 2)))
 
 
+def fill_grouped(replacement: nn.Module, factors: tuple[Tensor, ...]) -> None:
+    """From first (G, R, I/G*H) and second (G, O/G*W, R)."""
+    first, second = factors
+    fill_spatial(replacement, (first.flatten(0, 1), second.flatten(0, 1)))
+
+
 def read_spatial(replacement: nn.Module) -> Pair:
     """(O*W, R) and (R, I*H)."""
     first, second = _weights(replacement)
     return second.flatten(2).transpose(1, 2).flatten(0, 1), first.flatten(1)
 
 
+def read_grouped(replacement: nn.Module) -> Pair:
+    """For each group (O/G*W, R) and (R, I/G*H), stacked: (G, M, R) and (G, R, N)."""
+    first, second = (layer for layer in replacement.children() if isinstance(layer, nn.Conv2d))
+    columns, rows = first.weight, second.weight
+    groups, rank = first.groups, columns.shape[0] // first.groups
+    return rows.flatten(2).transpose(1, 2).reshape(groups, -1, rank), columns.reshape(groups, rank, -1)
+
+
 def tucker2(module: nn.Module, rank: int, *, ranks: Callable[[int, int, int], tuple[int, int]]) -> nn.Module:
     """1 x 1 I->R1, H x W R1->R2 with all of the geometry, 1 x 1 R2->O; `ranks` splits (O, I, rank) into R1 and R2."""
-    assert isinstance(module, nn.Conv2d)
+    assert isinstance(module, Convolution)
     r1, r2 = ranks(module.out_channels, module.in_channels, rank)
-    return _like(module, _point(module.in_channels, r1), _kernel(module, r1, r2), _point(r2, module.out_channels))
+    outer = _point(module, module.in_channels, r1), _point(module, r2, module.out_channels)
+    return _like(module, outer[0], _kernel(module, r1, r2), outer[1])
 
 
 def read_tucker2(replacement: nn.Module) -> Pair:
     """(O, R2) and (R2, I*H*W): the first two layers as one."""
     first, core, last = _weights(replacement)
-    return last.flatten(1), torch.einsum("pqhw,qi->pihw", core, first.flatten(1)).flatten(1)
+    return last.flatten(1), torch.einsum("pq...,qi->pi...", core, first.flatten(1)).flatten(1)
 
 
 def dense(module: nn.Module, _: int) -> nn.Module:

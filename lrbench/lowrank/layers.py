@@ -1,13 +1,15 @@
 """The layers of a model that can be read as matrices: found by one shape pass, selected by glob patterns."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
+
+from lrbench.lowrank.examples import Example, call_of
+from lrbench.lowrank.plain import Plain, plain_of
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -20,7 +22,8 @@ class Factors(nn.Sequential):
 class Shape:
     """What the cost of a layer depends on. Sizes are (height, width); a linear layer has kernel and sizes of 1.
 
-    `positions` is how often the layer is applied to one image, on top of its output size: tokens, windows; mostly 1.
+    `positions` is how often the layer is applied to one image, on top of its output size: tokens, windows, calls of a
+    shared layer; mostly 1.
     """
 
     out_channels: int
@@ -52,19 +55,30 @@ class Shape:
 class Layer:
     """A convolution or linear layer by its qualified name; `kind` is `conv` or `linear`.
 
-    `refusal` says why no scheme can factorize it, None when some can.
+    `refusal` says why no scheme can factorize it, None when some can. `input_shape` is that of one image at its first
+    call. `mended`: the first version of lrbench that gave results treated it otherwise, so that keys must tell.
     """
 
     name: str
     kind: str
     shape: Shape
     refusal: str | None = None
+    input_shape: tuple[int, ...] = ()
+    mended: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """One call of a layer on the way of one image."""
+
+    shape: Shape
+    input_shape: tuple[int, ...]
 
 
 def _shape_of(module: nn.Module, *, inputs: Tensor, output: Tensor) -> Shape:
     """The shape of a convolution, inputs (P, C, H, W), or of a Linear, inputs (..., C), on the way of one image.
 
-    Of a convolution over other than two dimensions, sizes are flattened into one.
+    Of a convolution over other than two dimensions, sizes are flattened into one. Inputs (C, H, W) are one sample.
     """
     weight = module.weight
     assert isinstance(weight, Tensor)
@@ -82,6 +96,8 @@ def _shape_of(module: nn.Module, *, inputs: Tensor, output: Tensor) -> Shape:
             positions=inputs.numel() // module.in_features,
         )
     assert isinstance(module, CONVOLUTIONS)
+    if not _is_batched(module, inputs):
+        inputs, output = inputs.unsqueeze(0), output.unsqueeze(0)
     sizes = [tuple(t.shape[2:]) if t.dim() == 4 else (1, t[0, 0].numel()) for t in (inputs, output)]
     kernel = tuple(weight.shape[2:]) if weight.dim() == 4 else (1, weight[0, 0].numel())
     return Shape(
@@ -96,53 +112,81 @@ def _shape_of(module: nn.Module, *, inputs: Tensor, output: Tensor) -> Shape:
     )
 
 
+def _is_batched(module: nn.Module, inputs: Tensor) -> bool:
+    """Whether inputs have a batch dimension; a linear layer takes any number of dimensions before its last."""
+    return inputs.dim() > 1 if isinstance(module, nn.Linear) else inputs.dim() == module.weight.dim()  # type: ignore[operator]
+
+
 def weight_shape(module: nn.Module) -> Shape:
-    """The shape of a Conv2d or Linear as far as its weight says it; its inputs and outputs are taken as 1 x 1."""
-    image = torch.empty(1, module.in_features if isinstance(module, nn.Linear) else 1, 1, 1)
-    return _shape_of(module, inputs=image.flatten(1) if isinstance(module, nn.Linear) else image, output=image)
+    """The shape of a convolution or Linear as far as its weight says it; its inputs and outputs are taken as 1 x 1."""
+    if isinstance(module, nn.Linear):
+        rows = torch.empty(1, module.in_features)
+        return _shape_of(module, inputs=rows, output=rows)
+    image = torch.empty(1, 1, *[1] * (module.weight.dim() - 2))  # type: ignore[operator]
+    return _shape_of(module, inputs=image, output=image)
 
 
-def find_layers(model: nn.Module, input_shape: Sequence[int]) -> tuple[Layer, ...]:
+def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
     """All convolutions and linear layers that one forward pass reaches, in the order of the model's modules.
 
     Layers that no scheme can factorize are among them, with the reason. A layer that is only read by another module
-    (as attention reads its output projection) is not reached and not listed.
+    is not reached and not listed. A layer that is registered under several names has the first of them.
 
     Args:
         model: any module; its mode and gradients are left as they are.
-        input_shape: of one image, (C, H, W).
+        example: the shape of one image, (C, H, W), or inputs of one image.
     """
     modules = {n: m for n, m in model.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear))}
-    shapes: dict[str, list[Shape]] = {name: [] for name in modules}
+    plain = {name: plain_of(module) for name, module in modules.items()}
+    calls: dict[str, list[_Call]] = {name: [] for name in modules}
 
     def watch(name: str) -> torch.utils.hooks.RemovableHandle:
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-            shapes[name].append(_shape_of(module, inputs=args[0], output=output))
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
+            inputs, read = args[0] if args else kwargs["input"], plain[name]
+            padded = read.pad(inputs) if isinstance(read, Plain) and read.pad is not None else inputs
+            shape = _shape_of(module, inputs=padded, output=output)
+            calls[name].append(_Call(shape=shape, input_shape=tuple(inputs.shape[_is_batched(module, inputs) :])))
 
-        return modules[name].register_forward_hook(hook)
+        return modules[name].register_forward_hook(hook, with_kwargs=True)
 
     handles = [watch(name) for name in modules]
     training = {module: module.training for module in model.modules()}
     try:
         model.eval()
-        parameter = next(model.parameters())
         with torch.no_grad():
-            model(torch.zeros(1, *input_shape, dtype=parameter.dtype, device=parameter.device))
+            call_of(example)(model)
     finally:
         for handle in handles:
             handle.remove()
         for module, mode in training.items():
             module.training = mode
-    reasons = refusals(model)
-    return tuple(
-        Layer(
-            name=name,
-            kind="linear" if isinstance(modules[name], nn.Linear) else "conv",
-            shape=calls[0],
-            refusal=reasons.get(name) or ("called several times in one forward pass" if len(calls) > 1 else None),
-        )
-        for name, calls in shapes.items()
-        if calls
+    hooked = {name: "it has hooks, which its factors would not have" for name in modules if _has_hooks(modules[name])}
+    reasons = {**hooked, **refusals(model)}
+    return tuple(_layer(name, modules[name], made, reason=reasons.get(name)) for name, made in calls.items() if made)
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return any((module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks))
+
+
+def _layer(name: str, module: nn.Module, calls: Sequence[_Call], *, reason: str | None) -> Layer:
+    """A layer of a model by its calls: of the same sizes they are positions of one call."""
+    shapes = {replace(call.shape, positions=1) for call in calls}
+    if len(shapes) > 1:
+        reason = reason or "called with inputs of several sizes in one forward pass"
+    once_able = (
+        type(module) in (nn.Conv2d, nn.Linear)
+        and "weight" in module._parameters
+        and not (reason or "").startswith(("already factorized", "shares its weight"))
+        and len(calls) == 1
+    )
+    return Layer(
+        name=name,
+        kind="linear" if isinstance(module, nn.Linear) else "conv",
+        shape=replace(calls[0].shape, positions=sum(call.shape.positions for call in calls)),
+        refusal=reason,
+        input_shape=calls[0].input_shape,
+        mended=once_able != (reason is None),
     )
 
 
@@ -150,23 +194,22 @@ def refusals(model: nn.Module) -> dict[str, str]:
     """By name, why convolutions and linear layers cannot be factorized, whatever the scheme."""
     modules = {n: m for n, m in model.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear))}
     factorized = [name for name, module in model.named_modules() if isinstance(module, Factors)]
-    names = [name for name, _ in model.named_modules(remove_duplicate=False)]
     owners: dict[int, list[str]] = {}
-    for name in names:
-        weight = getattr(model.get_submodule(name), "weight", None) if name else None
-        if isinstance(weight, nn.Parameter):
+    for name, module in model.named_modules():
+        if name and isinstance(weight := getattr(module, "weight", None), nn.Parameter):
             owners.setdefault(id(weight), []).append(name)
     reasons = {}
     for name, module in modules.items():
-        shared = [owner for owner in owners.get(id(module.weight), []) if owner != name]
-        if any(name.startswith(f"{parent}.") for parent in factorized):
+        shared = [owner for owner in owners.get(id(module._parameters.get("weight")), []) if owner != name]
+        plain = plain_of(module)
+        if not name:
+            reasons[name] = "it is the whole model"
+        elif any(name.startswith(f"{parent}.") for parent in factorized):
             reasons[name] = "already factorized"
-        elif is_parametrized(module) or hasattr(module, "weight_g"):
-            reasons[name] = "its weight is parametrized"
         elif shared:
             reasons[name] = f"shares its weight with {shared[0]}"
-        elif type(module) not in (nn.Conv2d, nn.Linear):
-            reasons[name] = f"{type(module).__name__}: only Conv2d and Linear can be factorized"
+        elif isinstance(plain, str):
+            reasons[name] = plain
     return reasons
 
 

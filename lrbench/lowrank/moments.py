@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lrbench.lowrank.factors import weight_of
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -18,8 +20,13 @@ class Moments:
 
 
 def output_rows(module: nn.Module, output: Tensor) -> Tensor:
-    """A layer's outputs (N, O, H, W) or (..., O), bias taken off, as rows (P, O) of float64, one for each position."""
-    last = output.detach().movedim(1, -1) if isinstance(module, nn.Conv2d) else output.detach()
+    """A layer's outputs, bias taken off, as rows (P, O) of float64, one for each position.
+
+    Outputs are (N, O, H, W), (N, O, W) or (..., O).
+    """
+    output = output.detach()
+    is_convolution = isinstance(module, nn.Conv1d | nn.Conv2d)
+    last = output.movedim(1 - weight_of(module).dim(), -1) if is_convolution else output  # also of one sample
     rows = last.to(torch.float64, memory_format=torch.contiguous_format).reshape(-1, last.shape[-1])
     return rows - module.bias.detach().double() if isinstance(module.bias, Tensor) else rows
 

@@ -1,20 +1,21 @@
 """Schemes: how a weight is read as a matrix (or a tensor), what its factors cost, and how they become layers.
 
-Shapes: O out, I in, H x W kernel, R rank. A weight is (O, I, H, W), of a linear layer (O, I).
-To add a scheme, write its functions (layers in `factors.py`, costs here) and add one entry to `SCHEMES`.
+Shapes: O out, I in, H x W kernel, R rank, G groups. A weight is (O, I, H, W), of a linear layer (O, I), of a grouped
+convolution (G, O/G, I/G, H, W); of a one-dimensional convolution H is 1.
+To add a scheme, write its functions (layers in `factors.py`, costs in `costs.py`) and add one entry to `SCHEMES`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from math import ceil
 from types import MappingProxyType
 
+import torch
 from torch import Tensor, nn
 
-from lrbench.lowrank import factors
+from lrbench.lowrank import costs, factors
 from lrbench.lowrank.factors import Pair
 from lrbench.lowrank.layers import Shape
-from lrbench.lowrank.svd import Decomposition, decompose, decompose_modes
+from lrbench.lowrank.svd import Decomposition, decompose, decompose_groups, decompose_modes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +25,16 @@ class Scheme:
     Attributes:
         paper: where it comes from.
         refuses: says why a module cannot be factorized this way, None when it can.
-        matrix: shape -> (M, N) of the matrix that the weight is read as, None when it is read as a tensor.
+        matrix: shape -> (M, N) of the matrix that the weight is read as, None when it is read as a tensor or several.
         weights: shape, rank -> parameters of the factors, bias left out.
         macs: shape, rank -> multiply-accumulates of the factors for one image.
         max_rank: shape -> largest useful rank.
         decompose: weight -> its decomposition.
+        exact: weight -> factors of the largest rank that make up the weight, as a decomposition cuts them, without one.
         restructure: module, rank -> the layers that replace it, their weights not yet set.
         fill: replacement, factors as the decomposition cuts them -> sets the replacement's weights (in place).
-        factors: replacement -> second (M, R) and first (R, N), as matrices; of a dense layer, identity and weight.
+        factors: replacement -> second (M, R) and first (R, N), as matrices, or one of each for every group (G, ...); of
+            a dense layer, identity and weight.
         reads_outputs: whether the matrix maps inputs to outputs, so that output truncation applies.
         reshapes: whether it changes the model's shape; False where the layer stays one layer, as dense as before.
     """
@@ -43,6 +46,7 @@ class Scheme:
     macs: Callable[[Shape, int], int]
     max_rank: Callable[[Shape], int]
     decompose: Callable[[Tensor], Decomposition]
+    exact: Callable[[Tensor], tuple[Tensor, ...]]
     restructure: Callable[[nn.Module, int], nn.Module]
     fill: Callable[[nn.Module, tuple[Tensor, ...]], None]
     factors: Callable[[nn.Module], Pair]
@@ -69,98 +73,78 @@ class Scheme:
         )
 
 
-def _area(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
-
-
 def _refuses_conv(module: nn.Module) -> str | None:
-    if not isinstance(module, nn.Conv2d):
+    if not isinstance(module, nn.Conv1d | nn.Conv2d):
         return "not a convolution"
     return f"grouped convolution (groups={module.groups})" if module.groups > 1 else None
+
+
+def _refuses_spatial(module: nn.Module) -> str | None:
+    return "one-dimensional convolution" if isinstance(module, nn.Conv1d) else _refuses_conv(module)
 
 
 def _refuses_linear(module: nn.Module) -> str | None:
     if isinstance(module, nn.Linear):
         return None
-    if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
+    if isinstance(module, nn.Conv1d | nn.Conv2d) and set(module.kernel_size) == {1}:
         return _refuses_conv(module)
     return "neither a linear layer nor a 1x1 convolution"
+
+
+def _refuses_ungrouped(module: nn.Module) -> str | None:
+    if isinstance(module, nn.Conv2d) and module.groups > 1:
+        return None
+    return "not a grouped convolution" if isinstance(module, nn.Conv2d) else "not a two-dimensional convolution"
 
 
 def _refuses_grouped(module: nn.Module) -> str | None:
     return None if isinstance(module, nn.Linear) else _refuses_conv(module)
 
 
-# The weight as a matrix: its shape, and its entries
+# The weight as a matrix
 
 
-def _channel_shape(shape: Shape) -> tuple[int, int]:
-    return shape.out_channels, shape.in_channels * _area(shape.kernel)
-
-
-def _spatial_shape(shape: Shape) -> tuple[int, int]:
-    return shape.out_channels * shape.kernel[1], shape.in_channels * shape.kernel[0]
-
-
-def _weight_shape(shape: Shape) -> tuple[int, int]:
-    return shape.out_channels * _area(shape.kernel), shape.in_channels
-
-
-def _spatial_matrix(weight: Tensor) -> Tensor:
+def _spatial(weight: Tensor) -> Tensor:
     return weight.permute(0, 3, 1, 2).flatten(2).flatten(0, 1)
 
 
-def _weight_matrix(weight: Tensor) -> Tensor:
+def _weight(weight: Tensor) -> Tensor:
     return weight.permute(0, 2, 3, 1).flatten(0, 2)
 
 
-def _tucker2_ranks(outs: int, ins: int, rank: int) -> tuple[int, int]:
-    """Input and output rank of one rank: the larger side has it, the other its share of it, rounded up."""
-    larger = max(outs, ins)
-    return ceil(rank * ins / larger), ceil(rank * outs / larger)
+def _groups(weight: Tensor) -> Tensor:
+    """The spatial matrices (G, O/G*W, I/G*H) of a weight (G, O/G, I/G, H, W)."""
+    return weight.permute(0, 1, 4, 2, 3).flatten(3).flatten(1, 2)
 
 
-# Costs of the factors
+def _exact(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """First (R, N) and second (M, R): a matrix (M, N), or a stack of them, beside identities."""
+    rows, columns = matrix.shape[-2:]
+    identity = torch.eye(min(rows, columns), dtype=matrix.dtype, device=matrix.device).expand(
+        *matrix.shape[:-2], -1, -1
+    )
+    return (matrix, identity) if rows <= columns else (identity, matrix)
 
 
-def _channel_macs(shape: Shape, rank: int) -> int:
-    return rank * sum(_channel_shape(shape)) * _area(shape.out_size) * shape.positions
-
-
-def _spatial_macs(shape: Shape, rank: int) -> int:
-    second, first = _spatial_shape(shape)
-    between = shape.out_size[0] * shape.in_size[1]
-    return rank * (first * between + second * _area(shape.out_size)) * shape.positions
-
-
-def _weight_macs(shape: Shape, rank: int) -> int:
-    second, first = _weight_shape(shape)
-    return rank * (first * _area(shape.in_size) + second * _area(shape.out_size)) * shape.positions
-
-
-def _tucker2_parts(shape: Shape, rank: int) -> tuple[int, int, int]:
-    r1, r2 = _tucker2_ranks(shape.out_channels, shape.in_channels, rank)
-    return shape.in_channels * r1, r1 * r2 * _area(shape.kernel), r2 * shape.out_channels
-
-
-def _tucker2_macs(shape: Shape, rank: int) -> int:
-    first, core, last = _tucker2_parts(shape, rank)
-    return (first * _area(shape.in_size) + (core + last) * _area(shape.out_size)) * shape.positions
+def _exact_tucker2(weight: Tensor) -> tuple[Tensor, ...]:
+    outs, ins = (torch.eye(size, dtype=weight.dtype, device=weight.device) for size in weight.shape[:2])
+    return ins, weight, outs
 
 
 def _tucker2_decompose(weight: Tensor) -> Decomposition:
     outs, ins = weight.shape[:2]
-    return decompose_modes(weight, lambda rank: _tucker2_ranks(outs, ins, rank), largest=max(outs, ins))
+    return decompose_modes(weight, lambda rank: costs.tucker2_ranks(outs, ins, rank), largest=max(outs, ins))
 
 
 _channel = Scheme(
     paper="Zhang et al. 2015, arXiv 1505.06798",
     refuses=_refuses_conv,
-    matrix=_channel_shape,
-    weights=lambda shape, rank: rank * sum(_channel_shape(shape)),
-    macs=_channel_macs,
-    max_rank=lambda shape: min(_channel_shape(shape)),
+    matrix=costs.channel_matrix,
+    weights=lambda shape, rank: rank * sum(costs.channel_matrix(shape)),
+    macs=costs.channel_macs,
+    max_rank=lambda shape: min(costs.channel_matrix(shape)),
     decompose=lambda weight: decompose(weight.flatten(1)),
+    exact=lambda weight: _exact(weight.flatten(1)),
     restructure=factors.channel,
     fill=factors.fill_in_order,
     factors=factors.read_channel,
@@ -172,12 +156,13 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
         "channel": _channel,
         "spatial": Scheme(
             paper="Jaderberg et al. 2014, arXiv 1405.3866",
-            refuses=_refuses_conv,
-            matrix=_spatial_shape,
-            weights=lambda shape, rank: rank * sum(_spatial_shape(shape)),
-            macs=_spatial_macs,
-            max_rank=lambda shape: min(_spatial_shape(shape)),
-            decompose=lambda weight: decompose(_spatial_matrix(weight)),
+            refuses=_refuses_spatial,
+            matrix=costs.spatial_matrix,
+            weights=lambda shape, rank: rank * sum(costs.spatial_matrix(shape)),
+            macs=costs.spatial_macs,
+            max_rank=lambda shape: min(costs.spatial_matrix(shape)),
+            decompose=lambda weight: decompose(_spatial(weight)),
+            exact=lambda weight: _exact(_spatial(weight)),
             restructure=factors.spatial,
             fill=factors.fill_spatial,
             factors=factors.read_spatial,
@@ -185,11 +170,12 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
         "weight": Scheme(
             paper="the mirror of channel: low rank over the inputs, after Zhang et al. 2015, arXiv 1505.06798",
             refuses=_refuses_conv,
-            matrix=_weight_shape,
-            weights=lambda shape, rank: rank * sum(_weight_shape(shape)),
-            macs=_weight_macs,
-            max_rank=lambda shape: min(_weight_shape(shape)),
-            decompose=lambda weight: decompose(_weight_matrix(weight)),
+            matrix=costs.weight_matrix,
+            weights=lambda shape, rank: rank * sum(costs.weight_matrix(shape)),
+            macs=costs.weight_macs,
+            max_rank=lambda shape: min(costs.weight_matrix(shape)),
+            decompose=lambda weight: decompose(_weight(weight)),
+            exact=lambda weight: _exact(_weight(weight)),
             restructure=factors.weight_first,
             fill=factors.fill_weight_first,
             factors=factors.read_weight_first,
@@ -198,11 +184,12 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             paper="Kim et al. 2016, arXiv 1511.06530",
             refuses=_refuses_conv,
             matrix=lambda shape: None,
-            weights=lambda shape, rank: sum(_tucker2_parts(shape, rank)),
-            macs=_tucker2_macs,
+            weights=lambda shape, rank: sum(costs.tucker2_parts(shape, rank)),
+            macs=costs.tucker2_macs,
             max_rank=lambda shape: max(shape.out_channels, shape.in_channels),
             decompose=_tucker2_decompose,
-            restructure=lambda module, rank: factors.tucker2(module, rank, ranks=_tucker2_ranks),
+            exact=_exact_tucker2,
+            restructure=lambda module, rank: factors.tucker2(module, rank, ranks=costs.tucker2_ranks),
             fill=factors.fill_in_order,
             factors=factors.read_tucker2,
         ),
@@ -211,6 +198,19 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             paper="Denil et al. 2013, arXiv 1306.0543",
             refuses=_refuses_linear,
             restructure=factors.linear,
+        ),
+        "grouped": Scheme(
+            paper="Jaderberg et al. 2014, arXiv 1405.3866, in each group by itself",
+            refuses=_refuses_ungrouped,
+            matrix=lambda shape: None,
+            weights=costs.grouped_weights,
+            macs=costs.grouped_macs,
+            max_rank=lambda shape: min(costs.spatial_matrix(costs.group_of(shape))),
+            decompose=lambda weight: decompose_groups(_groups(weight)),
+            exact=lambda weight: _exact(_groups(weight)),
+            restructure=factors.spatial,
+            fill=factors.fill_grouped,
+            factors=factors.read_grouped,
         ),
         "writeback": replace(
             _channel,

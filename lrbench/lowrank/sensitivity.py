@@ -31,17 +31,17 @@ def output_errors(
     sums: list[tuple[Tensor, Tensor]] = []
     count = 0
 
-    def watch(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def watch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
         nonlocal count, sums
         rows = output_rows(module, output)
-        lost = (output_rows(module, replacement(inputs[0])) - rows for replacement in replacements)
+        lost = (output_rows(module, replacement(*args, **kwargs)) - rows for replacement in replacements)
         batch_sums = [(values.sum(0), values.square().sum(0)) for values in (rows, *lost)]
         sums = [(a + c, b + d) for (a, b), (c, d) in zip(sums, batch_sums, strict=True)] if sums else batch_sums
         count += len(rows)
 
     training = model.training
     model.eval()
-    handle = model.get_submodule(name).register_forward_hook(watch)
+    handle = model.get_submodule(name).register_forward_hook(watch, with_kwargs=True)
     try:
         with torch.no_grad():
             for images in batches:

@@ -6,17 +6,18 @@ other inputs than the dense layer did. Fitting its outputs to the dense ones is 
 """
 
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from lrbench.lowrank.compress import decompose_layer, factorized, replace_layer_
+from lrbench.lowrank.compress import decompose_layer, factorized
+from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.factors import weight_of
 from lrbench.lowrank.moments import output_rows
 from lrbench.lowrank.passes import Batches, Networks, paired_outputs
+from lrbench.lowrank.replace import replace_layer_
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.svd import Decomposition, project
 
@@ -61,7 +62,7 @@ def compress_sequentially(
     """
     todo = factorized(model, cuts)
     fitted = [cut.layer for cut in todo if SCHEMES[cut.scheme].reads_outputs]
-    small = deepcopy(model)
+    small = copy_of(model)
     networks = Networks(dense=model, small=small, batches=batches, memory_bytes=memory_bytes)
     outputs = paired_outputs(networks, [cut.layer for cut in todo], wanted=fitted) if fitted else None
     for done, cut in enumerate(todo, 1):

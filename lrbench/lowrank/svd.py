@@ -105,6 +105,20 @@ def decompose_outputs(matrix: Tensor, *, covariance: Tensor, mean: Tensor) -> De
     return Decomposition(kept=cut.kept, scores=cut.scores, cut=cut.cut, shift=shift)
 
 
+def decompose_groups(matrices: Tensor) -> Decomposition:
+    """Truncated SVDs of several matrices (G, M, N), all of one rank.
+
+    Returns: a decomposition whose `cut` gives first (G, R, N) and second (G, M, R).
+    """
+    left, values, right = torch.linalg.svd(_finite(matrices), full_matrices=False)
+    root, squares = values.sqrt(), values.square().sum(0)
+    return Decomposition(
+        kept=squares.cumsum(0),
+        scores=squares,
+        cut=lambda rank: (right[:, :rank] * root[:, :rank, None], left[:, :, :rank] * root[:, None, :rank]),
+    )
+
+
 def decompose_modes(weight: Tensor, ranks: Callable[[int], tuple[int, int]], *, largest: int) -> Decomposition:
     """Tucker-2 by truncated higher-order SVD of a weight (O, I, H, W) (Kim et al. 2016, arXiv 1511.06530).
 
@@ -148,11 +162,14 @@ def _finite(weight: Tensor) -> Tensor:
 
 
 def product_singular_values(second: Tensor, first: Tensor) -> Tensor:
-    """Singular values of second (M, R) @ first (R, N) without forming it, through the R x R core of two QRs."""
+    """Singular values of second (M, R) @ first (R, N) without forming it, through the R x R core of two QRs.
+
+    Of stacks (G, M, R) and (G, R, N) each is the root of the sum of its squares over all.
+    """
     left = torch.linalg.qr(second.detach().double(), mode="r").R
-    right = torch.linalg.qr(first.detach().double().T, mode="r").R
-    values: Tensor = torch.linalg.svdvals(left @ right.T)
-    return values
+    right = torch.linalg.qr(first.detach().double().mT, mode="r").R
+    values: Tensor = torch.linalg.svdvals(left @ right.mT)
+    return values if values.dim() == 1 else values.square().sum(0).sqrt()
 
 
 def numerical_rank(singular_values: Tensor, *, shape: tuple[int, int], dtype: torch.dtype) -> int:

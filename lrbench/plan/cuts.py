@@ -1,6 +1,7 @@
 """The cuts of a trial: by a rank rule for each layer, or by a budget for all layers together."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from torch import nn
 
@@ -47,11 +48,12 @@ def choose_cuts(
     assert isinstance(rule, RankRule), "budgets are spent on all layers together, by spend_budget"
     fixed = _fixed(trial, spec, layers, model=model)
 
+    methods = spec.methods(trial.scheme, trial.truncation)
+
     def cut(layer: Layer) -> Cut:
-        decomposition = decompose(layer.name, trial.scheme, trial.truncation) if rule.needs_weights else None
-        return choose_rank(
-            layer, scheme=trial.scheme, rule=rule, decomposition=decomposition, truncation=trial.truncation
-        )
+        scheme, truncation = next(method for method in methods if _refusal(model, layer, method) is None)
+        decomposition = decompose(layer.name, scheme, truncation) if rule.needs_weights else None
+        return choose_rank(layer, scheme=scheme, rule=rule, decomposition=decomposition, truncation=truncation)
 
     return tuple(fixed[layer.name] or cut(layer) for layer in layers)
 
@@ -81,9 +83,24 @@ def _fixed(trial: Trial, spec: SweepSpec, layers: Sequence[Layer], *, model: nn.
     def fix(layer: Layer) -> Cut | None:
         if layer.name not in chosen:
             return Cut(layer=layer.name, scheme="dense", reason=f"not in layer set {trial.layer_set}")
-        reasons = [refusal(model, layer, scheme=scheme, truncation=truncation) for scheme, truncation in methods]
+        reasons = [_refusal(model, layer, method) for method in methods]
         if None in reasons:
             return None
         return Cut(layer=layer.name, scheme=trial.scheme, reason="; ".join(dict.fromkeys(map(str, reasons))))
 
     return {layer.name: fix(layer) for layer in layers}
+
+
+def _refusal(model: nn.Module, layer: Layer, method: tuple[str, str]) -> str | None:
+    return refusal(model, layer, scheme=method[0], truncation=method[1])
+
+
+def keep_refused(cuts: Sequence[Cut], layers: Sequence[Layer]) -> tuple[Cut, ...]:
+    """Cuts that were chosen before layers were checked as trained, those of refused layers dense."""
+    refused = {layer.name: layer.refusal for layer in layers if layer.refusal is not None}
+    return tuple(
+        replace(cut, rank=None, reason=refused[cut.layer], gains_bias=False)
+        if cut.rank is not None and cut.layer in refused
+        else cut
+        for cut in cuts
+    )

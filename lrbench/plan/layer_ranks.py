@@ -6,7 +6,6 @@ from math import ceil
 import numpy as np
 from torch import nn
 
-from lrbench.config.names import MIXED
 from lrbench.config.sections import LayerTableChoice, SensitivityChoice
 from lrbench.lowrank.compress import refusal
 from lrbench.lowrank.cuts import truncation_alone
@@ -36,8 +35,8 @@ def timed_pairs(spec: SweepSpec, layer: Layer, *, model: nn.Module) -> tuple[tup
     """The (scheme, rank) pairs at which a layer of a model is timed."""
     return tuple(
         (scheme, rank)
-        for scheme in spec.sweep.schemes
-        if scheme != MIXED and refusal(model, layer, scheme=scheme) is None
+        for scheme in spec.sweep.schemes_used()
+        if refusal(model, layer, scheme=scheme) is None
         for rank in ranks_to_time(layer.shape, scheme, spec.layer_table)
     )
 

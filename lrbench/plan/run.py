@@ -91,21 +91,22 @@ def prepare(
     spec = spec.model_copy(update=recipes)
     seen = survey(spec.data, cache=cache / "images")
     identity, classes = seen.identity, seen.classes
-    trials, seeds = plan_trials(spec, identity=identity), spec.sweep.later_seeds()
-    dense = build_untrained(spec, classes=classes, seed=trials[0].baseline_seed, limit_s=limit_s)
+    first = spec.baseline.seed if spec.baseline.seed is not None else spec.sweep.seeds[0]
+    dense = build_untrained(spec, classes=classes, seed=first, limit_s=limit_s)
+    seeds = spec.sweep.later_seeds()
     if "folded" in spec.latency.batch_norms:
         with guarded(f"model.name={spec.model.name!r} cannot be folded, it raised"):
             fold_batch_norm(dense.model)
     return Run(
         spec=spec,
-        trials=trials,
+        trials=plan_trials(spec, identity=identity, layers=dense.layers),
         dense=dense,
         environment=environment,
         commit=read_commit(),
         cache=cache.absolute(),  # a user's code may change the working directory
         progress=progress,
-        notes=tuple(filter(None, (*seen.notes, dense.note, *slow, seen_before(spec)))),
-        later=plan_trials(spec, identity=identity, seeds=seeds) if seeds else (),
+        notes=tuple(filter(None, (*seen.notes, dense.note, *dense.unsound, *slow, seen_before(spec)))),
+        later=plan_trials(spec, identity=identity, seeds=seeds, layers=dense.layers) if seeds else (),
     )
 
 

@@ -7,12 +7,12 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from lrbench.config.axes import FORMER_KEYS
 from lrbench.config.choice import Choice
 from lrbench.config.names import MIXED
-from lrbench.config.ranges import MOST_SEED, ShownName
+from lrbench.config.ranges import ShownName
 from lrbench.config.reading import read_toml, validate
 from lrbench.config.recipes import Baseline, Finetune
 from lrbench.config.sections import (
@@ -24,41 +24,12 @@ from lrbench.config.sections import (
     ModelChoice,
     RunChoice,
     SensitivityChoice,
-    SweepChoice,
 )
 from lrbench.errors import InputError, nearest, reading
 from lrbench.lowrank.allocations import parse_budget
-from lrbench.lowrank.rule_texts import format_rule, parse_rule
 from lrbench.lowrank.schemes import SCHEMES
+from lrbench.plan.grid import Grid, Point
 from lrbench.results.records import SpecRecord
-
-
-class Grid(SweepChoice):
-    """`[sweep]` with checked rank rules in their canonical spelling, and without duplicates."""
-
-    @field_validator("schemes")
-    @classmethod
-    def _schemes_to_mix(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if MIXED in names and not any(name != MIXED and SCHEMES[name].reshapes for name in names):
-            raise ValueError(f"{MIXED} needs other schemes to choose among")
-        return tuple(dict.fromkeys(names))
-
-    @field_validator("ranks")
-    @classmethod
-    def _readable_rules(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(format_rule(parse_rule(text)) for text in texts))
-
-    @model_validator(mode="after")
-    def _seeds_to_follow(self) -> "Grid":
-        if (last := max(self.later_seeds(), default=0)) > MOST_SEED:
-            raise ValueError(f"front_seeds: seeds must be at most {MOST_SEED}, got {last} after those of seeds")
-        return self
-
-    def later_seeds(self) -> tuple[int, ...]:
-        """The seeds that make `front_seeds` of `seeds`: the numbers after the largest of them."""
-        seeds = set(self.seeds)
-        first = max(seeds) + 1
-        return tuple(range(first, first + self.front_seeds - len(seeds)))
 
 
 class SweepSpec(Choice):
@@ -78,11 +49,12 @@ class SweepSpec(Choice):
 
     @model_validator(mode="after")
     def _known_layer_sets(self) -> "SweepSpec":
-        for name in self.sweep.layer_sets:
+        tables = self.sweep.tables()
+        for name in (name for table in tables for name in table.layer_sets):
             if name not in self.layer_sets:
                 raise ValueError(f"sweep.layer_sets: unknown layer set {name!r}: {nearest(name, self.layer_sets)}")
-        if set(self.sweep.truncations) - {"plain"}:
-            if not any(SCHEMES[name].reads_outputs for name in self.sweep.schemes if name != MIXED):
+        if {truncation for table in tables for truncation in table.truncations} - {"plain"}:
+            if not any(SCHEMES[name].reads_outputs for name in self.sweep.schemes_used()):
                 able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.reads_outputs)
                 raise ValueError(f"sweep.truncations: output and sequential need one of the schemes {able}")
             if self.calibration.images == 0:
@@ -97,46 +69,37 @@ class SweepSpec(Choice):
 
     @model_validator(mode="after")
     def _spendable_budgets(self) -> "SweepSpec":
-        rules = [rule for rule in map(parse_budget, self.sweep.ranks) if rule]
-        if MIXED in self.sweep.schemes and not rules:
-            raise ValueError(f"sweep.schemes: {MIXED} needs a budget rule among sweep.ranks, such as knapsack macs=0.5")
+        for table in self.sweep.tables():
+            if MIXED in table.schemes and not any(map(parse_budget, table.ranks)):
+                raise ValueError(
+                    f"sweep.schemes: {MIXED} needs a budget rule among sweep.ranks, such as knapsack macs=0.5"
+                )
+        rules = [rule for table in self.sweep.tables() for rule in map(parse_budget, table.ranks) if rule]
         if self.sensitivity.accuracy_points == 0 and any(rule.allocation == "greedy" for rule in rules):
             raise ValueError("sensitivity.accuracy_points: rule greedy needs at least 2, got 0")
         if any(rule.cost == "latency" for rule in rules) and not self.latency.devices:
             raise ValueError("latency.devices: a latency budget needs at least one device, got none")
         return self
 
+    def points(self) -> tuple[Point, ...]:
+        """Scheme, truncation, layer set and rank rule of each point of the grid, the dense control left out."""
+        return tuple(dict.fromkeys(self.sweep.points(tuple(self.layer_sets))))
+
     def grid_methods(self) -> tuple[tuple[str, str], ...]:
         """Each scheme of the grid with each truncation that it supports."""
-        return tuple(
-            (scheme, truncation)
-            for scheme in self.sweep.schemes
-            for truncation in dict.fromkeys(self.sweep.truncations)
-            if truncation == "plain" or scheme == MIXED or SCHEMES[scheme].reads_outputs
-        )
+        return tuple(dict.fromkeys(point[:2] for point in self.points()))
 
     def methods(self, scheme: str, truncation: str) -> tuple[tuple[str, str], ...]:
-        """The methods that a layer may have in a trial: one, or with mixed schemes all that save something."""
-        if scheme != MIXED:
-            return ((scheme, truncation),)
-        mixed = (name for name in self.sweep.schemes if name != MIXED and SCHEMES[name].reshapes)
-        return tuple((name, truncation if SCHEMES[name].reads_outputs else "plain") for name in mixed)
+        """The methods that a layer may have in a trial: see `Grid.methods`."""
+        return self.sweep.methods(scheme, truncation)
 
     def left_out(self) -> tuple[str, ...]:
         """The combinations that the grid leaves out, in words."""
-        truncations = [name for name in dict.fromkeys(self.sweep.truncations) if name != "plain"]
-        missing = [
-            f"scheme {scheme} does not support {truncation} truncation: left out"
-            for scheme in self.sweep.schemes
-            for truncation in truncations
-            if scheme != MIXED and not SCHEMES[scheme].reads_outputs
-        ]
-        rules = [rule for rule in self.sweep.ranks if MIXED in self.sweep.schemes and not parse_budget(rule)]
-        return (*missing, *(f"rule {rule} chooses no schemes: left out for {MIXED}" for rule in rules))
+        return tuple(dict.fromkeys(self.sweep.left_out()))
 
     def chosen_layer_sets(self) -> tuple[str, ...]:
         """The layer sets of the grid."""
-        return tuple(dict.fromkeys(self.sweep.layer_sets)) or tuple(self.layer_sets)
+        return tuple(dict.fromkeys(point[2] for point in self.points()))
 
 
 Overrides = Sequence[str] | Mapping[str, Any]

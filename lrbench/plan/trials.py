@@ -3,14 +3,12 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from lrbench.config.names import MIXED
 from lrbench.errors import InputError
 from lrbench.guard import guarded
 from lrbench.learn import augment
@@ -18,15 +16,21 @@ from lrbench.learn.architectures import code_of, make_architecture
 from lrbench.learn.augment import AUGMENTATIONS
 from lrbench.learn.models import FILES, build_model
 from lrbench.lowrank.allocations import ALLOCATIONS, parse_budget
+from lrbench.lowrank.compress import first_schemes
 from lrbench.lowrank.cuts import Cut
+from lrbench.lowrank.examples import Call, random_call
 from lrbench.lowrank.layers import Layer, find_layers, select
 from lrbench.lowrank.schemes import SCHEMES
+from lrbench.lowrank.self_check import find_unsound, in_words, mark_unsound
 from lrbench.measure.cost import measure_cost
 from lrbench.plan.spec import SweepSpec
 from lrbench.results.keys import digest
 from lrbench.results.records import SCHEMA, Cost, Trial
 from lrbench.results.sessions import Architecture
 from lrbench.statistics import damage
+
+READING = 2
+"""Version of how layers are read and checked; 1 knew no shared, padded or one-dimensional layers, and checked none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,7 @@ class Untrained:
         note: how its head was changed, in words; "" when it was not.
         architecture: the dense one.
         layers: convolutions and linear layers, in the order of the model's modules.
+        unsound: what the check of its layers found, a line for each reason.
         cost: of the whole model.
     """
 
@@ -48,6 +53,7 @@ class Untrained:
     architecture: Architecture
     layers: tuple[Layer, ...]
     cost: Cost
+    unsound: tuple[str, ...] = ()
 
 
 def build_untrained(spec: SweepSpec, *, classes: int, seed: int, limit_s: float | None = None) -> Untrained:
@@ -71,14 +77,25 @@ def build_untrained(spec: SweepSpec, *, classes: int, seed: int, limit_s: float 
             )
     with guarded(f"model.name={spec.model.name!r} cannot be traced to count its MACs, it raised"):
         cost = measure_cost(model, (3, size, size))
+    with guarded(f"the layers of model.name={spec.model.name!r} cannot be checked, it raised"):
+        unsound = unsound_layers(spec, layers, model=model, call=random_call((3, size, size)))
     return Untrained(
         model=model,
         seed=seed,
         note=note,
-        architecture=make_architecture(spec.model.name, image_size=size, classes=classes),
-        layers=layers,
+        architecture=make_architecture(
+            spec.model.name, image_size=size, classes=classes, materialized=spec.model.materialize
+        ),
+        layers=mark_unsound(layers, unsound),
         cost=cost,
+        unsound=in_words(unsound),
     )
+
+
+def unsound_layers(spec: SweepSpec, layers: tuple[Layer, ...], *, model: nn.Module, call: Call) -> dict[str, str]:
+    """The chosen layers of a model that cannot be replaced without changing what it computes, with the reasons."""
+    schemes = [scheme for pair in spec.grid_methods() for scheme, _ in spec.methods(*pair)]
+    return find_unsound(model, first_schemes(model, chosen_layers(spec, layers), schemes), call)
 
 
 def chosen_layers(spec: SweepSpec, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
@@ -115,11 +132,7 @@ def _baseline_facts(spec: SweepSpec, identity: str) -> dict[str, Any]:
 def _grid(spec: SweepSpec) -> Iterator[tuple[str, str, str, str]]:
     """Scheme, truncation, layer set and rank rule of the dense control, then of each trial of the grid."""
     yield "dense", "plain", "none", "none"
-    for (scheme, truncation), layer_set, rule in product(
-        spec.grid_methods(), spec.chosen_layer_sets(), spec.sweep.ranks
-    ):
-        if scheme != MIXED or parse_budget(rule):
-            yield scheme, truncation, layer_set, rule
+    yield from spec.points()
 
 
 def _budgeted(spec: SweepSpec, rule: str, *, scheme: str, truncation: str) -> Iterator[Any]:
@@ -131,13 +144,22 @@ def _budgeted(spec: SweepSpec, rule: str, *, scheme: str, truncation: str) -> It
             yield {"damage": damage.VERSION}
 
 
-def plan_trials(spec: SweepSpec, *, identity: str, seeds: Sequence[int] | None = None) -> tuple[Trial, ...]:
+def _mended(spec: SweepSpec, layer_set: str, layers: tuple[Layer, ...]) -> Iterator[Any]:
+    """The version of how layers are read, where a layer set has one that was read otherwise at first."""
+    if layer_set in spec.layer_sets and any(layer.mended for layer in layers_of(spec, layer_set, layers)):
+        yield {"layers": READING}
+
+
+def plan_trials(
+    spec: SweepSpec, *, identity: str, seeds: Sequence[int] | None = None, layers: tuple[Layer, ...] = ()
+) -> tuple[Trial, ...]:
     """All trials of a spec: for each seed the dense control first, then schemes x layer sets x rank rules.
 
     Args:
         spec: the sweep.
         identity: a text that identifies the images.
         seeds: others in place of the spec's.
+        layers: of the model; where the first version of lrbench treated a chosen one otherwise, keys tell.
     """
     trials = []
     calibration = spec.calibration.model_dump()
@@ -151,7 +173,8 @@ def plan_trials(spec: SweepSpec, *, identity: str, seeds: Sequence[int] | None =
             chosen = spec.layer_sets[layer_set].model_dump() if layer_set in spec.layer_sets else None
             facts = [baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed]
             calibrated = [truncation, calibration] if spec.calibration.images else []
-            key = digest([*facts, *calibrated, *_budgeted(spec, rule, scheme=scheme, truncation=truncation)])
+            budgeted = _budgeted(spec, rule, scheme=scheme, truncation=truncation)
+            key = digest([*facts, *calibrated, *budgeted, *_mended(spec, layer_set, layers)])
             trials.append(
                 Trial(
                     key=key,

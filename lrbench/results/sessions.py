@@ -16,13 +16,17 @@ DENSE, CONTROL = 0, 1
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A model's shape after its cuts. Weights are no part of it, so latency and cost belong to its `key`."""
+    """A model's shape after its cuts. Weights are no part of it, so latency and cost belong to its `key`.
+
+    `materialized`: its computed weights are plain parameters.
+    """
 
     key: Name
     model: Name
     image_size: ImageSize
     classes: Classes
     layers: tuple[Cut, ...]
+    materialized: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """Is this machine fit for timing? A dense model is timed against its own copy, and likely disturbances are named."""
 
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense, make_architecture
 from lrbench.limits import require_cpus, usable_cpus
+from lrbench.lowrank.copies import copy_of
 from lrbench.measure.environment import read_environment, read_watch
 from lrbench.measure.prepared import renew_all
 from lrbench.measure.settings import settings
@@ -55,7 +55,7 @@ def diagnose(*, model: str, image_size: int, threads: int, progress: Progress = 
     setting, before = settings(choice)[0], read_watch()
     with alone(progress), quiet(threads):
         dense = build_dense(make_architecture(model, image_size=image_size, classes=10))
-        models = [prepare(deepcopy(dense), setting, shape=(3, image_size, image_size)) for _ in range(2)]
+        models = [prepare(copy_of(dense), setting, shape=(3, image_size, image_size)) for _ in range(2)]
         timed = time_side_by_side(
             [block_of(model.call, setting) for model in models], choice, renew=lambda: renew_all(models)
         )

@@ -1,7 +1,6 @@
 """The layer table: each distinct layer timed beside its factors, at several ranks."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,7 +9,9 @@ from torch import nn
 from lrbench.config.axes import Setting
 from lrbench.config.sections import LatencyChoice
 from lrbench.learn.architectures import build_dense
+from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.layers import Layer, Shape
+from lrbench.lowrank.replace import restructure_layer
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.environment import now, read_commit
 from lrbench.measure.kernels import backends, traffic_bytes
@@ -148,8 +149,8 @@ def time_layer(job: LayerJob) -> LayerSession:
     with quiet(setting.threads):
         torch.manual_seed(0)
         dense = build_dense(job.dense).get_submodule(layer.name)
-        modules = [deepcopy(dense), deepcopy(dense)]
-        modules += [SCHEMES[scheme].restructure(dense, rank) for scheme, rank in job.candidates]
+        modules = [copy_of(dense), copy_of(dense)]
+        modules += [restructure_layer(dense, rank, SCHEMES[scheme]) for scheme, rank in job.candidates]
         unfolded = replace(setting, folded=False)  # there is no batch norm in a layer
         models = [prepare(module, unfolded, shape=input_shape(layer)) for module in modules]
         timed = time_side_by_side(
@@ -195,4 +196,4 @@ def input_shape(layer: Layer) -> tuple[int, ...]:
     shape = layer.shape
     if layer.kind == "linear":
         return (shape.in_channels,) if shape.positions == 1 else (shape.positions, shape.in_channels)
-    return (shape.in_channels, *shape.in_size)
+    return layer.input_shape

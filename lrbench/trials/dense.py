@@ -1,7 +1,6 @@
 """The dense model of a seed: trained once, kept, and decomposed once for all ranks."""
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -19,14 +18,19 @@ from lrbench.learn.train import batching, train_
 from lrbench.learn.weights import fits, keep_weights, recall_weights, weights_path
 from lrbench.limits import put_aside
 from lrbench.lowrank.compress import decompose_layer, decompose_layer_outputs
+from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.moments import Moments, gather_moments, reestimate_batch_norm_
+from lrbench.lowrank.self_check import in_words, mark_unsound
 from lrbench.lowrank.svd import Decomposition
 from lrbench.measure.accuracy import evaluate, predict
 from lrbench.plan.cuts import Decompose
 from lrbench.plan.spec import SweepSpec
-from lrbench.plan.trials import Untrained
+from lrbench.plan.trials import Untrained, unsound_layers
 from lrbench.progress import NOTICE, Progress
 from lrbench.results.records import Accuracy, Epoch, Stage
+
+CHECKED_IMAGES = 8
+"""Images on which layers are checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,20 +167,35 @@ def _keep(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...], context: C
 
 def reestimated(model: nn.Module, *, context: Context, how: Batching) -> nn.Module:
     """A copy of a model with batch norm re-estimated on the calibration images, if there are any."""
-    copy = deepcopy(model)
+    copy = copy_of(model)
     if context.spec.calibration.images:
         reestimate_batch_norm_(copy, context.calibration(how))
     return copy
 
 
+def _checked(untrained: Untrained, model: nn.Module, *, context: Context, how: Batching) -> Untrained:
+    """The same with the layers that cannot be replaced in the trained model, by real images; they are told."""
+    few = context.spec.calibration.model_copy(update={"images": CHECKED_IMAGES, "batch_size": CHECKED_IMAGES})
+    images = next(iter(calibration_batches(context.data, how, few)), None)
+    if images is None:
+        return untrained
+    here = copy_of(model).cpu()  # a GPU may round more
+    rows = images.cpu()
+    unsound = unsound_layers(context.spec, untrained.layers, model=here, call=lambda network: network(rows))
+    for line in in_words(unsound):
+        context.note(line)
+    return replace(untrained, layers=mark_unsound(untrained.layers, unsound))
+
+
 def train_dense(untrained: Untrained, key: str, *, context: Context) -> Dense:
     """Train the dense model by the baseline recipe (or load it) and measure its accuracy on the test split."""
-    model = deepcopy(untrained.model)
+    model = copy_of(untrained.model)
     how = batching(context.spec.baseline, context.spec.data)
     model.to(device=how.device, memory_format=how.memory_format)  # type: ignore[call-overload]
     epochs, _ = trained(model, key, context=context, stage="baseline", seed=untrained.seed)
     context.tell("evaluate", 0, 1)
     accuracy = evaluate(model, test_batches(context.data.test, how))
+    untrained = _checked(untrained, model, context=context, how=how)
 
     @cache
     def moments() -> dict[str, Moments]:

@@ -57,7 +57,7 @@ def _anchors(run: Run) -> Iterator[Architecture]:
     dense = run.dense
     yield dense.architecture
     layers = {layer: timed_pairs(run.spec, layer, model=dense.model) for layer in chosen_layers(run.spec, dense.layers)}
-    for scheme, share in product(run.spec.sweep.schemes, ANCHORS):
+    for scheme, share in product(run.spec.sweep.schemes_used(), ANCHORS):
         steps = {layer: [rank for name, rank in pairs if name == scheme] for layer, pairs in layers.items()}
         cuts = [
             make_cut(layer, ranks[int(share * len(ranks))], scheme=scheme, truncation="plain")

@@ -1,7 +1,6 @@
 """Each layer of a dense baseline truncated alone: the error of its outputs, and optionally of the whole model."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from torch import nn
@@ -10,8 +9,10 @@ from lrbench.errors import InputError
 from lrbench.execute.jobs import Execute, Job, Records, Worker, attempted, make_ready
 from lrbench.learn.batches import test_batches
 from lrbench.learn.train import batching
-from lrbench.lowrank.compress import make_cut, refusal, replace_layer
+from lrbench.lowrank.compress import make_cut, refusal
+from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.layers import Layer
+from lrbench.lowrank.replace import put_, replace_layer
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.sensitivity import output_errors
 from lrbench.measure.accuracy import accuracy_of, divergence_of, predict
@@ -153,8 +154,8 @@ def _probe(job: ProbeJob, layer: Layer, *, dense: Dense, context: Context) -> tu
 def _judged(probe: Probe, name: str, replacement: nn.Module, *, dense: Dense, context: Context) -> Probe:
     """A probe with the loss of the whole model, on the search split after batch norm was re-estimated."""
     how = batching(context.spec.baseline, context.spec.data)
-    model = deepcopy(dense.model)
-    model.set_submodule(name, replacement)
+    model = copy_of(dense.model)
+    put_(model, name, replacement)
     logits, labels = predict(reestimated(model, context=context, how=how), test_batches(context.data.search, how))
     return replace(
         probe, search=accuracy_of(logits, labels), divergence=divergence_of(logits, reference=dense.search()[0])

@@ -25,7 +25,7 @@ from lrbench.lowrank.sequential import compress_sequentially
 from lrbench.measure.accuracy import evaluate
 from lrbench.measure.cost import denormal_share, measure_cost
 from lrbench.measure.environment import now, peak_memory_bytes
-from lrbench.plan.cuts import CONTROL, choose_cuts
+from lrbench.plan.cuts import CONTROL, choose_cuts, keep_refused
 from lrbench.plan.trials import layer_cost
 from lrbench.results.records import Accuracy, Layer, LayerSpectrum, Measurement, Prediction, Spectra, Trial
 from lrbench.trials.dense import Context, Dense, trained
@@ -64,6 +64,7 @@ def run_trial(job: TrialJob, dense: Dense, *, context: Context) -> tuple[Measure
     cuts = job.cuts
     if cuts is None:
         cuts = choose_cuts(trial, spec, untrained.layers, model=dense.model, decompose=dense.decompose)
+    cuts = keep_refused(cuts, untrained.layers)
     factorized = any(cut.rank is not None for cut in cuts)
     model, truncate_s = _timed(lambda: _truncate(trial, dense, cuts, context))
     cost = measure_cost(model, (3, spec.data.image_size, spec.data.image_size))

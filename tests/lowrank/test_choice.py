@@ -100,9 +100,9 @@ def test_layers_that_no_scheme_can_read_have_a_reason() -> None:
         "normed": "its weight is parametrized",
         "tied": "shares its weight with twin",
         "twin": "shares its weight with tied",
-        "twice": "called several times in one forward pass",
-        "up": "ConvTranspose2d: only Conv2d and Linear can be factorized",
-        "line": "Conv1d: only Conv2d and Linear can be factorized",
+        "twice": None,
+        "up": "ConvTranspose2d: only Conv1d, Conv2d and Linear can be factorized",
+        "line": None,
     }
     small = compress(Odd(), {"plain": 2})
     found = {layer.name: layer.refusal for layer in find_layers(small, (3, 6, 6))}
@@ -136,9 +136,9 @@ def test_a_refused_layer_is_an_error_when_named() -> None:
 @pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "linear"])
 def test_the_numerical_rank_is_the_rank_it_was_cut_to(scheme: str) -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(16, 24, 3))
+    model = nn.Sequential(nn.Conv2d(16, 24, 3, groups=2 if scheme == "grouped" else 1))
     assert layer_rank(compress(model, {"0": 5}, scheme=scheme)[0], scheme) == 5
-    assert layer_rank(model[0], "writeback") == 24
+    assert scheme == "grouped" or layer_rank(model[0], "writeback") == 24
 
 
 def test_training_grows_the_rank_of_a_written_back_layer_only() -> None:

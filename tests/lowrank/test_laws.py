@@ -18,8 +18,8 @@ from lrbench.lowrank.layers import Layer, find_layers
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.measure.cost import measure_cost
 
-CONV_SCHEMES = tuple(name for name in SCHEMES if name != "linear")
-MATRIX_SCHEMES = tuple(name for name in SCHEMES if name != "tucker2")
+CONV_SCHEMES = tuple(name for name in SCHEMES if name not in ("linear", "grouped"))
+MATRIX_SCHEMES = tuple(name for name in SCHEMES if name not in ("tucker2", "grouped"))
 laws = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -40,25 +40,47 @@ class Case:
 
 
 @st.composite
-def convolutions(draw: st.DrawFn, *, kernel: tuple[int, int] | None = None, zeros: bool = False) -> Case:
+def convolutions(
+    draw: st.DrawFn, *, kernel: tuple[int, int] | None = None, zeros: bool = False, grouped: bool = False
+) -> Case:
     height, width = kernel or (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
     padding = draw(st.sampled_from(["valid", "same"]) | st.tuples(st.integers(0, 2), st.integers(0, 2)))
     stride = (1, 1) if padding == "same" else (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     mode = "zeros" if zeros else draw(st.sampled_from(["zeros", "reflect", "replicate", "circular"]))
     torch.manual_seed(draw(st.integers(0, 2**16)))
+    groups = draw(st.integers(2, 3)) if grouped else 1
     conv = nn.Conv2d(
-        draw(st.integers(1, 5)),
-        draw(st.integers(1, 6)),
+        groups * draw(st.integers(1, 2 if grouped else 5)),
+        groups * draw(st.integers(1, 2 if grouped else 6)),
         (height, width),
         stride=stride,
         padding=padding,
         dilation=(draw(st.integers(1, 2)), draw(st.integers(1, 2))),
+        groups=groups,
         bias=draw(st.booleans()),
         padding_mode=mode,
         dtype=torch.float64,
     )
     image = torch.randn(2, conv.in_channels, draw(st.integers(9, 12)), draw(st.integers(9, 12)), dtype=torch.float64)
     return Case(nn.Sequential(conv).eval(), image)
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> Case:
+    """Convolutions over one dimension."""
+    torch.manual_seed(draw(st.integers(0, 2**16)))
+    conv = nn.Conv1d(
+        draw(st.integers(1, 5)),
+        draw(st.integers(1, 6)),
+        draw(st.integers(1, 4)),
+        stride=draw(st.integers(1, 3)),
+        padding=draw(st.integers(0, 2)),
+        dilation=draw(st.integers(1, 2)),
+        bias=draw(st.booleans()),
+        padding_mode=draw(st.sampled_from(["zeros", "reflect", "circular"])),
+        dtype=torch.float64,
+    )
+    return Case(nn.Sequential(conv).eval(), torch.randn(2, conv.in_channels, 11, dtype=torch.float64))
 
 
 @st.composite
@@ -72,7 +94,11 @@ def cases(scheme: str) -> st.SearchStrategy[Case]:
     """Layers that a scheme can factorize."""
     if scheme == "linear":
         return linears() | convolutions(kernel=(1, 1))
-    return convolutions() | linears() if scheme == "writeback" else convolutions()
+    if scheme == "grouped":
+        return convolutions(grouped=True)
+    if scheme == "writeback":
+        return convolutions() | linears() | lines()
+    return convolutions() if scheme == "spatial" else convolutions() | lines()
 
 
 pytestmark = [
@@ -88,6 +114,8 @@ def kernel_of(module: nn.Module, scheme: str, like: Tensor) -> Tensor:
     product = (second @ first).detach()
     if like.dim() == 2:
         return product
+    if like.dim() == 3:  # one dimension is a kernel of height 1
+        return kernel_of(module, scheme, like.unsqueeze(2)).squeeze(2)
     o, i, h, w = like.shape
     if scheme == "spatial":
         return product.reshape(o, w, i, h).permute(0, 2, 3, 1)
@@ -108,7 +136,7 @@ def truncated(weight: Tensor, scheme: str, rank: int) -> Tensor:
 
 def matrix_of(weight: Tensor, scheme: str) -> np.ndarray:
     """The matrix that a scheme reads, written with explicit loops over numpy axes."""
-    kernel = weight.detach().numpy()
+    kernel = weight.detach().numpy() if weight.dim() != 3 else weight.detach().unsqueeze(2).numpy()
     if scheme == "spatial":
         return np.concatenate([kernel[..., w].reshape(len(kernel), -1) for w in range(kernel.shape[3])])
     if scheme == "weight":
@@ -156,6 +184,23 @@ def test_tucker2_drops_what_lies_outside_both_bases(case: Case, data: st.DataObj
         flat = np.moveaxis(weight.numpy(), axis, 0).reshape(weight.shape[axis], -1)
         tails += float(np.square(np.linalg.svd(flat, compute_uv=False)[layer:]).sum())
     assert error**2 <= tails / float(weight.square().sum()) + 1e-12, "the bound of De Lathauwer et al. 2000"
+
+
+@laws
+@given(case=convolutions(grouped=True), data=st.data())
+def test_each_group_is_cut_as_a_convolution_of_its_own(case: Case, data: st.DataObject) -> None:
+    conv = case.module
+    assert isinstance(conv, nn.Conv2d)
+    rank = data.draw(st.integers(1, SCHEMES["grouped"].max_rank(case.layer.shape)))
+    small = compress(case.model, {"0": rank}, scheme="grouped")
+    expected = torch.cat([truncated(part, "spatial", rank) for part in conv.weight.detach().chunk(conv.groups)])
+    first, second = small[0][0], small[0][1]
+    rows = second.weight.unflatten(0, (conv.groups, -1)).squeeze(3)  # (G, O/G, R, W)
+    columns = first.weight.unflatten(0, (conv.groups, -1)).squeeze(4)  # (G, R, I/G, H)
+    kernel = torch.einsum("gorw,grih->goihw", rows, columns).flatten(0, 1)
+    torch.testing.assert_close(kernel.detach(), expected, rtol=1e-8, atol=1e-8)
+    error = float((expected - conv.weight.detach()).norm() / conv.weight.detach().norm())
+    assert decompose_layer(case.model, "0", "grouped").weight_error(rank) == pytest.approx(error, abs=1e-7)
 
 
 @pytest.mark.parametrize("scheme", CONV_SCHEMES)
@@ -232,7 +277,7 @@ def test_error_falls_and_params_rise_with_rank(scheme: str, data: st.DataObject)
 def test_a_replacement_keeps_dtype_mode_and_requires_grad(
     scheme: str, dtype: torch.dtype, frozen: bool, training: bool
 ) -> None:
-    layer = nn.Linear(6, 8) if scheme == "linear" else nn.Conv2d(6, 8, 3)
+    layer = nn.Linear(6, 8) if scheme == "linear" else nn.Conv2d(6, 8, 3, groups=2 if scheme == "grouped" else 1)
     model = nn.Sequential(layer).to(dtype).train(training)
     model.requires_grad_(not frozen)
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -246,8 +291,9 @@ def test_a_replacement_keeps_dtype_mode_and_requires_grad(
 @every_scheme
 def test_channels_last_weights_give_the_same_factors(scheme: str) -> None:
     torch.manual_seed(0)
-    plain = nn.Sequential(nn.Conv2d(6, 8, 1 if scheme == "linear" else 3))
-    last = nn.Sequential(nn.Conv2d(6, 8, 1 if scheme == "linear" else 3)).to(memory_format=torch.channels_last)
+    kernel, groups = 1 if scheme == "linear" else 3, 2 if scheme == "grouped" else 1
+    plain = nn.Sequential(nn.Conv2d(6, 8, kernel, groups=groups))
+    last = nn.Sequential(nn.Conv2d(6, 8, kernel, groups=groups)).to(memory_format=torch.channels_last)
     last.load_state_dict(plain.state_dict())
     image = torch.randn(1, 6, 5, 5)
     small = [compress(model, {"0": 3}, scheme=scheme)(image) for model in (plain, last)]
