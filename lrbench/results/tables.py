@@ -1,7 +1,7 @@
 """The tables of a results folder: tidy frames of raw values, views of its records; written, and read back."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -67,7 +67,7 @@ def read_table(content: bytes, table: Table[Any], *, path: Path) -> pd.DataFrame
             "command writes the tables anew, from records.jsonl"
         )
     with reading(path, "cannot be read as a table"):
-        return checked(frame.assign(**{text: unguarded(frame[text]) for text in texts}), table, path=path)
+        return checked(unguarded(frame, texts), table, path=path)
 
 
 def as_csv(table: pd.DataFrame) -> bytes:
@@ -91,7 +91,7 @@ def _read(content: bytes, path: Path, table: Table[Any], texts: Sequence[str]) -
     return frame.rename(columns=now)
 
 
-_FORMULA = re.compile(r"('*[=+\-@\t])")
+_FORMULA = re.compile(r"'*[=+\-@\t]")
 
 
 def guarded(frame: pd.DataFrame) -> pd.DataFrame:
@@ -100,15 +100,30 @@ def guarded(frame: pd.DataFrame) -> pd.DataFrame:
     Texts that would be taken for a formula begin with one more apostrophe; a carriage return, which ends a row where
     nobody quotes it, becomes a line feed.
     """
-    texts = frame.select_dtypes(exclude=["number", "bool"])
-    safe = texts.map(lambda cell: _guard(cell.replace("\r", "\n")) if isinstance(cell, str) else cell)
-    return frame.assign(**{str(name): safe[name] for name in safe})
+    cells = frame.infer_objects()
+    return _mapped(cells, map(str, cells.select_dtypes(exclude=["number", "bool"])), _guard)
 
 
 def _guard(text: str) -> str:
+    text = text.replace("\r", "\n")
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def unguarded(texts: "pd.Series[str]") -> "pd.Series[str]":
-    """Texts as they were before `guarded`."""
-    return texts.str.replace(rf"^'{_FORMULA.pattern}", r"\1", regex=True)
+def unguarded(frame: pd.DataFrame, texts: Iterable[str]) -> pd.DataFrame:
+    """A table with its texts as they were before `guarded`."""
+    return _mapped(frame, texts, _unguard)
+
+
+def _unguard(text: str) -> str:
+    return text[1:] if text.startswith("'") and _FORMULA.match(text, 1) else text
+
+
+def _mapped(frame: pd.DataFrame, columns: Iterable[str], change: Callable[[str], str]) -> pd.DataFrame:
+    """A table whose texts in some columns are changed; itself where none changes, as nearly always."""
+    changed = {}
+    for column in columns:
+        cells = frame[column].tolist()
+        made = [change(cell) if isinstance(cell, str) else cell for cell in cells]
+        if made != cells:
+            changed[column] = made
+    return frame.assign(**changed) if changed else frame
