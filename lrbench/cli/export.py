@@ -47,9 +47,10 @@ def export(  # noqa: PLR0913 - the options of a command
         list[str] | None, typer.Option("--model", metavar="MODULE:CALLABLE", help="your own model code that may be run")
     ] = None,
     within: Annotated[float, typer.Option(min=0, help="difference of a logit that is always allowed")] = 1e-4,
+    no_timing: Annotated[bool, typer.Option("--no-timing", help="check the files, but do not time them")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="move the folder --to to NAME.old-N first")] = False,
 ) -> None:
-    """Write a trial as safetensors, torch.export and ONNX files; check and time each of them.
+    """Write a trial as safetensors, torch.export and ONNX files; check each of them, and time it.
 
     Each artefact is run on the test images beside the trial's model, and timed beside the dense model in its runtime.
     Exit code 1 when one gives other outputs than the trial; then nothing is kept. `lrbench.load` reads the folder.
@@ -67,18 +68,19 @@ def export(  # noqa: PLR0913 - the options of a command
         if fresh and (moved := set_aside(to)):
             say(f"{to} was moved to {moved}")
         named = any(text.startswith("data.name=") for text in set_ or [])
-        request = Request(names=chosen_names(formats or []), within=within, named_data=named)
+        request = Request(names=chosen_names(formats or []), within=within, named_data=named, timed=not no_timing)
         with Screen(out, (), epochs={}) as screen:
             exported = export_trial(source, to, request, cache=cache, progress=screen.progress)
         say(f"{source.measurement.trial.label}, on {exported.images}")
         out.print(table(_checks(exported.checks)))
-    if exported.timing is None:
+    if not exported.kept:
         failed = ", ".join(exported.checks.loc[~exported.checks["ok"], "artefact"])
         err.print(
             f"not exported: {failed} gives other outputs than the trial; nothing was kept", style="red", markup=False
         )
         raise typer.Exit(1)
-    out.print(table(_timing(exported.timing)))
+    if exported.timing is not None:
+        out.print(table(_timing(exported.timing)))
     own = ", build=...)" if ":" in source.spec.model.name else ")"
     say(f"{to} holds the export; lrbench.load({str(to)!r}{own} gives the model")
 

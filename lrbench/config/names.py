@@ -117,7 +117,7 @@ TRUNCATIONS: Words = MappingProxyType(
 RULES: Words = MappingProxyType(
     {
         "rank=8": "the same for every layer",
-        "fraction=0.25": "share of the largest useful rank",
+        "fraction=0.25": "share of the full rank, the smaller side of the layer's matrix (`tucker2`: more channels)",
         "energy=0.9": "share of the squared singular values",
         "params=0.5": "share of the layer's parameters",
         "macs=0.5": "share of the layer's MACs",

@@ -26,17 +26,17 @@ def _sections(spec: Choice) -> Iterator[tuple[str, Choice]]:
 
 def _section(name: str, choice: Choice) -> Iterator[str]:
     yield f"[{name}]"
-    yield from (f"{key} = {_value(value)}" for key, value in choice if value is not None)
+    yield from (f"{key} = {written(value)}" for key, value in choice if value is not None)
 
 
 def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else written(name)
 
 
-def _value(value: Any) -> str:
+def written(value: Any) -> str:
     """As in JSON, but for one character that JSON lets stand; a table in one line."""
     if isinstance(value, Choice):
-        return "{ " + ", ".join(f"{key} = {_value(part)}" for key, part in value) + " }"
+        return "{ " + ", ".join(f"{key} = {written(part)}" for key, part in value if part is not None) + " }"
     if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_value, value))}]"
+        return f"[{', '.join(map(written, value))}]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

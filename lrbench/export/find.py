@@ -23,7 +23,7 @@ TIMED = (
     "block_s",
     "warmup_s",
 )
-TAKEN = ("data.root", "data.name", *(f"latency.{key}" for key in TIMED))
+TAKEN = ("data.root", "data.name", "data.search", *(f"latency.{key}" for key in TIMED))
 """Keys of a spec that may differ from the trial's: where its images are, and how artefacts are timed."""
 
 LISTED = 20

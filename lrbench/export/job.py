@@ -30,21 +30,28 @@ from lrbench.whole import new_folder, rename_whole
 class Request:
     """What is to be exported: artefacts by name; `within`: the difference of a logit that is always allowed.
 
-    `named_data`: the user named the data set in this command, so that code of their own may be run for it.
+    `named_data`: the user named the data set in this command, so that code of their own may be run for it. `timed`:
+    whether artefacts are timed.
     """
 
     names: tuple[str, ...]
     within: float
     named_data: bool
+    timed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """The result of an export; `timing` is None when a check failed, and then nothing was kept."""
+    """The result of an export; `timing` is None when nothing was timed. When a check failed, nothing was kept."""
 
     checks: pd.DataFrame
     timing: pd.DataFrame | None
     images: str
+
+    @property
+    def kept(self) -> bool:
+        """Whether every check passed."""
+        return bool(self.checks["ok"].all())
 
 
 @user_code()
@@ -60,7 +67,8 @@ def export_trial(source: Source, out: Path, request: Request, *, cache: Path, pr
 
     Raises: InputError when something is missing, or a runtime cannot take the model.
     """
-    require_cpus(max(source.spec.latency.threads), what="latency.threads")
+    if request.timed:
+        require_cpus(max(source.spec.latency.threads), what="latency.threads")
     require_packages(request.names)
     require_free(out)
     with _unfinished(out) as (folder, dense):
@@ -74,7 +82,7 @@ def export_trial(source: Source, out: Path, request: Request, *, cache: Path, pr
         write_table(checks, folder / "checks.csv")
         if not checks["ok"].all():
             return Export(checks=checks, timing=None, images=images.words)
-        timing = _time(source, request, folder=folder, dense=dense, progress=progress)
+        timing = _time(source, request, folder=folder, dense=dense, progress=progress) if request.timed else None
         rename_whole(folder, out)
     return Export(checks=checks, timing=timing, images=images.words)
 
@@ -101,8 +109,9 @@ def _plan(source: Source, shape: Architecture, *, class_names: tuple[str, ...] =
     """The plan of a trial in its architecture, or of the dense model beside it."""
     measurement, data = source.measurement, source.spec.data
     size = measurement.architecture.image_size
+    fitted = f"; the shorter side resized to {data.resize}, the middle cut, {data.interpolation}" if data.resize else ""
     return Plan(
-        input=f"images (batch, 3, {size}, {size}), float32, RGB scaled to 0..1, less mean, over std",
+        input=f"images (batch, 3, {size}, {size}), float32, RGB scaled to 0..1, less mean, over std{fitted}",
         trial=measurement.trial.key,
         label=measurement.trial.label,
         architecture=shape,

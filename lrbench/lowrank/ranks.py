@@ -70,7 +70,7 @@ class _Share:
 
 
 class Fraction(_Share):
-    """`fraction=0.25`: a share of each layer's largest useful rank, rounded up."""
+    """`fraction=0.25`: a share of each layer's full rank (the smaller side of its matrix), rounded up."""
 
     def rank(self, candidate: Candidate) -> int:
         """At least 1; the tolerance keeps 0.3 * 10 from rounding up to 4."""

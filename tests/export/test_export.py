@@ -50,6 +50,15 @@ def digits() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     return batches.test_batches(load_dataset(data, cache=Path("cache")).test, how)
 
 
+def test_an_export_may_leave_timing_out(swept: Path, lrbench) -> None:
+    trial = factorized(swept / "results/tiny").trial.key
+    words = ("--to", "out", "--model", "nets:build", "--format", "safetensors", "--no-timing")
+    result = lrbench("export", "results/tiny", trial, *words)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in swept.glob("out/*")) == ["checks.csv", "model.safetensors", "plan.json"]
+    assert "beside the dense model in its own runtime" not in result.output
+
+
 @pytest.mark.long
 def test_a_trial_leaves_as_three_files_that_each_give_what_it_gave(swept: Path, lrbench) -> None:
     trial = factorized(swept / "results/tiny")
