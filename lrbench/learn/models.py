@@ -13,7 +13,9 @@ from lrbench.config.sections import ModelChoice
 from lrbench.errors import InputError, nearest, reading
 from lrbench.guard import guarded
 from lrbench.learn.imports import call_fitting, import_callable, try_first
+from lrbench.lowrank.attention import open_attention
 from lrbench.lowrank.copies import materialize
+from lrbench.lowrank.examples import call_of
 
 FILES = (".safetensors", ".pt", ".pth")
 
@@ -45,7 +47,8 @@ def build_model(
                 model = _load_state(model, state, choice=choice, image_size=image_size)
             if choice.materialize:
                 model = materialize(model)
-            return _fit_head(model.eval(), choice=choice, classes=classes, image_size=image_size)
+            model, note = _fit_head(model.eval(), choice=choice, classes=classes, image_size=image_size)
+            return open_attention(model, call_of((3, image_size, image_size))), note
 
     if ":" in choice.name:
         try_first(build, choice.name, classes, image_size, key="model.name", limit_s=limit_s)
@@ -104,7 +107,8 @@ def build_own(build: Callable[..., Any], choice: ModelChoice, *, classes: int, i
         model = _call_builder(build, choice, classes).eval()
         if choice.materialize:
             model = materialize(model)
-        return _fit_head(model, choice=choice, classes=classes, image_size=image_size)[0]
+        model = _fit_head(model, choice=choice, classes=classes, image_size=image_size)[0]
+        return open_attention(model, call_of((3, image_size, image_size)))
 
 
 def _read_state(path: str) -> Mapping[str, Tensor]:

@@ -8,6 +8,7 @@ import pandas as pd
 from torch import nn
 
 from lrbench.lowrank.allocations import BudgetRule
+from lrbench.lowrank.attention import open_attention
 from lrbench.lowrank.compress import choose_rank, decompose_layer, first_schemes, refusal
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.examples import Example, call_of
@@ -110,6 +111,7 @@ def choose(
         raise ValueError(
             f"{rule!r} is a budget of the whole model, for lrbench.sweep; choose takes a rule for each layer"
         )
+    model = open_attention(model, call_of(example))
     layers = find_layers(model, example)
     chosen = select(layers, include=include, exclude=exclude, kinds=("conv", "linear"))
     if not chosen:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from lrbench.lowrank.attention import open_for
 from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.examples import Example, call_of
@@ -154,6 +155,8 @@ def compress(
     """
     if isinstance(cuts, Mapping):
         cuts = [Cut(layer=layer, scheme=scheme, rank=rank) for layer, rank in cuts.items()]
+    cuts = tuple(cuts)
+    model = open_for(model, [cut.layer for cut in cuts if cut.rank is not None])
     todo = factorized(model, cuts)
     unsound = _unsound(model, todo, example) if example is not None else {}
     small = copy_of(model)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lrbench.lowrank.attention import Attention
 from lrbench.lowrank.examples import Example, call_of
 from lrbench.lowrank.plain import Plain, plain_of
 
@@ -162,7 +163,9 @@ def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
             module.training = mode
     hooked = {name: "it has hooks, which its factors would not have" for name in modules if _has_hooks(modules[name])}
     reasons = {**hooked, **refusals(model)}
-    return tuple(_layer(name, modules[name], made, reason=reasons.get(name)) for name, made in calls.items() if made)
+    found = (_layer(name, modules[name], made, reason=reasons.get(name)) for name, made in calls.items() if made)
+    opened = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, Attention))
+    return tuple(replace(layer, mended=True) if layer.name.startswith(opened) else layer for layer in found)
 
 
 def _has_hooks(module: nn.Module) -> bool:

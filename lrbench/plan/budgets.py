@@ -16,6 +16,15 @@ from lrbench.results.records import Accuracy, Cost, Prediction, Probe, Sensitivi
 from lrbench.statistics.damage import Damaged, fit_damage
 
 
+class InfeasibleError(ValueError):
+    """A trial cannot be run as it is planned: no ranks keep to its budget, or it leaves nothing to factorize."""
+
+
+def too_little(rule: BudgetRule, least: float) -> str:
+    """Why a budget cannot be met, by the least share of the dense cost that is left."""
+    return f"{rule}: these layers, methods and ranks leave at least {least:.4f} of the dense model's {rule.cost}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """One way to factorize a layer, with its probe, its accuracy drop and its predicted damage."""
@@ -61,7 +70,7 @@ def spend(
         dense: cost of the whole dense model.
         evidence: probes and timings of this dense model.
 
-    Raises: InputError when needed evidence is missing; ValueError when the budget cannot be met.
+    Raises: InputError when needed evidence is missing; InfeasibleError when the budget cannot be met.
     """
     _check_known(rule, evidence)
     law = damage_law(layers, evidence.sensitivities)
@@ -69,10 +78,7 @@ def spend(
     try:
         chosen = ALLOCATIONS[rule.allocation].choose(table, rule.share - 1)
     except OverBudgetError as error:
-        least = 1 + error.args[0]
-        raise ValueError(
-            f"{rule}: these layers, methods and ranks leave at least {least:.4f} of the dense model's {rule.cost}"
-        ) from error
+        raise InfeasibleError(too_little(rule, 1 + error.args[0])) from error
     changes = [(option, options[0]) for option, options in zip(chosen, table, strict=True)]
     added = [option.added_s for option in chosen if option.added_s is not None]
     timed = evidence.dense_s and len(added) == len(chosen)

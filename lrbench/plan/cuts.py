@@ -46,7 +46,7 @@ def choose_cuts(
     if rule is None:
         return tuple(Cut(layer=layer.name, scheme="dense", reason=CONTROL) for layer in layers)
     assert isinstance(rule, RankRule), "budgets are spent on all layers together, by spend_budget"
-    fixed = _fixed(trial, spec, layers, model=model)
+    fixed = fixed_cuts(trial, spec, layers, model=model)
 
     methods = spec.methods(trial.scheme, trial.truncation)
 
@@ -67,7 +67,7 @@ def spend_budget(
     """
     rule = rule_of(trial)
     assert isinstance(rule, BudgetRule)
-    fixed = _fixed(trial, spec, dense.layers, model=dense.model)
+    fixed = fixed_cuts(trial, spec, dense.layers, model=dense.model)
     free = [layer for layer in dense.layers if fixed[layer.name] is None]
     methods = spec.methods(trial.scheme, trial.truncation)
     cuts, prediction = spend(rule, free, methods=methods, dense=dense.cost, evidence=evidence.of(trial.baseline))
@@ -75,7 +75,7 @@ def spend_budget(
     return tuple(fixed[layer.name] or spent[layer.name] for layer in dense.layers), prediction
 
 
-def _fixed(trial: Trial, spec: SweepSpec, layers: Sequence[Layer], *, model: nn.Module) -> dict[str, Cut | None]:
+def fixed_cuts(trial: Trial, spec: SweepSpec, layers: Sequence[Layer], *, model: nn.Module) -> dict[str, Cut | None]:
     """By layer, the cut of a layer that the rule does not decide on: it stays dense, with the reason; else None."""
     chosen = {layer.name for layer in layers_of(spec, trial.layer_set, tuple(layers))}
     methods = spec.methods(trial.scheme, trial.truncation)

@@ -4,13 +4,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from lrbench.errors import InputError
 from lrbench.learn.architectures import cut_architecture
 from lrbench.lowrank.allocations import BudgetRule
 from lrbench.lowrank.cuts import Cut, name_method, truncation_alone
+from lrbench.lowrank.ranks import RankRule
 from lrbench.lowrank.svd import Decomposition
-from lrbench.plan.budgets import damage_law
+from lrbench.plan.budgets import InfeasibleError, damage_law
 from lrbench.plan.cuts import choose_cuts, rule_of, spend_budget
 from lrbench.plan.evidence import NOTHING, Evidence
+from lrbench.plan.feasible import check_feasible
 from lrbench.plan.run import Run
 from lrbench.plan.spec import SweepSpec
 from lrbench.plan.trials import Untrained, layer_cost, predicted_cost
@@ -19,7 +22,10 @@ from lrbench.results.records import Cost, Planned, Prediction, Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What is known of a trial before it runs: its cuts, params and MACs; or in `waits`, why they are not known yet."""
+    """What is known of a trial before it runs: its cuts, params and MACs; or in `waits`, why they are not known yet.
+
+    Of an `infeasible` trial they never will be: it is not run.
+    """
 
     trial: Trial
     cuts: tuple[Cut, ...] | None = None
@@ -27,6 +33,7 @@ class Preview:
     macs: int | None = None
     prediction: Prediction | None = None
     waits: str = ""
+    infeasible: bool = False
 
 
 def _untrained(*_: str) -> Decomposition:
@@ -36,14 +43,16 @@ def _untrained(*_: str) -> Decomposition:
 def preview(trial: Trial, spec: SweepSpec, dense: Untrained, *, evidence: Evidence = NOTHING) -> Preview:
     """The layers and ranks of a trial, and its cost by the closed formulas."""
     rule, prediction = rule_of(trial), None
-    if isinstance(rule, BudgetRule):
-        try:
+    try:
+        if not evidence.of(trial.baseline).sensitivities:
+            check_feasible(trial, spec, dense)
+        if isinstance(rule, BudgetRule):
             cuts, prediction = spend_budget(trial, spec, dense=dense, evidence=evidence)
-        except ValueError as error:  # a budget that cannot be spent, or not yet
-            return Preview(trial=trial, waits=str(error))
-    elif rule and rule.needs_weights:
+    except (InfeasibleError, InputError) as error:  # a budget that cannot be spent, or not yet
+        return Preview(trial=trial, waits=str(error), infeasible=isinstance(error, InfeasibleError))
+    if isinstance(rule, RankRule) and rule.needs_weights:
         return Preview(trial=trial, waits="its ranks depend on the trained dense model (train it with --only accuracy)")
-    else:
+    if not isinstance(rule, BudgetRule):
         cuts = choose_cuts(trial, spec, dense.layers, model=dense.model, decompose=_untrained)
     params, macs = predicted_cost(dense, cuts)
     return Preview(trial=trial, cuts=cuts, params=params, macs=macs, prediction=prediction)

@@ -16,6 +16,7 @@ from lrbench.learn.sources import OFFICIAL
 from lrbench.learn.survey import tell
 from lrbench.learn.weights import weights_path
 from lrbench.lowrank.allocations import BudgetRule
+from lrbench.measure.environment import now
 from lrbench.plan.budgets import check_timed
 from lrbench.plan.cuts import rule_of
 from lrbench.plan.disk_and_memory import check_memory
@@ -44,9 +45,12 @@ def run_trials(run: Run, todo: Sequence[Trial], history: History, *, workers: Wo
 
     Raises: InputError when model, data or disk cannot be used, or a layer cannot be probed.
     """
+    _check_timed(run, todo, history)
+    infeasible = list(_infeasible(run, todo, history))
+    yield from history.new(infeasible)
+    todo = missing_trials(todo, infeasible, retry_failed=False)
     if not todo:
         return
-    _check_timed(run, todo, history)
     with _opened(run, todo, workers) as opened:
         lost: set[str] = set()
         for records in opened.train_baselines():
@@ -56,6 +60,9 @@ def run_trials(run: Run, todo: Sequence[Trial], history: History, *, workers: Wo
         if any(isinstance(rule_of(trial), BudgetRule) for trial in able):
             yield from history.new(opened.probe(history))
         evidence = _evidence(run, history)
+        infeasible = list(_infeasible(run, able, history))  # by what was measured
+        yield from history.new(infeasible)
+        able = list(missing_trials(able, infeasible, retry_failed=False))
         jobs = [_trial_job(run, opened.job, trial, evidence) for trial in able]
         for records in opened.execute(measure_trial, jobs, workers.timeout_s):
             yield from history.new(records)
@@ -91,10 +98,28 @@ def _check_timed(run: Run, todo: Iterable[Trial], history: History) -> None:
         check_timed(rule, evidence)
 
 
+def _infeasible(run: Run, trials: Iterable[Trial], history: History) -> Iterator[Failure]:
+    """The trials that cannot be run, as far as is known, each with the reason."""
+    evidence = _evidence(run, history)
+    for trial in trials:
+        planned = preview(trial, run.spec, run.dense, evidence=evidence)
+        if planned.infeasible:
+            yield Failure(
+                trial=trial,
+                environment=run.environment.key,
+                commit=run.commit,
+                started=now(),
+                stage="plan",
+                reason=planned.waits,
+                traceback="",
+                seconds=0.0,
+            )
+
+
 def _trial_job(run: Run, job: Job, trial: Trial, evidence: Evidence) -> TrialJob:
     """The job of one trial, with its cuts where a budget chooses them.
 
-    Raises: InputError when a budget cannot be met, or evidence that it needs is missing.
+    Raises: InputError when evidence that a budget needs is missing.
     """
     trial_job = TrialJob(**vars(replace(job, trials=(trial,))))
     if not isinstance(rule_of(trial), BudgetRule):

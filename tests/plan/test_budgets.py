@@ -98,14 +98,16 @@ def test_a_budget_of_latency_goes_by_the_layer_table_of_this_machine(probed: Pat
     assert "of the time; predicted damage" in planned.output or "at least" in planned.output, "as this machine has it"
 
 
-def test_a_budget_that_cannot_be_met_is_refused_before_any_trial_and_says_what_can(probed: Path, lrbench) -> None:
+def test_a_budget_that_cannot_be_met_is_a_row_that_says_what_can_and_stops_nothing(probed: Path, lrbench) -> None:
     words = [*BUDGET, "--set", "sweep.ranks=['knapsack macs=0.01','knapsack macs=0.7']"]
     planned = lrbench("plan", "tiny.toml", *words)
     assert "of the dense model's macs" in planned.output
     result = lrbench("sweep", "tiny.toml", *words, "--only", "accuracy")
-    assert result.exit_code == 2
-    assert "of the dense model's macs" in result.output
-    assert pd.read_csv(probed / "trials.csv").empty
+    assert result.exit_code == 1
+    trials = pd.read_csv(probed / "trials.csv")
+    states = {rule: set(rows["state"]) for rule, rows in trials.groupby("rank_rule")}
+    assert states == {"none": {"done"}, "knapsack macs=0.01": {"failed"}, "knapsack macs=0.7": {"done"}}
+    assert trials["reason"].dropna().str.contains("of the dense model's macs").all()
 
 
 @pytest.mark.parametrize(

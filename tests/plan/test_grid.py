@@ -1,8 +1,13 @@
 """The grid of a sweep: tables that are no product, and schemes that go together."""
 
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from click.testing import Result
 
 from lrbench.config.writing import to_toml
 from lrbench.errors import InputError
@@ -86,3 +91,40 @@ def test_in_joined_schemes_each_layer_gets_the_first_that_is_possible(workplace:
         ("linear", "plain", 2),
     ]
     assert [(cut.scheme, cut.truncation) for cut in sequential][2] == ("linear", "sequential")
+
+
+INFEASIBLE = {
+    "sweep.schemes": ["channel", "linear"],
+    "sweep.ranks": ["rank=2", "knapsack macs=0.01"],
+    "latency.devices": [],
+    "sensitivity.step": 1,
+}
+
+
+def test_a_pair_that_cannot_be_is_known_before_training_with_its_reason(workplace: Path) -> None:
+    spec = load_spec(workplace / "tiny.toml", INFEASIBLE)
+    run = prepare(spec)
+    previews = {trial.label: preview(trial, spec, run.dense) for trial in run.trials}
+    told = {label: planned.waits for label, planned in previews.items() if planned.infeasible}
+    assert {label: reason for label, reason in told.items() if label.startswith("linear")} == {
+        f"linear convs {rule} seed 0": "no layer of the set can be factorized: neither a linear layer nor a 1x1 "
+        "convolution"
+        for rule in ("rank=2", "knapsack macs=0.01")
+    }
+    least = told["channel convs knapsack macs=0.01 seed 0"]
+    assert re.fullmatch(
+        r"knapsack macs=0\.01: these layers, methods and ranks leave at least 0\.\d{4} of the dense model's macs", least
+    )
+    assert len(told) == 3
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_pair_that_cannot_be_is_a_row_and_stops_nothing(workplace: Path, lrbench: Callable[..., Result]) -> None:
+    words = [f"--set={key}={json.dumps(value)}" for key, value in INFEASIBLE.items()]
+    done = lrbench("sweep", "tiny.toml", *words)
+    assert done.exit_code == 1, done.output
+    trials = pd.read_csv(workplace / "results" / "tiny" / "trials.csv")
+    failed = trials[trials["state"] == "failed"]
+    assert all(reason.startswith("plan: ") for reason in failed["reason"])
+    assert sorted(failed["scheme"]) == ["channel", "linear", "linear"]
+    assert sorted(trials[trials["state"] == "done"]["scheme"]) == ["channel", "dense"]
