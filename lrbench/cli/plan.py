@@ -41,7 +41,7 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
     chosen = load_spec(spec, set_ or [])
     run = prepare(chosen)
     say(f"{len(run.trials):,} trials of {len({trial.seed for trial in run.trials}):,} seeds")
-    for note in (*forecasts(run), *chosen.left_out()):
+    for note in (*run.notes, *forecasts(run), *chosen.left_out()):
         say(note)
     for name in chosen.chosen_layer_sets():
         say(f"layer set {name}: {' '.join(layer.name for layer in layers_of(chosen, name, run.dense.layers))}")

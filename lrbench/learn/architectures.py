@@ -6,6 +6,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
+from lrbench.config.names import is_own
 from lrbench.config.sections import ModelChoice
 from lrbench.errors import InputError, nearest
 from lrbench.learn.imports import source_digest
@@ -19,7 +20,7 @@ from lrbench.results.sessions import Architecture
 
 def code_of(model: str) -> dict[str, str]:
     """The digest of the user's own model code; nothing for a torchvision model, whose version the environment has."""
-    return {"code": source_digest(model, key="model.name")} if ":" in model else {}
+    return {"code": source_digest(model, key="model.name")} if is_own(model) else {}
 
 
 def make_architecture(model: str, *, image_size: int, classes: int, cuts: Iterable[Cut] = ()) -> Architecture:

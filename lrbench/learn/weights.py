@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lrbench.limits import writing
-from lrbench.results.records import Epoch
+from lrbench.results.records import Epoch, KeptStage
 from lrbench.whole import replacing
 
 _epochs: TypeAdapter[tuple[Epoch, ...]] = TypeAdapter(tuple[Epoch, ...])
@@ -76,16 +76,23 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict({**kept, **whole, **others})
 
 
-def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...]) -> None:
-    """Write a model's weights, through a temporary name, flushed.
+def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...], stage: KeptStage | None = None) -> None:
+    """Write a model's weights, through a temporary name, flushed; `stage` is that of a trial before any training.
 
     Raises: InputError when the disk refuses them.
     """
     notes = {"epochs": _epochs.dump_json(epochs).decode(), "sha256": _digest(_kept(model))}
+    notes |= {"stage": stage} if stage else {}
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, SafetensorError) as part:
         save_weights(model, part, metadata=notes)
+
+
+def is_training(path: Path) -> bool:
+    """Whether kept weights are those that a training ended with, and not those of an earlier stage of a trial."""
+    with safe_open(path, framework="pt") as file:
+        return "stage" not in (file.metadata() or {})
 
 
 def fits(model: nn.Module, path: Path) -> bool:

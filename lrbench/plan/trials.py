@@ -1,11 +1,10 @@
 """The trials of a spec, and its untrained dense model with costs from closed formulas. Trains nothing."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -16,7 +15,8 @@ from lrbench.guard import guarded
 from lrbench.learn import augment
 from lrbench.learn.architectures import code_of, make_architecture
 from lrbench.learn.augment import AUGMENTATIONS
-from lrbench.learn.models import FILES, build_model
+from lrbench.learn.checkpoint_files import weights_digest
+from lrbench.learn.models import build_model
 from lrbench.lowrank.allocations import ALLOCATIONS, parse_budget
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer, find_layers, select
@@ -100,9 +100,7 @@ def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
 
 def _baseline_facts(spec: SweepSpec, identity: str) -> dict[str, Any]:
     """What decides the dense model's weights but for the seed; files are read for it."""
-    weights = spec.model.weights
-    if weights.endswith(FILES) and Path(weights).is_file():
-        weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    weights = weights_digest(spec.model) or spec.model.weights
     augmentation = {} if AUGMENTATIONS[spec.data.augment] is None else {"augmentation": augment.VERSION}
     return {
         "schema": SCHEMA,
@@ -131,6 +129,18 @@ def _budgeted(spec: SweepSpec, rule: str, *, scheme: str, truncation: str) -> It
             yield {"damage": damage.VERSION}
 
 
+RECALIBRATE: Mapping[bool | Literal["best"], Literal["yes", "no", "best"]] = MappingProxyType(
+    {True: "yes", False: "no", "best": "best"}
+)
+"""What a trial calls the values of `calibration.recalibrate`."""
+
+
+def _recalibrated(spec: SweepSpec) -> Iterator[Any]:
+    """What decides which stages a trial has and keeps; nothing where it does what all earlier versions did."""
+    if spec.model.has_weights or spec.recalibrate() is not True:
+        yield {"recalibrate": spec.recalibrate()}
+
+
 def plan_trials(spec: SweepSpec, *, identity: str, seeds: Sequence[int] | None = None) -> tuple[Trial, ...]:
     """All trials of a spec: for each seed the dense control first, then schemes x layer sets x rank rules.
 
@@ -140,10 +150,11 @@ def plan_trials(spec: SweepSpec, *, identity: str, seeds: Sequence[int] | None =
         seeds: others in place of the spec's.
     """
     trials = []
-    calibration = spec.calibration.model_dump()
+    calibration = spec.calibration.model_dump(exclude={"recalibrate"})
     if spec.calibration.split == "search":
         del calibration["split"]  # when keys began there was no other
     common = _baseline_facts(spec, identity)
+    given = (weights_digest(spec.model) or "none")[:16]
     for seed in dict.fromkeys(spec.sweep.seeds if seeds is None else seeds):
         base = spec.baseline.seed if spec.baseline.seed is not None else seed
         baseline = digest({**common, "seed": base})
@@ -151,13 +162,14 @@ def plan_trials(spec: SweepSpec, *, identity: str, seeds: Sequence[int] | None =
             chosen = spec.layer_sets[layer_set].model_dump() if layer_set in spec.layer_sets else None
             facts = [baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed]
             calibrated = [truncation, calibration] if spec.calibration.images else []
-            key = digest([*facts, *calibrated, *_budgeted(spec, rule, scheme=scheme, truncation=truncation)])
+            budgeted = _budgeted(spec, rule, scheme=scheme, truncation=truncation)
+            key = digest([*facts, *calibrated, *_recalibrated(spec), *budgeted])
             trials.append(
                 Trial(
                     key=key,
                     baseline=baseline,
                     model=spec.model.name,
-                    weights=spec.model.weights,
+                    weights=spec.model.words,
                     data=spec.data.name,
                     image_size=spec.data.image_size,
                     scheme=scheme,
@@ -171,6 +183,8 @@ def plan_trials(spec: SweepSpec, *, identity: str, seeds: Sequence[int] | None =
                     calibration_images=spec.calibration.images,
                     calibration_split=spec.calibration.split,
                     recipe=spec.finetune.recipe,
+                    recalibrate=RECALIBRATE[spec.recalibrate()],
+                    weights_digest=given,
                 )
             )
     return tuple(trials)
