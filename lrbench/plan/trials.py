@@ -6,7 +6,6 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any, Literal
 
-import torch
 from torch import nn
 
 from lrbench.config.names import MIXED
@@ -16,6 +15,7 @@ from lrbench.learn import augment
 from lrbench.learn.architectures import code_of, make_architecture
 from lrbench.learn.augment import AUGMENTATIONS
 from lrbench.learn.checkpoint_files import weights_digest
+from lrbench.learn.generators import seed_all
 from lrbench.learn.models import build_model
 from lrbench.lowrank.allocations import ALLOCATIONS, parse_budget
 from lrbench.lowrank.cuts import Cut
@@ -55,7 +55,7 @@ def build_untrained(spec: SweepSpec, *, classes: int, seed: int, limit_s: float 
 
     Raises: InputError for a wrong model or weights, or when a layer set of the grid matches no layer.
     """
-    torch.manual_seed(seed)
+    seed_all(seed)
     size = spec.data.image_size
     model, note = build_model(spec.model, classes=classes, image_size=size, limit_s=limit_s)
     with guarded(f"the layers of model.name={spec.model.name!r} cannot be found, it raised"):

@@ -9,6 +9,7 @@ from torch import nn
 
 from lrbench.execute.jobs import Job
 from lrbench.learn.architectures import cut_architecture
+from lrbench.learn.generators import seed_all
 from lrbench.learn.memory import kept_memory
 from lrbench.learn.precision import format_of
 from lrbench.learn.train import batching
@@ -48,6 +49,7 @@ def run_trial(job: TrialJob, dense: Dense, *, context: Context) -> tuple[Measure
     (trial,) = job.trials
     spec, started, untrained = job.spec, now(), dense.untrained
     how = batching(spec.finetune, spec.data)
+    seed_all(trial.seed)
     context.tell("truncate", 0, 1)
     cuts = job.cuts
     if cuts is None:
