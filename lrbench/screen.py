@@ -14,6 +14,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from lrbench.config.names import STAGES
 from lrbench.results.records import Failure, Measurement, Record, Sensitivity, Trial
 from lrbench.results.sessions import LayerSession, Session, TimingFailure
 from lrbench.shown import shown
@@ -65,10 +66,12 @@ def units_of(trials: Iterable[Trial]) -> int:
 def describe(record: Record) -> str:
     """One lasting line for a finished trial or timing session; "" for records that need none."""
     if isinstance(record, Measurement):
+        stages = {"dense": record.dense, "truncated": record.truncated, "re-estimated": record.recalibrated}
+        stages |= {"finetuned": record.after_finetuning}
+        told = ", ".join(f"{accuracy.accuracy:.2%} {stage}" for stage, accuracy in stages.items() if accuracy)
         return (
-            f"done    {record.trial.label}: {record.cost.params:,} params, {record.cost.macs:,} MACs, accuracy "
-            f"{record.dense.accuracy:.2%} dense, {record.truncated.accuracy:.2%} truncated, "
-            f"{record.finetuned.accuracy:.2%} finetuned"
+            f"done    {record.trial.label}: {record.cost.params:,} params, {record.cost.macs:,} MACs, accuracy {told}; "
+            f"kept: {STAGES[record.kept_stage]}"
         )
     if isinstance(record, Failure):
         return f"{record.failure:<7} {record.trial.label}: {record.stage}: {record.reason}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrbench.cli.shared import Cache, Folder, app, err, exit_codes, out, say
+from lrbench.config.names import is_own
 from lrbench.screen import Screen, table
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def export(  # noqa: PLR0913 - the options of a command
         raise typer.Exit(1)
     if exported.timing is not None:
         out.print(table(_timing(exported.timing)))
-    own = ", build=...)" if ":" in source.spec.model.name else ")"
+    own = ", build=...)" if is_own(source.spec.model.name) else ")"
     say(f"{to} holds the export; lrbench.load({str(to)!r}{own} gives the model")
 
 

@@ -91,6 +91,11 @@ CALIBRATION_SPLITS: Words = MappingProxyType(
 )
 """Where calibration images come from."""
 
+STAGES: Words = MappingProxyType(
+    {"dense": "as given", "truncated": "truncated", "recalibrated": "re-estimated", "finetuned": "finetuned"}
+)
+"""The stages of a trial; a model of one of them is kept."""
+
 SCHEMES: Words = MappingProxyType(
     {
         "channel": "the whole kernel to R channels, then 1 x 1",
@@ -144,6 +149,16 @@ EXECUTORS: Words = MappingProxyType(
     {"here": "in this process", "pool": "in child processes", "ray": "on a cluster (docs/cluster.md)"}
 )
 """Where trials run; their functions are in `lrbench.execute.executors`."""
+
+
+LIBRARIES: Words = MappingProxyType({"timm": "`timm:NAME`: a model of timm (extra `timm`)"})
+"""What may stand before the colon of `model.name` beside a module of the user's; see `lrbench.learn.libraries`."""
+
+
+def is_own(model: str) -> bool:
+    """Whether a model is code of the user's own, `package.module:callable`."""
+    library, colon, _ = model.partition(":")
+    return bool(colon) and library not in LIBRARIES
 
 
 def in_a_row(words: Words) -> str:

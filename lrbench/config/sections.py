@@ -2,7 +2,7 @@
 
 from functools import partial
 from operator import eq, is_
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -19,14 +19,38 @@ Positive = Annotated[Times, Field(ge=1)]
 class ModelChoice(Choice):
     """`[model]`: the CNN to compress."""
 
-    name: str = Field("resnet18", description="a torchvision classification builder, or `package.module:callable`")
-    weights: Home = Field("none", description="`none`, a torchvision weights name, or a .safetensors, .pt or .pth file")
+    name: str = Field(
+        "resnet18",
+        description="a torchvision classification builder, `timm:NAME` (extra `timm`), or `package.module:callable`",
+    )
+    weights: Home = Field(
+        "none",
+        description="`none`; weights of torchvision or timm by name (`DEFAULT`: those recommended); or a file: "
+        ".safetensors, .pt, .pth, .ckpt, .pth.tar, .th, .bin, also of the Hugging Face Hub, "
+        "`hf://owner/repository/file` (extra `hub`)",
+    )
+    weights_key: str = Field(
+        "",
+        exclude_if=partial(eq, ""),
+        description="name of the state dict within the file of weights; unset: the first of `state_dict`, "
+        "`model_state_dict`, `model`, `net`, `module`, `ema`, `state_dict_ema` that is there",
+    )
     materialize: bool = Field(
         False,
         exclude_if=partial(is_, False),
         description="make weights that are computed (weight norm, spectral norm, pruning, parametrizations) plain "
         "parameters, so that their layers can be factorized",
     )
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether weights are given: the model is not trained from random ones."""
+        return self.weights != "none"
+
+    @property
+    def words(self) -> str:
+        """The weights in words: their name or file, and the key within it."""
+        return f"{self.weights} ({self.weights_key})" if self.weights_key else self.weights
 
 
 class DataChoice(Choice):
@@ -74,10 +98,17 @@ class DataChoice(Choice):
 class CalibrationChoice(Choice):
     """`[calibration]`: images for output truncation and batch norm, never augmented."""
 
-    images: Times = Field(256, ge=0, description="number of images; 0: batch norm is not re-estimated after truncation")
+    images: Times = Field(256, ge=0, description="number of images; 0: none, and batch norm is not re-estimated")
     batch_size: Times = Field(64, ge=2, description="images per batch")
     split: Annotated[str, OneOf("split", lambda: names.CALIBRATION_SPLITS)] = Field(
         "train", description="where they come from"
+    )
+    recalibrate: bool | Literal["best"] | None = Field(
+        None,
+        exclude_if=partial(is_, None),
+        description="whether batch norm is re-estimated on them after truncation, before finetuning; `best`: a trial "
+        "keeps that one of its stages which is best on the search split: truncated, re-estimated or finetuned; unset: "
+        "`best` where `model.weights` are given and there is a search split, else `true`",
     )
 
 

@@ -72,7 +72,7 @@ def images_of(source: Source, *, cache: Path, named: bool) -> Images:
 
     Raises: InputError when the test split has another number of images than the trial saw.
     """
-    spec, finetuned = source.spec, source.measurement.finetuned
+    spec, samples = source.spec, source.measurement.kept_accuracy.samples
     try:
         if ":" in spec.data.name and not named:
             raise InputError(
@@ -82,8 +82,8 @@ def images_of(source: Source, *, cache: Path, named: bool) -> Images:
     except InputError as error:
         random = _random_batches(spec.data.image_size)
         return Images(batches=random, words=f"random images, so accuracy was not checked: {error}")
-    if (count := len(data.test)) != finetuned.samples:
-        raise InputError(f"the trial was measured on {finetuned.samples} test images, data.root has {count}")
+    if (count := len(data.test)) != samples:
+        raise InputError(f"the trial was measured on {samples} test images, data.root has {count}")
     batching = Batching(
         size=spec.finetune.batch_size,
         data=spec.data,
@@ -160,7 +160,7 @@ def _compare(
 
 def right_answers(measurement: Measurement, *, environment: str) -> range:
     """The right answers that the trial's model may give here: the trial's own where it was measured, on the CPU."""
-    correct, samples = measurement.finetuned.correct, measurement.finetuned.samples
+    correct, samples = measurement.kept_accuracy.correct, measurement.kept_accuracy.samples
     same = measurement.environment == environment and measurement.deterministic
     slack = 0 if same else ceil(FLIPS * samples)
     return range(correct - slack, correct + slack + 1)
@@ -190,7 +190,7 @@ def checks_table(checks: Sequence[Check], *, measurement: Measurement, folder: P
             "allowed": check.allowed,
             "correct": check.correct,
             "samples": check.samples,
-            "trial_correct": measurement.finetuned.correct,
+            "trial_correct": measurement.kept_accuracy.correct,
             "ok": check.ok,
         }
         for check in checks

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from lrbench.config.names import is_own
 from lrbench.errors import InputError, reading
 from lrbench.learn.architectures import build_dense, check_unchanged, shaped
 from lrbench.learn.weights import recall_weights, weights_path
@@ -59,7 +60,7 @@ def find_source(
     path = weights_path(weights, trial.key)
     if not path.is_file():
         raise InputError(f"{path}, the weights of trial {trial.key} ({trial.label}), does not exist: pass its --cache")
-    if ":" in shape.model and shape.model not in models:
+    if is_own(shape.model) and shape.model not in models:
         raise InputError(
             f"model {shape.model!r} is your own code; pass --model {shape.model} to allow lrbench to import and run it"
         )

@@ -117,8 +117,8 @@ def _plan(source: Source, shape: Architecture, *, class_names: tuple[str, ...] =
         architecture=shape,
         mean=data.mean,
         std=data.std,
-        correct=measurement.finetuned.correct,
-        samples=measurement.finetuned.samples,
+        correct=measurement.kept_accuracy.correct,
+        samples=measurement.kept_accuracy.samples,
         weights_sha256="",
         class_names=class_names,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from lrbench.config.names import is_own
 from lrbench.config.sections import ModelChoice
 from lrbench.errors import InputError, reading
 from lrbench.export.plan import WEIGHTS, read_plan
@@ -28,7 +29,7 @@ def load(folder: str | Path, build: Callable[..., nn.Module] | None = None) -> n
     """
     folder = Path(folder)
     shape = read_plan(folder).architecture
-    if ":" in shape.model and build is None:
+    if is_own(shape.model) and build is None:
         raise InputError(f"model {shape.model!r} is your own code: pass its builder, load({str(folder)!r}, build=...)")
     choice = ModelChoice(name=shape.model, materialize=shape.materialized)
     with torch.random.fork_rng(devices=[]):

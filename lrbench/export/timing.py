@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from lrbench.config.axes import Setting
+from lrbench.config.names import is_own
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.export.artefacts import Build, open_artefact
@@ -73,7 +74,7 @@ class Timing:
 
 def builder_of(model: str) -> Build | None:
     """The user's own builder, imported; None for a model of torchvision."""
-    return import_callable(model, key="model.name") if ":" in model else None
+    return import_callable(model, key="model.name") if is_own(model) else None
 
 
 def time_artefacts(jobs: Sequence[Job], *, progress: Progress) -> tuple[Timing, ...]:

@@ -19,7 +19,7 @@ from lrbench.statistics.posterior import Floats
 EXACT = ("params", "macs")
 """Figures without noise: every change is a step."""
 
-COUNTED = ("accuracy_truncated", "accuracy_finetuned")
+COUNTED = ("accuracy_truncated", "accuracy_finetuned", "accuracy_kept")
 """Figures that are so many of the test images."""
 
 SHOWN = 12

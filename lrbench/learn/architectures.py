@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-import torch
 from torch import nn
 
+from lrbench.config.names import is_own
 from lrbench.config.sections import ModelChoice
 from lrbench.errors import InputError, nearest
+from lrbench.learn.generators import seed_all
 from lrbench.learn.imports import source_digest
 from lrbench.learn.models import build_model
 from lrbench.lowrank.compress import check_cuts, restructure
@@ -19,7 +20,7 @@ from lrbench.results.sessions import Architecture
 
 def code_of(model: str) -> dict[str, str]:
     """The digest of the user's own model code; nothing for a torchvision model, whose version the environment has."""
-    return {"code": source_digest(model, key="model.name")} if ":" in model else {}
+    return {"code": source_digest(model, key="model.name")} if is_own(model) else {}
 
 
 def make_architecture(
@@ -64,7 +65,7 @@ def build_dense(architecture: Architecture) -> nn.Module:
 
     Raises: InputError when there is no such model.
     """
-    torch.manual_seed(0)
+    seed_all(0)
     choice = ModelChoice(name=architecture.model, materialize=architecture.materialized)
     return build_model(choice, classes=architecture.classes, image_size=architecture.image_size)[0]
 
@@ -74,7 +75,7 @@ def shaped(dense: nn.Module, architecture: Architecture) -> nn.Module:
 
     Raises: InputError when the model lacks a layer of the architecture, or a layer cannot have its rank.
     """
-    torch.manual_seed(0)
+    seed_all(0)
     names = dict(dense.named_modules())
     missing = [cut.layer for cut in architecture.layers if cut.layer not in names]
     if missing:

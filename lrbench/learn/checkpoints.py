@@ -8,7 +8,10 @@ from typing import Any, Protocol
 
 import torch
 from pydantic import TypeAdapter
+from torch import Tensor, nn
 
+from lrbench.learn.generators import generator_states, restore_generators
+from lrbench.learn.odd_state import odd_state, restore_odd_
 from lrbench.limits import put_aside, writing
 from lrbench.results.records import Epoch
 from lrbench.whole import replacing
@@ -38,15 +41,15 @@ class Checkpoint:
 
 
 def keep_checkpoint(path: Path, parts: Mapping[str, Stateful], *, epochs: Iterable[Epoch]) -> None:
-    """Write all of a training, through a temporary name, flushed: its parts, torch's generators, its epochs so far.
+    """Write all of a training, through a temporary name, flushed: its parts, all generators, its epochs so far.
 
     Raises: InputError when the disk refuses it.
     """
     state = {
         "of": path.name,
         "parts": {name: part.state_dict() for name, part in parts.items()},
-        "generator": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "odd": _odd_of(parts),
+        **generator_states(),
         "epochs": _epochs.dump_json(tuple(epochs)).decode(),
     }
     with writing(path):
@@ -56,7 +59,7 @@ def keep_checkpoint(path: Path, parts: Mapping[str, Stateful], *, epochs: Iterab
 
 
 def resume_(path: Path, parts: Mapping[str, Stateful]) -> tuple[Epoch, ...]:
-    """Continue a kept training (in place, with torch's generators); does nothing when there is no checkpoint.
+    """Continue a kept training (in place, with all generators); does nothing when there is no checkpoint.
 
     Returns: the epochs already trained.
 
@@ -70,9 +73,9 @@ def resume_(path: Path, parts: Mapping[str, Stateful]) -> tuple[Epoch, ...]:
             raise ValueError(f"it was kept as {of}")
         for name, part in parts.items():
             part.load_state_dict(state["parts"][name])
-        torch.set_rng_state(state["generator"])
-        if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(state["cuda"])
+        for name, odd in state.get("odd", {}).items():
+            _restore_odd_(parts[name], odd)
+        restore_generators(state)
         return _epochs.validate_json(state["epochs"])
     except Exception as error:  # unpickler, zip reader and each part raise their own
         raise ValueError(f"{path} is not a checkpoint of this training, remove it to start anew: {error}") from error
@@ -83,13 +86,26 @@ def resumed_(
 ) -> tuple[Epoch, ...]:
     """As `resume_`; a file that is no checkpoint of this training is put aside, told of, and not used."""
     before = {name: deepcopy(part.state_dict()) for name, part in parts.items()} if path.exists() else {}
-    generator = torch.get_rng_state()
+    odd, generators = _odd_of(parts), generator_states()
     try:
         return resume_(path, parts)
     except ValueError:
         for name, state in before.items():
             parts[name].load_state_dict(state)
-        torch.set_rng_state(generator)
+        for name, tensors in odd.items():
+            _restore_odd_(parts[name], tensors)
+        restore_generators(generators)
         aside = put_aside(path)
         tell(f"{aside} is not a checkpoint of this training, which starts anew")
         return ()
+
+
+def _odd_of(parts: Mapping[str, Stateful]) -> dict[str, dict[str, Tensor]]:
+    """What models keep beside their state dicts, by the name of the part; copied."""
+    models = {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
+    return {name: {key: value.clone() for key, value in odd_state(model).items()} for name, model in models.items()}
+
+
+def _restore_odd_(part: Stateful, tensors: Mapping[str, Tensor]) -> None:
+    assert isinstance(part, nn.Module)
+    restore_odd_(part, tensors)

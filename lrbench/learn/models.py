@@ -1,23 +1,22 @@
-"""Models: torchvision builders by name, the user's own callable, their weights, and the head that fits the data."""
+"""Models: of a library by name, or by the user's own callable; their weights, and the head that fits the data."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torchvision
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lrbench.config.names import is_own
 from lrbench.config.sections import ModelChoice
-from lrbench.errors import InputError, nearest, reading
+from lrbench.errors import InputError, reading
 from lrbench.guard import guarded
+from lrbench.learn.checkpoint_files import WORDS, names_file, read_file
 from lrbench.learn.imports import call_fitting, import_callable, try_first
+from lrbench.learn.libraries import library_model
+from lrbench.learn.state_dicts import State, choose_state, load_state_, renamed
 from lrbench.lowrank.attention import open_attention
 from lrbench.lowrank.copies import materialize
 from lrbench.lowrank.examples import call_of
-
-FILES = (".safetensors", ".pt", ".pth")
 
 
 def build_model(
@@ -33,51 +32,38 @@ def build_model(
         image_size: height and width in pixels of the RGB input.
         limit_s: seconds in which a user's own model must be built and run once; None for no limit.
 
-    Returns: the model, and a sentence about what was done to its head ("" when nothing).
+    Returns: the model, and in words what was done to the weights and to its head ("" when nothing).
 
     Raises: InputError for an unknown model, unknown or mismatched weights, a model that does not take such images,
         or one without a head to replace.
     """
-    state = _read_state(choice.weights) if choice.weights.endswith(FILES) else None
+    what, make = f"model.weights={choice.weights!r}", _own_model if is_own(choice.name) else library_model
+    state = None
+    if names_file(choice.weights):
+        state = choose_state(read_file(choice.weights), key=choice.weights_key, what=what)
+    elif choice.weights_key:
+        raise InputError(f"model.weights_key={choice.weights_key!r} needs model.weights to be {WORDS}")
 
     def build() -> tuple[nn.Module, str]:
         with guarded(f"model.name={choice.name!r} cannot be used, it raised"):
-            model = (_own_model if ":" in choice.name else _torchvision_model)(choice, classes)
-            if state is not None:
-                model = _load_state(model, state, choice=choice, image_size=image_size)
+            model = make(choice, classes)
+            told = () if state is None else _load_state(model, state, choice=choice, image_size=image_size)
             if choice.materialize:
                 model = materialize(model)
-            model, note = _fit_head(model.eval(), choice=choice, classes=classes, image_size=image_size)
-            return open_attention(model, call_of((3, image_size, image_size))), note
+            model, head = _fit_head(model.eval(), choice=choice, classes=classes, image_size=image_size)
+            given = [f"{what}: {'; '.join(told)}"] if told else []
+            model = open_attention(model, call_of((3, image_size, image_size)))
+            return model, ". ".join([*given, *filter(None, [head])])
 
-    if ":" in choice.name:
+    if is_own(choice.name):
         try_first(build, choice.name, classes, image_size, key="model.name", limit_s=limit_s)
     return build()
 
 
-def _torchvision_model(choice: ModelChoice, classes: int) -> nn.Module:
-    names = torchvision.models.list_models(module=torchvision.models)
-    if choice.name not in names:
-        raise InputError(f"unknown model.name={choice.name!r}: {nearest(choice.name, names)}")
-    if choice.weights == "none" or choice.weights.endswith(FILES):
-        extra = {"init_weights": True} if choice.name in ("googlenet", "inception_v3") else {}
-        model: nn.Module = torchvision.models.get_model(choice.name, num_classes=classes, **extra)
-        return model
-    available = {member.name: member for member in torchvision.models.get_model_weights(choice.name)}
-    if choice.weights not in (*available, "DEFAULT"):
-        raise InputError(
-            f"unknown model.weights={choice.weights!r} for {choice.name}: "
-            f"{nearest(choice.weights, (*available, 'DEFAULT', 'none'))}, or a {'/'.join(FILES)} file"
-        )
-    with reading(f"model.weights={choice.weights!r}", "could not be downloaded"):
-        pretrained: nn.Module = torchvision.models.get_model(choice.name, weights=choice.weights)
-    return pretrained
-
-
 def _own_model(choice: ModelChoice, classes: int) -> nn.Module:
     """The model of the user's builder, imported by its name."""
-    if choice.weights != "none" and not choice.weights.endswith(FILES):
-        raise InputError(f"model.weights of {choice.name!r} must be none or a {'/'.join(FILES)} file")
+    if choice.has_weights and not names_file(choice.weights):
+        raise InputError(f"model.weights of {choice.name!r} must be none or {WORDS}, got {choice.weights!r}")
     return _call_builder(import_callable(choice.name, key="model.name"), choice, classes)
 
 
@@ -111,44 +97,15 @@ def build_own(build: Callable[..., Any], choice: ModelChoice, *, classes: int, i
         return open_attention(model, call_of((3, image_size, image_size)))
 
 
-def _read_state(path: str) -> Mapping[str, Tensor]:
-    """Tensors by name from a file; nothing in the file can run code."""
-    if not Path(path).is_file():
-        raise InputError(f"model.weights={path!r} does not exist")
-    with reading(f"model.weights={path!r}", "cannot be read as plain tensors"):
-        state: Any = (
-            load_file(path)
-            if path.endswith(".safetensors")
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise InputError(f"model.weights={path!r} must hold a state dict: tensors by name")
-    return state
-
-
-def _load_state(model: nn.Module, state: Mapping[str, Tensor], *, choice: ModelChoice, image_size: int) -> nn.Module:
-    """Load strictly, after giving the head as many outputs as the file's."""
-    own = model.state_dict()
-    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    if missing or unknown:
-        raise InputError(
-            f"model.weights={choice.weights!r} does not fit {choice.name}: missing tensors: {_first_names(missing)}; "
-            f"unexpected tensors: {_first_names(unknown)}"
-        )
+def _load_state(model: nn.Module, state: State, *, choice: ModelChoice, image_size: int) -> tuple[str, ...]:
+    """Load strictly (in place), after giving the head as many outputs as the file's; says what was done."""
+    what, named = f"model.weights={choice.weights!r}", renamed(state, model.state_dict())
     outputs = count_outputs(model, choice=choice, image_size=image_size)
-    with reading(f"model.weights={choice.weights!r}", f"does not fit {choice.name}"):
+    with reading(what, f"does not fit {choice.name}"):
         for name, layer in _heads(model, outputs):
-            if f"{name}.weight" in state:
-                _replace_head(model, name, layer, len(state[f"{name}.weight"]))
-        model.load_state_dict(state)
-    return model
-
-
-def _first_names(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "none"
+            if isinstance(given := named.tensors.get(f"{name}.weight"), Tensor) and given.dim():
+                _replace_head(model, name, layer, len(given))
+    return (*named.notes, *load_state_(model, named, what=what, name=choice.name))
 
 
 def count_outputs(model: nn.Module, *, choice: ModelChoice, image_size: int) -> int:

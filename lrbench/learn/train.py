@@ -19,6 +19,7 @@ from lrbench.errors import InputError
 from lrbench.learn.batches import Batching, training_batches, training_steps
 from lrbench.learn.checkpoints import Checkpoint, Stateful, keep_checkpoint, resumed_
 from lrbench.learn.datasets import Split
+from lrbench.learn.generators import seed_all
 from lrbench.learn.optimizers import make_optimizer, make_schedule
 from lrbench.learn.precision import autocast_dtype
 from lrbench.results.records import Epoch, Stage
@@ -110,7 +111,7 @@ def train_(  # noqa: PLR0913 - what a training is made of
     checkpoint: Checkpoint | None = None,
     teacher: nn.Module | None = None,
 ) -> Iterator[Epoch]:
-    """Train a model in place, epoch by epoch; seeds torch's global generator.
+    """Train a model in place, epoch by epoch; seeds all global generators.
 
     Args:
         model: trained in place, moved to the device and memory format of `how`.
@@ -125,7 +126,7 @@ def train_(  # noqa: PLR0913 - what a training is made of
 
     Raises: DivergedError when the loss is no longer finite, or its mean beyond `DIVERGED_LOSS`.
     """
-    torch.manual_seed(seed)
+    seed_all(seed)
     model.to(device=how.device, memory_format=how.memory_format).train()  # type: ignore[call-overload]
     optimizer = make_optimizer(model, recipe)
     steps = training_steps(split, how)

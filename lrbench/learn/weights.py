@@ -14,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from lrbench.learn.odd_state import ODD, odd_state, restore_odd_
 from lrbench.limits import writing
-from lrbench.results.records import Epoch
+from lrbench.results.records import Epoch, KeptStage
 from lrbench.whole import replacing
 
 _epochs: TypeAdapter[tuple[Epoch, ...]] = TypeAdapter(tuple[Epoch, ...])
@@ -49,10 +50,11 @@ def save_weights(model: nn.Module, path: Path, *, metadata: Mapping[str, str] | 
 
 
 def _kept(model: nn.Module) -> dict[str, Tensor]:
-    """What is kept of a model: each tensor once, plain and contiguous."""
+    """What is kept of a model: each tensor once, plain and contiguous; also those that are plain attributes."""
     tensors = tensors_of(model)
     names = [name for name, first in first_names(model).items() if name == first]
-    return {name: tensors[name].detach().cpu().contiguous().clone() for name in names}
+    kept = {name: tensors[name] for name in names} | odd_state(model)
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in kept.items()}
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
@@ -69,28 +71,37 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
     Raises: RuntimeError when the weights are another model's; what the reader raises when the file is damaged.
     """
-    kept, firsts = load_file(path), first_names(model)
+    file, firsts = load_file(path), first_names(model)
+    kept = {name: value for name, value in file.items() if not name.startswith(ODD)}
+    restore_odd_(model, {name: value for name, value in file.items() if name.startswith(ODD)})
     by_first = {firsts.get(name, name): value for name, value in kept.items()}
     whole = {name: by_first[first] for name, first in firsts.items() if first in by_first}
     others = {name: value for name, value in model.state_dict().items() if name not in firsts}
     model.load_state_dict({**kept, **whole, **others})
 
 
-def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...]) -> None:
-    """Write a model's weights, through a temporary name, flushed.
+def keep_weights(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...], stage: KeptStage | None = None) -> None:
+    """Write a model's weights, through a temporary name, flushed; `stage` is that of a trial before any training.
 
     Raises: InputError when the disk refuses them.
     """
     notes = {"epochs": _epochs.dump_json(epochs).decode(), "sha256": _digest(_kept(model))}
+    notes |= {"stage": stage} if stage else {}
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, SafetensorError) as part:
         save_weights(model, part, metadata=notes)
 
 
+def is_training(path: Path) -> bool:
+    """Whether kept weights are those that a training ended with, and not those of an earlier stage of a trial."""
+    with safe_open(path, framework="pt") as file:
+        return "stage" not in (file.metadata() or {})
+
+
 def fits(model: nn.Module, path: Path) -> bool:
     """Whether kept weights have a model's shapes."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in (model.state_dict() | odd_state(model)).items()}
     with safe_open(path, framework="pt") as file:
         return all(shapes.get(name) == tuple(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
 

@@ -72,7 +72,7 @@ def _to_repeat(measured: Sequence[Measurement]) -> Container[Point]:
     As in reports: by the accuracy on the search split where all were judged on it, else on the test split; a point has
     the mean over its seeds, and costs what the best of them costs.
     """
-    split = "search" if all(one.search is not None for one in measured) else "finetuned"
+    split = "search" if all(one.search is not None for one in measured) else "kept_accuracy"
     members: dict[Point, list[Measurement]] = {}
     for one in measured:
         members.setdefault(point_of(one.trial), []).append(one)

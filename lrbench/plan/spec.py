@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Container, Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -65,6 +65,10 @@ class SweepSpec(Choice):
     def _something_to_calibrate_on(self) -> "SweepSpec":
         if self.finetune.batch_norm == "re-estimated" and self.calibration.images == 0:
             raise ValueError("calibration.images: re-estimated batch norm needs at least 1, got 0")
+        if self.calibration.recalibrate and self.calibration.images == 0:
+            raise ValueError("calibration.images: calibration.recalibrate needs at least 1, got 0")
+        if self.calibration.recalibrate == "best" and self.data.search_share == 0:
+            raise ValueError('data.search_share: calibration.recalibrate = "best" needs a search split, got 0')
         return self
 
     @model_validator(mode="after")
@@ -84,6 +88,12 @@ class SweepSpec(Choice):
     def points(self) -> tuple[Point, ...]:
         """Scheme, truncation, layer set and rank rule of each point of the grid, the dense control left out."""
         return tuple(dict.fromkeys(self.sweep.points(tuple(self.layer_sets))))
+
+    def recalibrate(self) -> bool | Literal["best"]:
+        """The value of `calibration.recalibrate`: unset, `best` for given weights that can be judged, else true."""
+        if self.calibration.recalibrate is not None:
+            return self.calibration.recalibrate
+        return "best" if self.model.has_weights and self.data.search_share else True
 
     def grid_methods(self) -> tuple[tuple[str, str], ...]:
         """Each scheme of the grid with each truncation that it supports."""

@@ -1,12 +1,10 @@
 """The trials of a spec, and its untrained dense model with costs from closed formulas. Trains nothing."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
-import torch
 from torch import nn
 
 from lrbench.errors import InputError
@@ -14,7 +12,9 @@ from lrbench.guard import guarded
 from lrbench.learn import augment
 from lrbench.learn.architectures import code_of, make_architecture
 from lrbench.learn.augment import AUGMENTATIONS
-from lrbench.learn.models import FILES, build_model
+from lrbench.learn.checkpoint_files import weights_digest
+from lrbench.learn.generators import seed_all
+from lrbench.learn.models import build_model
 from lrbench.lowrank.allocations import ALLOCATIONS, parse_budget
 from lrbench.lowrank.compress import first_schemes
 from lrbench.lowrank.cuts import Cut
@@ -61,7 +61,7 @@ def build_untrained(spec: SweepSpec, *, classes: int, seed: int, limit_s: float 
 
     Raises: InputError for a wrong model or weights, or when a layer set of the grid matches no layer.
     """
-    torch.manual_seed(seed)
+    seed_all(seed)
     size = spec.data.image_size
     model, note = build_model(spec.model, classes=classes, image_size=size, limit_s=limit_s)
     with guarded(f"the layers of model.name={spec.model.name!r} cannot be found, it raised"):
@@ -117,9 +117,7 @@ def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
 
 def _baseline_facts(spec: SweepSpec, identity: str) -> dict[str, Any]:
     """What decides the dense model's weights but for the seed; files are read for it."""
-    weights = spec.model.weights
-    if weights.endswith(FILES) and Path(weights).is_file():
-        weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    weights = weights_digest(spec.model) or spec.model.weights
     augmentation = {} if AUGMENTATIONS[spec.data.augment] is None else {"augmentation": augment.VERSION}
     return {
         "schema": SCHEMA,
@@ -150,6 +148,18 @@ def _mended(spec: SweepSpec, layer_set: str, layers: tuple[Layer, ...]) -> Itera
         yield {"layers": READING}
 
 
+RECALIBRATE: Mapping[bool | Literal["best"], Literal["yes", "no", "best"]] = MappingProxyType(
+    {True: "yes", False: "no", "best": "best"}
+)
+"""What a trial calls the values of `calibration.recalibrate`."""
+
+
+def _recalibrated(spec: SweepSpec) -> Iterator[Any]:
+    """What decides which stages a trial has and keeps; nothing where it does what all earlier versions did."""
+    if spec.model.has_weights or spec.recalibrate() is not True:
+        yield {"recalibrate": spec.recalibrate()}
+
+
 def plan_trials(
     spec: SweepSpec, *, identity: str, seeds: Sequence[int] | None = None, layers: tuple[Layer, ...] = ()
 ) -> tuple[Trial, ...]:
@@ -162,10 +172,11 @@ def plan_trials(
         layers: of the model; where the first version of lrbench treated a chosen one otherwise, keys tell.
     """
     trials = []
-    calibration = spec.calibration.model_dump()
+    calibration = spec.calibration.model_dump(exclude={"recalibrate"})
     if spec.calibration.split == "search":
         del calibration["split"]  # when keys began there was no other
     common = _baseline_facts(spec, identity)
+    given = (weights_digest(spec.model) or "none")[:16]
     for seed in dict.fromkeys(spec.sweep.seeds if seeds is None else seeds):
         base = spec.baseline.seed if spec.baseline.seed is not None else seed
         baseline = digest({**common, "seed": base})
@@ -174,13 +185,13 @@ def plan_trials(
             facts = [baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed]
             calibrated = [truncation, calibration] if spec.calibration.images else []
             budgeted = _budgeted(spec, rule, scheme=scheme, truncation=truncation)
-            key = digest([*facts, *calibrated, *budgeted, *_mended(spec, layer_set, layers)])
+            key = digest([*facts, *calibrated, *_recalibrated(spec), *budgeted, *_mended(spec, layer_set, layers)])
             trials.append(
                 Trial(
                     key=key,
                     baseline=baseline,
                     model=spec.model.name,
-                    weights=spec.model.weights,
+                    weights=spec.model.words,
                     data=spec.data.name,
                     image_size=spec.data.image_size,
                     scheme=scheme,
@@ -194,6 +205,8 @@ def plan_trials(
                     calibration_images=spec.calibration.images,
                     calibration_split=spec.calibration.split,
                     recipe=spec.finetune.recipe,
+                    recalibrate=RECALIBRATE[spec.recalibrate()],
+                    weights_digest=given,
                 )
             )
     return tuple(trials)

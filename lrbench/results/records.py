@@ -19,7 +19,12 @@ Stage = Literal["baseline", "finetune"]
 """The two trainings of a trial."""
 
 MEASURED = ("truncated", "recalibrated", "finetuned")
-"""When a trial's accuracy is measured, in order: attributes of a `Measurement`, and `accuracy_...` in trials.csv."""
+"""The stages at which a trial's accuracy is measured, in order: attributes of a `Measurement`, and `accuracy_...` in
+trials.csv. The last two are only where batch norm was re-estimated, or something finetuned.
+"""
+
+KeptStage = Literal["dense", "truncated", "recalibrated", "finetuned"]
+"""The stage whose model a trial keeps. `dense` is the dense control as the model was given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +33,8 @@ class Trial:
 
     `key` is a digest of everything that decides the outcome, `baseline` the key of the dense model it starts from.
     The dense control has scheme `dense`, layer set and rank rule `none`. `recipe` names special treatment in
-    finetuning: `frozen`, `re-estimated distill=0.5`; `train` when there is none.
+    finetuning: `frozen`, `re-estimated distill=0.5`; `train` when there is none. `recalibrate` is `yes`, `no` or
+    `best`; `weights_digest` that of the file of given weights, `none` without one.
     """
 
     key: Name
@@ -48,6 +54,8 @@ class Trial:
     calibration_images: Times = 0
     recipe: Name = "train"
     calibration_split: Name = "search"
+    recalibrate: Literal["yes", "no", "best"] = "yes"
+    weights_digest: Name = "none"
 
     @property
     def label(self) -> str:
@@ -148,9 +156,10 @@ class Prediction:
 class Measurement:
     """A finished trial. Accuracies are on the test split; seconds are wall time of each stage.
 
-    `search` is the finetuned model's accuracy on the search split, by which trials may be chosen; None when the split
-    is empty. `dense_search` is that of the dense model as given, before any re-estimation; recorded with the dense
-    control where nothing is finetuned. `deterministic` tells whether torch guarantees the same bits for the same
+    `kept` is the stage whose model was kept, exported and compared; None in the logs of earlier versions, where it was
+    the last. `search` is the kept model's accuracy on the search split, by which trials may be chosen, `search_...`
+    that of other stages, without its answers; None when the split is empty. `dense_search` is that of the dense model
+    as given, recorded with the dense control. `deterministic` tells whether torch guarantees the same bits for the same
     machine, versions and `threads`: it does on the CPU. `attempt` is the number of the attempt, from 1. `baseline_amp`
     and `finetune_amp` are the number formats of training; `allocator` is what was set of the C library's memory
     allocator.
@@ -168,9 +177,13 @@ class Measurement:
     epochs: tuple[Epoch, ...]
     dense: Accuracy
     truncated: Accuracy
-    finetuned: Accuracy
+    finetuned: Accuracy | None = None
     recalibrated: Accuracy | None = None
+    kept: KeptStage | None = None
     search: Accuracy | None = None
+    search_truncated: Accuracy | None = None
+    search_recalibrated: Accuracy | None = None
+    search_finetuned: Accuracy | None = None
     dense_search: Accuracy | None = None
     reused_weights: bool
     truncate_s: Amount
@@ -184,6 +197,33 @@ class Measurement:
     baseline_amp: str = ""
     finetune_amp: str = ""
     allocator: str = ""
+
+    @property
+    def kept_stage(self) -> KeptStage:
+        """The stage whose model was kept."""
+        if self.kept is not None:
+            return self.kept
+        if self.trial.finetune_epochs:
+            return "finetuned"
+        if self.recalibrated:
+            return "recalibrated"
+        return "dense" if self.trial.scheme == "dense" else "truncated"
+
+    @property
+    def kept_accuracy(self) -> Accuracy:
+        """On the test split, of the kept model; earlier versions called it finetuned, even where nothing was."""
+        accuracy: Accuracy | None = getattr(self, self.kept or "finetuned")
+        return accuracy or self.truncated
+
+    @property
+    def after_finetuning(self) -> Accuracy | None:
+        """On the test split; None where nothing was finetuned."""
+        return self.finetuned if self.trial.finetune_epochs else None
+
+    def search_after(self, stage: str) -> Accuracy | None:
+        """On the search split, after one of `MEASURED`; None where it was not measured."""
+        accuracy: Accuracy | None = self.search if stage == self.kept_stage else getattr(self, f"search_{stage}")
+        return accuracy
 
 
 @dataclass(frozen=True, kw_only=True)

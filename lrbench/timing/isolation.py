@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lrbench.children import ChildLostError, run_in_child
+from lrbench.config.names import is_own
 from lrbench.errors import InputError
 from lrbench.processes import GUARD
 
@@ -12,7 +13,7 @@ T = TypeVar("T")
 
 def needs_child(model: str, data: str = "") -> bool:
     """Whether a model, or a data set, is a user's own code: it may crash or hang, so it runs in child processes."""
-    return ":" in model or ":" in data
+    return is_own(model) or ":" in data
 
 
 class ProcessLostError(InputError):

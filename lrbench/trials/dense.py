@@ -15,7 +15,7 @@ from lrbench.learn.batches import Batching, calibration_batches, test_batches
 from lrbench.learn.checkpoints import Checkpoint
 from lrbench.learn.datasets import Dataset
 from lrbench.learn.train import batching, train_
-from lrbench.learn.weights import fits, keep_weights, recall_weights, weights_path
+from lrbench.learn.weights import fits, is_training, keep_weights, recall_weights, weights_path
 from lrbench.limits import put_aside
 from lrbench.lowrank.compress import decompose_layer, decompose_layer_outputs
 from lrbench.lowrank.copies import copy_of
@@ -27,7 +27,7 @@ from lrbench.plan.cuts import Decompose
 from lrbench.plan.spec import SweepSpec
 from lrbench.plan.trials import Untrained, unsound_layers
 from lrbench.progress import NOTICE, Progress
-from lrbench.results.records import Accuracy, Epoch, Stage
+from lrbench.results.records import Accuracy, Epoch, KeptStage, Stage
 
 CHECKED_IMAGES = 8
 """Images on which layers are checked."""
@@ -102,15 +102,12 @@ def trained(
 ) -> tuple[tuple[Epoch, ...], bool]:
     """Train a model in place, or load the weights (or the checkpoint) of an earlier training with the same key.
 
-    Kept weights of another shape are ignored: latency budgets choose other ranks where other times were measured. A
-    trial without finetuning keeps its weights as they are, so that it can be exported.
+    Kept weights of another shape are ignored: latency budgets choose other ranks where other times were measured.
 
     Returns: the epochs, and whether the weights were reused.
     """
     recipe, path = context.recipe(stage), weights_path(context.weights, key)
     if recipe.epochs == 0:
-        if stage == "finetune":
-            keep_weights(model, path, epochs=())
         return (), False
     if path.exists() and (recalled := _recalled(model, path, context=context)) is not None:
         return recalled, True
@@ -135,7 +132,7 @@ def trained(
     )
     if isinstance(recipe, Finetune) and recipe.batch_norm == "re-estimated":
         reestimate_batch_norm_(model, context.calibration(batching(recipe, context.spec.data)))
-    _keep(model, path, epochs=epochs, context=context)
+    keep(model, path, epochs=epochs, context=context)
     checkpoint.path.unlink(missing_ok=True)
     return epochs, False
 
@@ -146,19 +143,21 @@ def _recalled(model: nn.Module, path: Path, *, context: Context) -> tuple[Epoch,
     A file that cannot be used is put aside, and said so: what is not known to be right is never trained on.
     """
     try:
-        return recall_weights(model, path) if fits(model, path) else None
+        return recall_weights(model, path) if is_training(path) and fits(model, path) else None
     except Exception as error:  # safetensors, torch and pydantic each raise their own
         context.note(f"{put_aside(path)} holds weights that cannot be used ({reason_of(error)}): trained anew")
         return None
 
 
-def _keep(model: nn.Module, path: Path, *, epochs: tuple[Epoch, ...], context: Context) -> None:
-    """Keep a model's weights; a model whose weights cannot be written loses them, and no more.
+def keep(
+    model: nn.Module, path: Path, *, context: Context, epochs: tuple[Epoch, ...] = (), stage: KeptStage | None = None
+) -> None:
+    """Keep the weights of a model after a stage; a model whose weights cannot be written loses them, and no more.
 
     Raises: InputError when the disk refuses them.
     """
     try:
-        keep_weights(model, path, epochs=epochs)
+        keep_weights(model, path, epochs=epochs, stage=stage)
     except InputError:
         raise
     except Exception as error:  # whatever a user's own state does

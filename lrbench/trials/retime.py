@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrbench.config.axes import AXES
+from lrbench.config.names import is_own
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.learn.architectures import build_dense, bytes_of, check_unchanged, make_architecture
@@ -53,7 +54,7 @@ def subjects(records: Sequence[Record], *, overrides: Sequence[str], models: Seq
     choice = make_spec(document, overrides, where="latency settings").latency
     require_cpus(max(choice.threads), what="latency.threads")
     for model, size, classes in dict.fromkeys(map(_model_of, architectures)):
-        if ":" in model and model not in models:
+        if is_own(model) and model not in models:
             raise InputError(f"model {model!r} is your own code: to allow its import, add --model {model}")
         same_model = (
             architecture for architecture in architectures if _model_of(architecture) == (model, size, classes)

@@ -1,17 +1,15 @@
-"""One trial: choose ranks, truncate, measure, finetune, measure again."""
+"""One trial: choose ranks, truncate, run its stages, and record what came of it."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import torch
 from torch import nn
 
 from lrbench.execute.jobs import Job
 from lrbench.learn.architectures import cut_architecture
-from lrbench.learn.batches import Batching, test_batches
+from lrbench.learn.generators import seed_all
 from lrbench.learn.memory import kept_memory
 from lrbench.learn.precision import format_of
 from lrbench.learn.train import batching
@@ -19,27 +17,18 @@ from lrbench.limits import memory_left
 from lrbench.lowrank.compress import compress, layer_rank, refusal, singular_values
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import Layer as ModelLayer
-from lrbench.lowrank.moments import reestimate_batch_norm_
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.sequential import compress_sequentially
-from lrbench.measure.accuracy import evaluate
 from lrbench.measure.cost import denormal_share, measure_cost
 from lrbench.measure.environment import now, peak_memory_bytes
 from lrbench.plan.cuts import CONTROL, choose_cuts, keep_refused
 from lrbench.plan.trials import layer_cost
-from lrbench.results.records import Accuracy, Layer, LayerSpectrum, Measurement, Prediction, Spectra, Trial
-from lrbench.trials.dense import Context, Dense, trained
-
-T = TypeVar("T")
+from lrbench.results.records import Layer, LayerSpectrum, Measurement, Prediction, Spectra, Trial
+from lrbench.trials.dense import Context, Dense
+from lrbench.trials.stages import run_stages, timed
 
 HELD_SHARE = 0.25
 """The share of free memory that activations of a truncation may take: other trials may run beside it."""
-
-
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    """The result of a function, and the seconds it took."""
-    started = time.perf_counter()
-    return work(), time.perf_counter() - started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,36 +42,26 @@ class TrialJob(Job):
 def run_trial(job: TrialJob, dense: Dense, *, context: Context) -> tuple[Measurement, nn.Module]:
     """Run the one trial of a job.
 
-    Returns: its measurement, and the finetuned model.
+    Returns: its measurement, and the model that was kept.
 
     Raises: any error on the way; the caller records it.
     """
     (trial,) = job.trials
     spec, started, untrained = job.spec, now(), dense.untrained
     how = batching(spec.finetune, spec.data)
+    seed_all(trial.seed)
     context.tell("truncate", 0, 1)
     cuts = job.cuts
     if cuts is None:
         cuts = choose_cuts(trial, spec, untrained.layers, model=dense.model, decompose=dense.decompose)
     cuts = keep_refused(cuts, untrained.layers)
-    factorized = any(cut.rank is not None for cut in cuts)
-    model, truncate_s = _timed(lambda: _truncate(trial, dense, cuts, context))
+    model, truncate_s = timed(lambda: _truncate(trial, dense, cuts, context))
     cost = measure_cost(model, (3, spec.data.image_size, spec.data.image_size))
     model.to(device=how.device, memory_format=how.memory_format)  # type: ignore[call-overload]
-    context.tell("evaluate", 0, 1)
-    truncated, evaluate_s = (
-        _timed(lambda: evaluate(model, test_batches(context.data.test, how))) if factorized else (dense.accuracy, 0.0)
-    )
-    teacher = dense.model.to(how.device) if spec.finetune.distill else None
-    recalibrated, recalibrate_s = _timed(lambda: _recalibrate_(model, context, how))
-    (epochs, reused), finetune_s = _timed(
-        lambda: trained(model, trial.key, context=context, stage="finetune", seed=trial.seed, teacher=teacher)
-    )
-    context.tell("evaluate", 0, 1)
-    finetuned, again_s = _timed(lambda: evaluate(model, test_batches(context.data.test, how)))
-    search = evaluate(model, test_batches(context.data.search, how)) if len(context.data.search) else None
-    given = not factorized and not spec.finetune.epochs and len(context.data.search)
+    factorized = any(cut.rank is not None for cut in cuts)
+    done = run_stages(model, trial, dense, context=context, factorized=factorized)
     layers = {layer.name: layer for layer in untrained.layers}
+    kept = done.kept
     measurement = Measurement(
         trial=trial,
         architecture=cut_architecture(untrained.architecture, cuts),
@@ -91,18 +70,22 @@ def run_trial(job: TrialJob, dense: Dense, *, context: Context) -> tuple[Measure
         started=started,
         cost=cost,
         dense_cost=untrained.cost,
-        layers=tuple(_describe(layers[cut.layer], cut, dense=dense, model=model) for cut in cuts),
-        epochs=(*dense.epochs, *epochs),
+        layers=tuple(_describe(layers[cut.layer], cut, dense=dense, model=kept.model) for cut in cuts),
+        epochs=(*dense.epochs, *done.epochs),
         dense=dense.accuracy,
-        truncated=truncated,
-        finetuned=finetuned,
-        recalibrated=recalibrated,
-        search=search,
-        dense_search=evaluate(dense.model.to(how.device), test_batches(context.data.search, how)) if given else None,
-        reused_weights=reused,
+        truncated=done.judged[0].test,
+        finetuned=done.test("finetuned"),
+        recalibrated=done.test("recalibrated"),
+        kept=kept.stage,
+        search=kept.search,
+        search_truncated=done.search("truncated"),
+        search_recalibrated=done.search("recalibrated"),
+        search_finetuned=done.search("finetuned"),
+        dense_search=done.judged[0].search if trial.scheme == "dense" else None,
+        reused_weights=done.reused,
         truncate_s=truncate_s,
-        evaluate_s=evaluate_s + recalibrate_s + again_s,
-        finetune_s=finetune_s,
+        evaluate_s=done.evaluate_s,
+        finetune_s=done.finetune_s,
         peak_memory_bytes=peak_memory_bytes(),
         deterministic={batching(spec.baseline, spec.data).device.type, how.device.type} == {"cpu"},
         threads=torch.get_num_threads(),
@@ -111,7 +94,7 @@ def run_trial(job: TrialJob, dense: Dense, *, context: Context) -> tuple[Measure
         finetune_amp=format_of(spec.finetune, how.device),
         allocator=kept_memory(),
     )
-    return measurement, model
+    return measurement, kept.model
 
 
 def _truncate(trial: Trial, dense: Dense, cuts: Sequence[Cut], context: Context) -> nn.Module:
@@ -132,16 +115,8 @@ def _memory_left(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else memory_left()
 
 
-def _recalibrate_(model: nn.Module, context: Context, how: Batching) -> Accuracy | None:
-    """Re-estimate batch norm on the calibration images (in place), and measure the accuracy after it."""
-    if context.spec.calibration.images == 0:
-        return None
-    reestimate_batch_norm_(model, context.calibration(how))
-    return evaluate(model, test_batches(context.data.test, how))
-
-
 def _describe(layer: ModelLayer, cut: Cut, *, dense: Dense, model: nn.Module) -> Layer:
-    """The record of one layer, after the model was trained."""
+    """The record of one layer, of the model that was kept."""
     shape, scheme = layer.shape, SCHEMES.get(cut.scheme)
     module = model.get_submodule(layer.name)
     readable = scheme is not None and refusal(dense.model, layer, scheme=cut.scheme) is None

@@ -73,7 +73,7 @@ def test_a_trial_leaves_as_three_files_that_each_give_what_it_gave(swept: Path, 
     model = library.load("out", build=sys.modules["nets"].build)
     assert [name for name, _ in model.named_modules() if name.startswith("0")] == ["0", "0.0", "0.1"]
     again = evaluate(model, digits())
-    assert (again.correct, again.right) == (trial.finetuned.correct, trial.finetuned.right)
+    assert (again.correct, again.right) == (trial.kept_accuracy.correct, trial.kept_accuracy.right)
 
     images = torch.cat([batch for batch, _ in digits()])
     with torch.inference_mode():
@@ -115,7 +115,7 @@ def test_a_trial_without_any_training_leaves_as_the_model_that_was_measured(swep
     result = lrbench("export", *words)
     assert result.exit_code == 0, result.output
     again = evaluate(library.load("out", build=sys.modules["nets"].build), digits())
-    assert (again.correct, again.right) == (trial.finetuned.correct, trial.finetuned.right)
+    assert (again.correct, again.right) == (trial.kept_accuracy.correct, trial.kept_accuracy.right)
 
 
 def test_loading_refuses_what_was_changed_and_runs_no_code_that_a_file_names(swept: Path, lrbench) -> None:

@@ -18,8 +18,8 @@ from torch import nn
 from lrbench.errors import InputError, reading
 from lrbench.export.plan import PLAN, WEIGHTS, Plan, read_plan, write_plan
 from lrbench.gate.tolerances import load_tolerances
+from lrbench.learn.checkpoint_files import read_file
 from lrbench.learn.checkpoints import keep_checkpoint, resume_
-from lrbench.learn.models import _read_state
 from lrbench.learn.sources import read_image
 from lrbench.results.files import packed
 from lrbench.results.log import LOG, read_records
@@ -194,7 +194,7 @@ def test_any_weights_are_read_or_named(changes: list, suffix: str, tmp_path_fact
     content = io.BytesIO()
     torch.save(MODEL.state_dict(), content)
     path.write_bytes(changed(content.getvalue() if suffix == ".pt" else save(MODEL.state_dict()), changes))
-    refused_or_read(lambda: _read_state(str(path)), path.name)
+    refused_or_read(lambda: read_file(str(path)), path.name)
 
 
 @settings(many, max_examples=300)

@@ -37,6 +37,8 @@ def full_log() -> list[Record]:
         truncated=judged,
         recalibrated=judged,
         search=judged,
+        search_truncated=judged,
+        search_recalibrated=judged,
         deterministic=True,
         threads=1,
         predicted=Prediction(params=1, macs=2, damage=-0.1, latency_ratio=0.5),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from lrbench.config.axes import AXES
+from lrbench.config.names import is_own
 from lrbench.report.advice.seen import seen_before
 from lrbench.report.choice.constraints import ACCURACIES, CONSTRAINTS, Limits
 from lrbench.report.choice.pick import Choices, choices_of
@@ -114,7 +115,7 @@ def advise(
 
 
 def _export(folder: Path, trial: str, model: str) -> str:
-    own = ["--model", model] if ":" in model else []
+    own = ["--model", model] if is_own(model) else []
     return shlex.join(["lrbench", "export", str(folder), trial, "--to", f"export/{trial}", *own])
 
 

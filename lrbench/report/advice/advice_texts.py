@@ -1,18 +1,19 @@
 """A recommendation in words: a sentence and tables of texts, or JSON."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
+from lrbench.config.names import STAGES
 from lrbench.report.advice.advice import Advice
 from lrbench.report.choice.recommend import Best, Held, Nearest
 from lrbench.report.frames.rivals import Row
 from lrbench.report.texts import ACCURACY, POINTS, TextTable, number, ratio_of, with_interval
 
-POINT = ("", "point", "#params", "#MACs", "#MAC ratio", "#latency ratio, 99 %")
+POINT = ("", "point", "kept", "#params", "#MACs", "#MAC ratio", "#latency ratio, 99 %")
 BETTER = {
     "latency": "faster than dense",
     "macs": "of fewer MACs than dense",
@@ -28,6 +29,9 @@ LAYERS = ("layer", "scheme", "#rank", "#of", "#params", "#dense params", "#MACs"
 
 PERCENT = {"max-drop": " points", "accuracy": " %"}
 """Constraints that are told in hundredths, and what stands behind them."""
+
+GIVEN = "the model as given"
+"""The dense model before any finetuning: what a user starts from."""
 
 
 def headline(advice: Advice) -> str:
@@ -71,11 +75,18 @@ def tables_of(advice: Advice) -> Iterator[TextTable]:
         named["dense"] = advice.dense
     unseen = ", which no choice saw" if advice.split == "search" else ""
     cost = choice.cost.replace("macs", "MACs")
-    below = "dense" if advice.reference == "the dense control" else advice.reference
+    drops = {"test_drop": "dense" if advice.reference == "the dense control" else advice.reference}
+    if advice.reference != GIVEN:
+        drops["given_drop"] = GIVEN
     yield TextTable(
         title=f"Choices by {cost}; what counts as accuracy is that of the test split{unseen}",
-        heads=(*POINT, f"#chosen by ({advice.split})", "#test accuracy, 95 %", f"#points below {below}, 95 %"),
-        rows=[_point_row(name, point) for name, point in named.items() if point is not None],
+        heads=(
+            *POINT,
+            f"#chosen by ({advice.split})",
+            "#test accuracy, 95 %",
+            *(f"#points below {reference}, 95 %" for reference in drops.values()),
+        ),
+        rows=[_point_row(name, point, drops) for name, point in named.items() if point is not None],
     )
     rows = list(map(_layer_row, advice.layers))
     yield TextTable(title=f"Layers of trial {choice.point['trial']}", heads=LAYERS, rows=rows)
@@ -108,19 +119,24 @@ def _best(name: str, best: Best | None) -> tuple[str, ...]:
     return _value(name, best.value), _chance(best.probability), best.point
 
 
-def _point_row(name: str, point: Row) -> tuple[str, ...]:
-    drop, low, high = (100 * point[key] for key in ("test_drop", "test_drop_low", "test_drop_high"))
+def _point_row(name: str, point: Row, drops: Iterable[str]) -> tuple[str, ...]:
     return (
         name,
         point["name"],
+        STAGES[point["kept"]],
         f"{point['params']:,}",
         f"{point['macs']:,}",
         f"{point['mac_ratio']:.3f}",
         "not timed" if pd.isna(point["ratio"]) else ratio_of(point),
         f"{point['accuracy']:.2%}",
         with_interval(point["test_accuracy"], point["test_low"], point["test_high"], form=ACCURACY),
-        "-" if pd.isna(drop) or low == 0 == high else with_interval(drop, low, high, form=POINTS),
+        *(_drop(point, name) for name in drops),
     )
+
+
+def _drop(point: Row, name: str) -> str:
+    drop, low, high = (100 * point[key] for key in (name, f"{name}_low", f"{name}_high"))
+    return "-" if pd.isna(drop) or low == 0 == high else with_interval(drop, low, high, form=POINTS)
 
 
 def _layer_row(layer: Row) -> tuple[str, ...]:

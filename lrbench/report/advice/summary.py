@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from lrbench.config.names import STAGES
 from lrbench.report.choice.pick import usual_picks
 from lrbench.report.choice.told import RECOMMENDED, tell_picks
 from lrbench.report.frames.latency import SETTING, describe
@@ -16,8 +17,8 @@ from lrbench.results.records import MEASURED
 
 HEADS = (
     *("data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
-    *("#latency ratio, 99 %", "#truncated", "#re-estimated", "#finetuned", "#rank after training"),
-    "standing in MACs",
+    *("#latency ratio, 99 %", "#truncated", "#re-estimated", "#finetuned", "kept", "#points below given"),
+    *("#rank after training", "standing in MACs"),
 )
 
 
@@ -42,6 +43,8 @@ def _row(trial: Mapping[Any, Any], *, recommended: bool) -> tuple[str, ...]:
         f"{trial['mac_ratio']:.3f}",
         "" if pd.isna(trial["ratio"]) else ratio_of(trial),
         *(number(trial[f"accuracy_{stage}"], ".2%") for stage in MEASURED),
+        STAGES[trial["kept"]],
+        f"{100 * (trial['accuracy_dense'] - trial['accuracy_kept']):.2f}",
         "" if pd.isna(trial["trained_ranks"]) else str(trial["trained_ranks"]),
         f"{trial['standing']}{RECOMMENDED if recommended else ''}",
     )

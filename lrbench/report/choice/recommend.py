@@ -154,9 +154,7 @@ def _refuse_unknown(cut: pd.DataFrame, limits: Limits, minimise: str | None) -> 
         if not isfinite(limit):
             raise InputError(f"--{name} must be a finite number, got {limit}")
     if "max-drop" in limits and cut["drop"].isna().all():
-        raise InputError(
-            "--max-drop needs the dense control, finetuned as long; it did not finish. --accuracy does not"
-        )
+        raise InputError("--max-drop needs the dense control; it did not finish. --accuracy does not")
     if "latency" in (*limits, minimise) and cut["ratio"].isna().all():
         raise InputError(
             "no factorized model was timed; lrbench time DIR does that, --macs and --params need no timings"

@@ -13,13 +13,14 @@ from matplotlib.ticker import EngFormatter, PercentFormatter
 from lrbench.report.figures.canvas import canvas, colours_of, markers_of, say_empty
 from lrbench.report.frames.rivals import RIVALS
 from lrbench.report.frames.standing import BEATEN, FRONT, UNPROVEN
+from lrbench.report.frames.trials import name_accuracy
 
 STANDINGS = {FRONT: ("black", 1.6, 1.0), UNPROVEN: ("0.45", 1.0, 0.75), BEATEN: ("white", 0.5, 0.35)}
 """Edge colour, edge width and opacity of a point."""
 
 
 def accuracy_cost_figure(points: pd.DataFrame, *, cost: str, label: str, unit: str, title: str) -> Figure:
-    """Finetuned accuracy against a cost: every trial as its point stands, the dense control, and the front of them all.
+    """Accuracy against a cost: every trial as its point stands, the dense control, and the front of them all.
 
     Accuracies are those of the test split; the front is that of the split that chooses.
 
@@ -31,7 +32,7 @@ def accuracy_cost_figure(points: pd.DataFrame, *, cost: str, label: str, unit: s
         title: of the figure.
     """
     figure, (axis,) = canvas()
-    axis.set(xlabel=label, ylabel="test accuracy after finetuning (%)", title=title)
+    axis.set(xlabel=label, ylabel=f"{name_accuracy(points)} (%)", title=title)
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     axis.xaxis.set_major_formatter(EngFormatter(unit=unit))
     if points.empty:
@@ -51,7 +52,7 @@ def accuracy_cost_figure(points: pd.DataFrame, *, cost: str, label: str, unit: s
         fit = group["fit"] if "fit" in group else [True] * len(group)
         axis.scatter(
             group[cost],
-            group["accuracy_finetuned"],
+            group["accuracy_kept"],
             facecolors=[colour if good else "white" for good in fit],
             marker=markers[str(layer_set)],
             edgecolors=[edge if good or standing == FRONT else colour for good in fit],
@@ -59,7 +60,7 @@ def accuracy_cost_figure(points: pd.DataFrame, *, cost: str, label: str, unit: s
             s=64,
             zorder=3,
         )
-    value = points["accuracy_finetuned"]
+    value = points["accuracy_kept"]
     axis.errorbar(
         points[cost],
         value,
@@ -70,7 +71,7 @@ def accuracy_cost_figure(points: pd.DataFrame, *, cost: str, label: str, unit: s
         elinewidth=1,
         zorder=2,
     )
-    axis.scatter(dense[cost], dense["accuracy_finetuned"], color="black", marker="*", s=170, zorder=4)
+    axis.scatter(dense[cost], dense["accuracy_kept"], color="black", marker="*", s=170, zorder=4)
     chosen = "the front" if (points["split"] == "test").all() else "the front, by the search split"
     _key(axis, methods=list(trials["method"]), layer_sets=list(trials["layer_set"]), front=chosen)
     return figure

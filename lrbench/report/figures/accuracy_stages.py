@@ -1,4 +1,4 @@
-"""Accuracy of each trial right after truncation, after re-estimation and after finetuning."""
+"""Accuracy of each trial right after truncation, after re-estimation and after finetuning, and which was kept."""
 
 import matplotlib as mpl
 import pandas as pd
@@ -34,7 +34,7 @@ def draw(points: pd.DataFrame) -> Figure:
     rules = list(trials.groupby("rank_rule")["mac_ratio"].min().sort_values().index)
     methods = list(dict.fromkeys(trials["method"]))
     controls = points[(points["scheme"] == "dense") & points["recipe"].isin(trials["recipe"])]
-    control = controls["accuracy_finetuned"].mean()
+    control = controls["accuracy_kept"].mean()
     for axis, layer_set in zip(axes, layer_sets, strict=False):
         group = trials[trials["layer_set"] == layer_set]
         shift = {
@@ -42,12 +42,13 @@ def draw(points: pd.DataFrame) -> Figure:
         }
         x = group["rank_rule"].map(rules.index).astype(float) + group["method"].map(shift).astype(float)
         shades = group["method"].map(colours)
-        axis.vlines(x, group["accuracy_truncated"], group["accuracy_finetuned"], colors=list(shades), lw=1.6, alpha=0.6)
+        axis.vlines(x, group["accuracy_truncated"], group["accuracy_kept"], colors=list(shades), lw=1.6, alpha=0.6)
         axis.scatter(x, group["accuracy_truncated"], facecolors="white", edgecolors=list(shades), s=42, zorder=3)
         axis.scatter(
             x, group["accuracy_recalibrated"], facecolors="white", edgecolors=list(shades), marker="D", s=26, zorder=3
         )
         axis.scatter(x, group["accuracy_finetuned"], color=list(shades), s=42, zorder=3)
+        axis.scatter(x, group["accuracy_kept"], color="black", marker=".", s=16, zorder=4)
         axis.axhline(group["accuracy_dense"].mean(), color="0.6", ls=":", lw=1.2)
         axis.axhline(control, color="0.2", ls="--", lw=1.2)
         axis.set(title=f"layers: {layer_set}", xlabel="rank rule", xlim=(-0.6, len(rules) - 0.4))
@@ -60,8 +61,9 @@ def draw(points: pd.DataFrame) -> Figure:
         line([], [], color="0.3", marker="o", mfc="white", ls="", label="truncated"),
         line([], [], color="0.3", marker="D", ms=5, mfc="white", ls="", label="batch norm re-estimated"),
         line([], [], color="0.3", marker="o", ls="", label="finetuned"),
+        line([], [], color="black", marker=".", ls="", label="kept"),
         line([], [], color="0.6", ls=":", label="dense"),
-        line([], [], color="0.2", ls="--", label="dense, finetuned as long"),
+        line([], [], color="0.2", ls="--", label="dense control"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
     return figure

@@ -9,7 +9,7 @@ from lrbench.report.figures.canvas import canvas, colours_of, say_empty
 from lrbench.report.results import Results
 from lrbench.results.records import MEASURED
 
-DENSE = {"dense": (":", "dense"), "control": ("--", "dense, finetuned alike")}
+DENSE = {"dense": (":", "dense"), "control": ("--", "dense control")}
 """Line style and words of the dense models to compare with."""
 
 

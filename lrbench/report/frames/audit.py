@@ -45,7 +45,7 @@ def audit(losses: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFram
     plans = losses[losses["predicted_macs"].notna()]
     controls = losses.set_index("trial")
     parts = plans["rank_rule"].str.split(n=1)
-    split = "search" if plans["accuracy_search"].notna().all() else "finetuned"
+    split = "search" if plans["accuracy_search"].notna().all() else "kept"
     named = plans.assign(
         planner=parts.str[0],
         budget=parts.str[1],
@@ -56,7 +56,7 @@ def audit(losses: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFram
             - plans[f"accuracy_{stage}"].astype(float)
             for stage in DAMAGES
         },
-        ranked_by="test" if split == "finetuned" else split,
+        ranked_by="test" if split == "kept" else split,
     )
     groups = named.groupby(BUDGET, sort=False, dropna=False)
     predicted = groups["predicted_damage"].rank(method="min")

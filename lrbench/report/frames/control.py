@@ -39,7 +39,7 @@ def with_control(trials: pd.DataFrame, right: Right) -> pd.DataFrame:
 
 def _loss(trial: Row, control: Row, right: Right) -> tuple[float, float, float]:
     """What was lost, and the ends of its interval."""
-    middle, low, high = ("accuracy_finetuned", "accuracy_low", "accuracy_high")
+    middle, low, high = ("accuracy_kept", "accuracy_low", "accuracy_high")
     loss = control[middle] - trial[middle]
     before, after = (answers_of([row], right, stage=STAGE["test"], split="test") for row in (control, trial))
     if before.right is not None and after.right is not None and before.samples == after.samples:

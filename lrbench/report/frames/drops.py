@@ -33,7 +33,8 @@ class Reference:
 def reference_of(trials: pd.DataFrame, right: Right, *, split: str) -> Reference:
     """The dense control where something was finetuned, else the dense model as given, before any re-estimation.
 
-    An older lrbench did not judge the model as given on the search split: there it is the control too.
+    A control that was kept as given is both. An older lrbench did not judge the model as given on the search split:
+    there it is the control too.
 
     Args:
         trials: finished ones of one group of rivals.
@@ -41,6 +42,8 @@ def reference_of(trials: pd.DataFrame, right: Right, *, split: str) -> Reference
         split: by which may be chosen.
     """
     controls = trials[trials["scheme"] == "dense"]
+    if len(controls) and (controls["kept"] == "dense").all():
+        return Reference(words="the model as given", stages=STAGE)
     if trials["finetune_epochs"].iloc[0] or controls.empty:
         return Reference(words="the dense control", stages=STAGE)
     if all((trial, "dense_search") in right for trial in controls["trial"]):
@@ -91,7 +94,7 @@ def with_drops(points: pd.DataFrame, trials: pd.DataFrame, right: Right, *, spli
 
 
 def with_tests(points: pd.DataFrame, trials: pd.DataFrame, right: Right, *, split: str) -> pd.DataFrame:
-    """Points with what they reach on the test split, and lose there against `reference_of`, as measured.
+    """Points with what they reach on the test split, and lose there, as measured.
 
     Args:
         points: of `pool_points`, of these trials.
@@ -99,32 +102,33 @@ def with_tests(points: pd.DataFrame, trials: pd.DataFrame, right: Right, *, spli
         right: of `unpack_answers`.
         split: `search` or `test`, by which may be chosen.
 
-    Returns: `test_accuracy` (`test_low`, `test_high`), `test_samples`, and `test_drop` with its interval, each 95 %.
-        Drops are empty without a dense control.
+    Returns: `test_accuracy` (`test_low`, `test_high`), `test_samples`; `test_drop` against `reference_of`, `given_drop`
+        against the dense model as given, before any finetuning; each with its 95 % interval. Drops are empty without a
+        dense control.
     """
     stages = reference_of(trials, right, split=split).stages
-    tests, lost = [], []
-    for members, matched in _matched(trials):
-        tests.append(answers_of(members, right, stage=STAGE["test"], split="test"))
-        itself = members[0]["scheme"] == "dense" and stages[split] == STAGE[split]
-        lost.append(_lost(matched, tests[-1], right, stage=stages["test"], split="test", itself=itself))
-    seeds = [len(test.correct) for test in tests]
-    luck = _luck_of(lost)
-    luck_of_accuracy = luck_of(tests)
-    rows = []
-    for test, one, count in zip(tests, lost, seeds, strict=True):
-        share = share_of(test).with_luck(luck_of_accuracy, 1 / count)
-        ends = (0.0, 0.0) if one.itself else one.alone.with_luck(luck, 1 / count).interval()
-        rows.append(
-            {
-                "test_accuracy": float(test.accuracies.mean()),
-                "test_samples": test.samples,
-                **dict(zip(("test_low", "test_high"), share.interval(), strict=True)),
-                "test_drop": one.drop,
-                **dict(zip(("test_drop_low", "test_drop_high"), ends, strict=True)),
-            }
-        )
-    return points.join(pd.DataFrame(rows, index=points.index))
+    groups = list(_matched(trials))
+    tests = [answers_of(members, right, stage=STAGE["test"], split="test") for members, _ in groups]
+    luck = luck_of(tests)
+    shares = [share_of(test).with_luck(luck, 1 / len(test.correct)).interval() for test in tests]
+    found = {
+        "test_accuracy": [float(test.accuracies.mean()) for test in tests],
+        "test_samples": [test.samples for test in tests],
+        **dict(zip(("test_low", "test_high"), zip(*shares, strict=True), strict=True)),
+    }
+    for name, stage in (("test_drop", stages["test"]), ("given_drop", "dense")):
+        lost = []
+        for (members, matched), test in zip(groups, tests, strict=True):
+            itself = members[0]["scheme"] == "dense" and all(stage in ("kept", one["kept"]) for one in members)
+            lost.append(_lost(matched, test, right, stage=stage, split="test", itself=itself))
+        luck = _luck_of(lost)
+        ends = [
+            (0.0, 0.0) if one.itself else one.alone.with_luck(luck, 1 / len(test.correct)).interval()
+            for one, test in zip(lost, tests, strict=True)
+        ]
+        found[name] = [one.drop for one in lost]
+        found |= dict(zip((f"{name}_low", f"{name}_high"), zip(*ends, strict=True), strict=True))
+    return points.join(pd.DataFrame(found, index=points.index))
 
 
 def _matched(trials: pd.DataFrame) -> Iterator[tuple[list[Row], list[Row]]]:

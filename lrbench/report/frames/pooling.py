@@ -19,8 +19,8 @@ POINT = [
 
 TIMED = [*INTERVAL, "fit", "log_error", "freedom", "latency_s"]
 
-STAGE = {"search": "search", "test": "finetuned"}
-"""What the accuracy on a split is called in the columns of trials.csv, and as a stage of answers.csv."""
+STAGE = {"search": "search", "test": "kept"}
+"""What the accuracy on a split is called in the columns of trials.csv; in answers.csv `kept` is the stage that was."""
 
 Right = Mapping[tuple[str, str], NDArray[np.uint8]]
 """Which images a trial got right at a stage: a bit each, in order, perhaps some more at the end."""
@@ -61,9 +61,9 @@ def pool_points(trials: pd.DataFrame, right: Right, *, split: str) -> pd.DataFra
         right: of `unpack_answers`.
         split: `search` or `test`, by which may be chosen.
 
-    Returns: `name`, `trial`, `trials`, `seeds`, `architectures` (how many), costs, and on the split `answers`,
-        `accuracy`, `loss`, and `worth`: the accuracy, of equal ones that of less loss a hair larger; `luck`, training
-        noise of an accuracy, pooled over all points.
+    Returns: `name`, `trial`, `kept` (its stage), `trials`, `seeds`, `architectures` (how many), costs, and on the split
+        `answers`, `accuracy`, `loss`, and `worth`: the accuracy, of equal ones that of less loss a hair larger; `luck`,
+        training noise of an accuracy, pooled over all points.
     """
     stage, rows = STAGE[split], []
     for members in points_of(trials):
@@ -74,7 +74,8 @@ def pool_points(trials: pd.DataFrame, right: Right, *, split: str) -> pd.DataFra
                 "name": name_point(best),
                 "dense": best["scheme"] == "dense",
                 **{
-                    name: best[name] for name in ("trial", "architecture", "params", "macs", "mac_ratio", "param_ratio")
+                    name: best[name]
+                    for name in ("trial", "kept", "architecture", "params", "macs", "mac_ratio", "param_ratio")
                 },
                 "trials": tuple(member["trial"] for member in members),
                 "seeds": tuple(int(member["seed"]) for member in members),
@@ -108,7 +109,7 @@ def with_timings(points: pd.DataFrame, ratios: pd.DataFrame) -> pd.DataFrame:
 def answers_of(members: Sequence[Row], right: Right, *, stage: str, split: str) -> Answers:
     """What trials of different seeds answered on a split at a stage."""
     samples = int(members[0]["samples_search" if split == "search" else "samples"])
-    masks = [right.get((member["trial"], stage)) for member in members]
+    masks = [right.get((member["trial"], member["kept"] if stage == "kept" else stage)) for member in members]
     kept = [mask[:samples] for mask in masks if mask is not None]
     if len(kept) == len(members):
         return Answers(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,9 @@ from lrbench.config.axes import AXES
 from lrbench.errors import InputError
 from lrbench.report.frames.latency import describe
 
-RIVALS = ["model", "data", "image_size", "baseline_epochs", "finetune_epochs", "recipe"]
+RIVALS = [
+    *("model", "data", "image_size", "baseline_epochs", "finetune_epochs", "recipe", "recalibrate", "weights_digest")
+]
 """What trials must share to be compared."""
 
 SUBJECT = ["model", "data", "image_size"]
@@ -30,15 +33,22 @@ class Where:
     words: Mapping[str, str | int] = field(default_factory=dict)
 
 
+KEPT_WORDS: Mapping[str, str] = MappingProxyType(
+    {"yes": "", "no": ", batch norm as it was", "best": ", best stage kept"}
+)
+"""By `recalibrate`, what stands in the name of a training."""
+
+
 def name_rivals(row: Row) -> str:
     """What rivals share, in words: `resnet18 on digits, 32 px, 12+1 epochs` (of the baseline, of finetuning)."""
-    return f"{row['model']} on {row['data']}, {row['image_size']} px, {name_training(row)}"
+    weights = "" if row["weights_digest"] == "none" else f" (weights {row['weights_digest'][:8]})"
+    return f"{row['model']}{weights} on {row['data']}, {row['image_size']} px, {name_training(row)}"
 
 
 def name_training(row: Row) -> str:
     """Epochs of the baseline and of finetuning, and the recipe where it is not the usual one: `12+1 epochs, frozen`."""
     recipe = "" if row["recipe"] == "train" else f", {row['recipe']}"
-    return f"{row['baseline_epochs']}+{row['finetune_epochs']} epochs{recipe}"
+    return f"{row['baseline_epochs']}+{row['finetune_epochs']} epochs{recipe}{KEPT_WORDS[row['recalibrate']]}"
 
 
 def choose_rivals(done: pd.DataFrame, among: str | None) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -72,12 +72,12 @@ def standings(done: pd.DataFrame, ratios: pd.DataFrame, right: Right) -> pd.Data
         split = split_of(group)
         points = pool_points(group, right, split=split)
         parts += [stood.assign(split=split) for stood in _standings(points, group, ratios)]
-    of_trial = ["accuracy_finetuned", "accuracy_low", "accuracy_high"]
+    of_trial = ["accuracy_kept", "accuracy_low", "accuracy_high"]
     columns = ["cost", *SETTING, "trial", "value", *INTERVAL[1:], "fit", *of_trial, *WORDS]
     if not parts:
         return pd.DataFrame(columns=columns)
     stood = pd.concat(parts).merge(done[["trial", *of_trial]], on="trial").reindex(columns=columns)
-    seeds = stood.groupby(["cost", *SETTING, "point_trial"], dropna=False)["accuracy_finetuned"]
+    seeds = stood.groupby(["cost", *SETTING, "point_trial"], dropna=False)["accuracy_kept"]
     return stood.assign(point_accuracy=seeds.transform("mean"))
 
 

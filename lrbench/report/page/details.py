@@ -74,7 +74,7 @@ def _ranks(layers: Sequence[Sequence[Any]]) -> str:
 
 
 def _hover(trial: Mapping[Any, Any], ranks: str) -> str:
-    values = (trial[name] for name in ("accuracy_finetuned", "accuracy_low", "accuracy_high"))
+    values = (trial[name] for name in ("accuracy_kept", "accuracy_low", "accuracy_high"))
     accuracy = with_interval(*values, form=replace(ACCURACY, between=" to "), note="95 %")
     return "<br>".join(
         [

@@ -25,7 +25,7 @@ def _sentences(rivals: pd.DataFrame, picks: list[Pick]) -> Iterator[str]:
     if dense.empty:
         yield f"{len(cut)} factorized trials and no dense control: what they lose in accuracy cannot be told."
         return
-    values = ", ".join(f"{value:.1%}" for value in dense["accuracy_finetuned"])
+    values = ", ".join(f"{value:.1%}" for value in dense["accuracy_kept"])
     reached = f"The dense control reached {values} test accuracy on {int(dense['samples'].iloc[0]):,} images."
     if cut.empty:
         yield f"{reached} No factorized trial finished."

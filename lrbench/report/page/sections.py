@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from lrbench.config.names import STAGES
 from lrbench.report.choice.told import RECOMMENDED
 from lrbench.report.frames.audit import DAMAGES
 from lrbench.report.frames.latency import SETTING, describe
@@ -56,8 +57,8 @@ def trial_table(overlay: Overlay) -> Table:
     where = "".join(f" ({words})" for words in settings) if len(settings) < 2 else " (first setting of each folder)"
     heads = (
         *("folder", "data", "method", "layer set", "rank rule", "seed", "params", "MACs", "MAC ratio"),
-        *(f"latency ratio{where}", "truncated", "re-estimated", "finetuned", "points lost to dense"),
-        "standing in MACs",
+        *(f"latency ratio{where}", "truncated", "re-estimated", "finetuned", "kept"),
+        *("points lost to dense", "points below the model as given", "standing in MACs"),
     )
     done = overlay.done.to_dict("records")
     picked = {(folder, pick.marked) for folder, pick in overlay.picks}
@@ -86,7 +87,9 @@ def _trial_row(trial: Row, timed: Row | None, *, recommended: bool) -> tuple[Cel
         _real(trial["mac_ratio"], ".3f"),
         _interval(timed) if timed else Cell(text=""),
         *(_real(trial[f"accuracy_{stage}"], ".2%") for stage in MEASURED),
+        _text(STAGES[trial["kept"]]),
         _real(trial["loss"], ".2f", scale=100),
+        _real(trial["accuracy_dense"] - trial["accuracy_kept"], ".2f", scale=100),
         _text(f"{trial['standing']}{RECOMMENDED if recommended else ''}"),
     )
 

@@ -15,6 +15,7 @@ import pandas as pd
 from lrbench.report.frames.latency import INTERVAL
 from lrbench.report.frames.rivals import RIVALS
 from lrbench.report.frames.standing import BEATEN, FRONT, UNPROVEN
+from lrbench.report.frames.trials import name_accuracy
 from lrbench.report.palette import COLOURS, assign_colours
 from lrbench.report.texts import RATIO, UNFIT, with_interval
 
@@ -90,7 +91,7 @@ def _points(group: pd.DataFrame, axis: Axis, look: Mapping[str, str]) -> Plotly:
     edges, widths, opacities = zip(*(STANDINGS[standing] for standing in group["standing"]), strict=True)
     return {
         "x": group[axis.cost].tolist(),
-        "y": group["accuracy_finetuned"].tolist(),
+        "y": group["accuracy_kept"].tolist(),
         "ids": group["number"].astype(str).tolist(),
         "customdata": [escape(text) for text in _words(group, axis)],
         "mode": "markers",
@@ -104,7 +105,7 @@ def _points(group: pd.DataFrame, axis: Axis, look: Mapping[str, str]) -> Plotly:
                 "width": list(widths),
             },
         },
-        "error_y": _bars(group, "accuracy_finetuned", ("accuracy_low", "accuracy_high")),
+        "error_y": _bars(group, "accuracy_kept", ("accuracy_low", "accuracy_high")),
         **({"error_x": _bars(group, "ratio", ("ratio_low", "ratio_high"))} if timed else {}),
     }
 
@@ -142,7 +143,7 @@ def _layout(points: pd.DataFrame, axis: Axis) -> Plotly:
     label = {"x": dense, "yref": "paper", "y": 0, "yanchor": "bottom", "xanchor": "left", "showarrow": False}
     return {
         "xaxis": {"title": {"text": axis.label, "standoff": 4}, "tickformat": axis.ticks},
-        "yaxis": {"title": {"text": "test accuracy after finetuning"}, "tickformat": "~%"},
+        "yaxis": {"title": {"text": name_accuracy(points)}, "tickformat": "~%"},
         "shapes": [{**line, "line": {"color": "@muted", "width": 1, "dash": "dash"}}],
         "annotations": [{**label, "text": "cost of dense", "textangle": -90, "font": {"color": "@muted", "size": 11}}],
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lrbench.results.columns.column import ALWAYS, COUNT, NUMBER, RATE, SHARE, SIGNED, TEXT, Column, Table, Text
 from lrbench.results.columns.outcomes import finished
-from lrbench.results.records import Epoch, Record
+from lrbench.results.records import Accuracy, Epoch, Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +31,17 @@ def _epochs(records: Sequence[Record]) -> Iterator[EpochRow]:
 
 def _answers(records: Sequence[Record]) -> Iterator[AnswerRow]:
     for done in finished(records):
-        stages = {"truncated": done.truncated, "finetuned": done.finetuned}
-        stages |= {"recalibrated": done.recalibrated} if done.recalibrated else {}
-        stages |= {"search": done.search} if done.search else {}
-        if done.trial.scheme == "dense" and not done.trial.finetune_epochs:
-            stages |= {"dense": done.dense} | ({"dense_search": done.dense_search} if done.dense_search else {})
+        stages: dict[str, Accuracy | None] = {
+            "truncated": done.truncated,
+            "finetuned": done.after_finetuning,
+            "recalibrated": done.recalibrated,
+            "search": done.search,
+        }
+        if done.trial.scheme == "dense" and (done.dense_search or not done.trial.finetune_epochs):
+            stages |= {"dense": done.dense, "dense_search": done.dense_search}
+        stages[done.kept_stage] = done.kept_accuracy
         for stage, accuracy in stages.items():
-            if accuracy.right:
+            if accuracy and accuracy.right:
                 yield AnswerRow(trial=done.trial.key, stage=stage, right=accuracy.right)
 
 
@@ -68,8 +72,8 @@ ANSWERS = Table[AnswerRow](
             "stage",
             TEXT,
             lambda row: row.stage,
-            "`truncated`, `recalibrated`, `finetuned`: test images; `search`: the finetuned model on the search split; "
-            "`dense`, `dense_search`: the model as given on both, with the dense control where nothing is finetuned",
+            "`truncated`, `recalibrated`, `finetuned`: test images; `search`: the kept model on the search split; "
+            "`dense`, `dense_search`: the model as given on both, with the dense control",
             filled=ALWAYS,
         ),
         Column(

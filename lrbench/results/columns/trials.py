@@ -1,6 +1,6 @@
 """The columns of trials.csv."""
 
-from lrbench.results.columns.accuracies import ACCURACIES, SEARCHED
+from lrbench.results.columns.accuracies import ACCURACIES, KEPT, SEARCHED
 from lrbench.results.columns.column import (
     ALWAYS,
     COUNT,
@@ -18,6 +18,7 @@ from lrbench.results.columns.outcomes import Outcome, failed, measured, outcomes
 from lrbench.results.records import Measurement
 
 _STATE = Text(pattern="done|failed", allowed="done or failed")
+_RECALIBRATE = Text(pattern="yes|no|best", allowed="yes, no or best")
 
 _GRID = "the point of the grid; the dense control has `dense`, `plain`, `none`, `none`"
 _SECONDS = "wall seconds of each stage in this run"
@@ -183,6 +184,21 @@ TRIALS = Table[Outcome](
             TEXT,
             measured(lambda done: done.allocator),
             "what was set of the memory allocator in the process that trained; latency is timed without it",
+        ),
+        *KEPT,
+        Column(
+            "recalibrate",
+            _RECALIBRATE,
+            lambda row: row.trial.recalibrate,
+            "whether batch norm was re-estimated: `yes`, `no`; `best`: the best stage on the search split was kept",
+            filled=ALWAYS,
+        ),
+        Column(
+            "weights_digest",
+            TEXT,
+            lambda row: row.trial.weights_digest,
+            "digest of the file of given weights; `none`: no file, or not recorded",
+            filled=ALWAYS,
         ),
     ),
 )
