@@ -212,6 +212,15 @@ def sweep() -> list[Record]:
     return [*made, failure(trial("f", rank_rule="rank=99")), spectra(), spectra("t0"), session(names, noise=0.02)]
 
 
+def many(count: int) -> list[Record]:
+    """A dense control and so many trials, each a point of its own."""
+    made: list[Record] = [measurement(trial("d", scheme="dense", layer_set="none", rank_rule="none"), macs=100)]
+    for number in range(count):
+        planned = trial(f"t{number}", rank_rule=f"rank={1 + number}", scheme=("channel", "spatial")[number % 2])
+        made.append(measurement(planned, macs=20 + number % 70, correct=50 + number % 45))
+    return made
+
+
 def hostile() -> list[Record]:
     """A sweep in which every text that a user or a crash can choose is hostile."""
     log = [

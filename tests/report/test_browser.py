@@ -36,10 +36,23 @@ def chromium() -> Iterator[Any]:
 
 def visible(driver: Any) -> list[str]:
     """The words of the rows that are shown, in order."""
-    script = (
-        "return [...document.querySelectorAll('#trial-table tbody tr')].filter(r => !r.hidden).map(r => r.innerText)"
-    )
-    return driver.execute_script(script)
+    return driver.execute_script("return [...document.querySelectorAll('#trial-table tbody tr')].map(r => r.innerText)")
+
+
+def opened(driver: Any, page: Path, fragment: str = "") -> Callable[[str], Any]:
+    """Open a page and wait until it is drawn; what finds an element of it."""
+    from selenium.webdriver.common.by import By
+
+    driver.get("about:blank")
+    driver.get(page.as_uri() + fragment)
+    until(lambda: driver.execute_script("return document.documentElement.dataset.ready"))
+    return lambda selector: driver.find_element(By.CSS_SELECTOR, selector)
+
+
+def asked_of_the_network(driver: Any) -> list[str]:
+    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return [url for url in asked if not url.startswith(("file:", "data:", "blob:", "about:", "chrome:"))]
 
 
 def until(check: Callable[[], object]) -> object:
@@ -53,10 +66,8 @@ def test_the_page_works_offline_without_an_error(chromium: Any, tmp_path: Path) 
     from selenium.webdriver.common.keys import Keys
 
     folder = samples.folder_of(tmp_path / "run", samples.sweep())
-    chromium.get(write_report([folder], tmp_path / "page.html").as_uri())
-    find = lambda selector: chromium.find_element(By.CSS_SELECTOR, selector)  # noqa: E731
-
-    until(lambda: chromium.find_elements(By.CSS_SELECTOR, ".chart .points path"))
+    find = opened(chromium, write_report([folder], tmp_path / "page.html"))
+    until(lambda: chromium.find_elements(By.CSS_SELECTOR, "#hero .mark"))
     assert len(visible(chromium)) == 9
 
     heads = [head.text for head in chromium.find_elements(By.CSS_SELECTOR, "#trial-table th")]
@@ -68,25 +79,24 @@ def test_the_page_works_offline_without_an_error(chromium: Any, tmp_path: Path) 
         assert values == sorted(values, reverse=direction)
         assert len(set(values)) > 3
 
+    marks = lambda: len(chromium.find_elements(By.CSS_SELECTOR, "#hero .mark"))  # noqa: E731
+    all_marks = marks()
     find("#words").send_keys("channel late")
     until(lambda: find("#count").text == "2 of 9 trials")
     assert all("channel" in row and "late" in row for row in visible(chromium))
-    bright = "return document.querySelector('.chart').data.filter(t => t.ids).map(t => t.selectedpoints.length)"
-    assert sum(chromium.execute_script(bright)) == 2, "the charts are filtered too"
+    assert 0 < marks() < all_marks, "the chart is filtered too; the dense control stays"
     find("#words").clear()
     find("#words").send_keys(" ")
     until(lambda: len(visible(chromium)) == 9)
 
     hover_over_a_point(chromium, find)
-    text = until(lambda: find(".hoverlayer").text)
-    assert "rank 8: conv1" in text
-    assert "MAC ratio" in text
-    assert "95 %" in text
+    text = str(until(lambda: find("#tip").text))
+    assert "of its MACs" in text
+    assert "test accuracy" in text or "points" in text
 
     find("#trial-table .open").send_keys(Keys.ENTER)
     until(lambda: find("#detail").get_attribute("open"))
     assert "not in layer set early" in find("#detail").text or "dense" in find("#detail-title").text
-    until(lambda: chromium.find_elements(By.CSS_SELECTOR, "#detail .curves .point"))
     chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
     until(lambda: find("#detail").get_attribute("open") is None)
 
@@ -96,26 +106,63 @@ def test_the_page_works_offline_without_an_error(chromium: Any, tmp_path: Path) 
     assert paper() != before
 
     assert [entry["message"] for entry in chromium.get_log("browser")] == []
-    messages = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
-    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert asked_of_the_network(chromium) == []
+
+
+def test_no_button_sends_anything(chromium: Any, tmp_path: Path) -> None:
+    """Every button of the page is clicked, also those of a dialog, and nothing is asked of the network."""
+    from selenium.webdriver.common.by import By
+
+    opened(chromium, write_report([samples.folder_of(tmp_path / "run", samples.sweep())], tmp_path / "page.html"))
+    chromium.get_log("performance")
+    clicked = 0
+    for place in range(len(chromium.find_elements(By.CSS_SELECTOR, "button, summary, a"))):
+        chromium.execute_script("document.querySelectorAll('button, summary, a')[arguments[0]]?.click()", place)
+        clicked += 1
+    assert clicked > 20
+    assert asked_of_the_network(chromium) == []
+    assert chromium.find_elements(By.CSS_SELECTOR, "[data-title*=cloud], .modebar") == []
+
+
+def test_the_answer_follows_the_limits_and_lives_in_the_address(chromium: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page = write_report([samples.folder_of(tmp_path / "run", samples.sweep())], tmp_path / "page.html")
+    find = opened(chromium, page)
+    drop = find("#drop")
+    drop.clear()
+    drop.send_keys("10")
+    generous = find("#answer").text
+    assert "lrbench export" in generous
+    drop.send_keys(Keys.BACKSPACE, Keys.BACKSPACE, "-2")
+    assert "No point keeps to all limits" in find("#answer").text
+    fragment = "#" + chromium.current_url.partition("#")[2]
+    find = opened(chromium, page, fragment.replace("drop=-2", "drop=10"))
+    assert find("#answer").text == generous
+    assert find("#layers table").text.startswith("channel") or find("#layers table").text.startswith("spatial")
+
+
+def test_a_telephone_has_no_sideways_scrolling(chromium: Any, tmp_path: Path) -> None:
+    page = write_report([samples.folder_of(tmp_path / "run", samples.sweep())], tmp_path / "page.html")
+    size = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    opened(chromium, page)
+    wide = chromium.execute_script("return document.documentElement.scrollWidth")
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert wide <= 400
 
 
 def hover_over_a_point(driver: Any, find: Callable[[str], Any]) -> None:
     from selenium.webdriver import ActionChains
 
-    point = ".chart .trace:last-of-type .points path"
-    driver.execute_script("document.querySelector('.chart').scrollIntoView({block: 'center'})")
-    ActionChains(driver).move_to_element(find(point)).perform()
+    driver.execute_script("document.querySelector('#hero').scrollIntoView({block: 'center'})")
+    ActionChains(driver).move_to_element(find("#hero .mark")).perform()
 
 
 def test_hostile_names_stay_names(chromium: Any, tmp_path: Path) -> None:
     from selenium.webdriver.common.by import By
 
-    chromium.get(
-        write_report([samples.folder_of(tmp_path / "run", samples.hostile())], tmp_path / "page.html").as_uri()
-    )
-    until(lambda: chromium.find_elements(By.CSS_SELECTOR, ".chart .points path"))
+    opened(chromium, write_report([samples.folder_of(tmp_path / "run", samples.hostile())], tmp_path / "page.html"))
     chromium.find_element(By.CSS_SELECTOR, "#trial-table .open").click()
     assert samples.EVIL in chromium.find_element(By.CSS_SELECTOR, "#detail-title").text
     assert chromium.find_elements(By.CSS_SELECTOR, "img") == []

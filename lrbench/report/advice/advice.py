@@ -1,19 +1,16 @@
 """A recommendation for a results folder, read from its tables, with what has to be said of it."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from lrbench.config.axes import AXES
-from lrbench.config.names import is_own
 from lrbench.report.advice.seen import seen_before
 from lrbench.report.choice.constraints import ACCURACIES, CONSTRAINTS, Limits
 from lrbench.report.choice.pick import Choices, choices_of
 from lrbench.report.choice.recommend import Recommendation, recommend
-from lrbench.report.choice.told import ties_of
+from lrbench.report.choice.told import export_command, ties_of
 from lrbench.report.frames.pooling import with_timings
 from lrbench.report.frames.rivals import (
     WHERE,
@@ -110,13 +107,8 @@ def advise(
         layers=tuple(layers.loc[layers["trial"] == trial, list(LAYER)].to_dict("records")),
         warnings=tuple(_untrue(choice)),
         notes=tuple(notes),
-        command="" if trial is None else _export(results.folder, trial, str(first["model"])),
+        command="" if trial is None else export_command(str(results.folder), trial, str(first["model"])),
     )
-
-
-def _export(folder: Path, trial: str, model: str) -> str:
-    own = ["--model", model] if is_own(model) else []
-    return shlex.join(["lrbench", "export", str(folder), trial, "--to", f"export/{trial}", *own])
 
 
 def _retrained(choice: Recommendation) -> Iterator[str]:

@@ -1,11 +1,12 @@
 """The usual picks in words: what `recommend` takes for a loss of a point, in MACs and each setting, and how it did."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
-from lrbench.config.names import ADVICE_CONFIDENCE
+from lrbench.config.names import ADVICE_CONFIDENCE, is_own
 from lrbench.report.choice.pick import Pick
 from lrbench.report.choice.recommend import Recommendation
 from lrbench.report.frames.latency import INTERVAL, describe
@@ -15,6 +16,12 @@ from lrbench.report.texts import POINTS, RATIO, Form, interval, with_interval
 SPEED = Form(value=".2f", ends=".2f", between=" to ")
 RECOMMENDED = "; recommended"
 """What stands in a table behind the standing of what is recommended."""
+
+
+def export_command(folder: str, trial: str, model: str) -> str:
+    """What exports a trial of a results folder."""
+    own = ["--model", model] if is_own(model) else []
+    return shlex.join(["lrbench", "export", folder, trial, "--to", f"export/{trial}", *own])
 
 
 def ties_of(found: Recommendation) -> str:

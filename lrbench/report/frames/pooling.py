@@ -61,9 +61,9 @@ def pool_points(trials: pd.DataFrame, right: Right, *, split: str) -> pd.DataFra
         right: of `unpack_answers`.
         split: `search` or `test`, by which may be chosen.
 
-    Returns: `name`, `trial`, `kept` (its stage), `trials`, `seeds`, `architectures` (how many), costs, and on the split
-        `answers`, `accuracy`, `loss`, and `worth`: the accuracy, of equal ones that of less loss a hair larger; `luck`,
-        training noise of an accuracy, pooled over all points.
+    Returns: `name`, `method`, `trial`, `kept` (its stage), `trials`, `seeds`, `architectures` (how many), costs, and on
+        the split `answers`, `accuracy`, `loss`, and `worth`: the accuracy, of equal ones that of less loss a hair
+        larger; `luck`, training noise of an accuracy, pooled over all points.
     """
     stage, rows = STAGE[split], []
     for members in points_of(trials):
@@ -72,6 +72,7 @@ def pool_points(trials: pd.DataFrame, right: Right, *, split: str) -> pd.DataFra
         rows.append(
             {
                 "name": name_point(best),
+                "method": best["method"],
                 "dense": best["scheme"] == "dense",
                 **{
                     name: best[name]

@@ -60,7 +60,7 @@ def choose_rivals(done: pd.DataFrame, among: str | None) -> tuple[pd.DataFrame, 
 
     Args:
         done: of `done_trials`.
-        among: a part of the name of the group that is meant.
+        among: the name of the group that is meant, or a part of it.
 
     Raises: InputError when no group has a finished factorized trial, or none is named so.
     """
@@ -70,7 +70,7 @@ def choose_rivals(done: pd.DataFrame, among: str | None) -> tuple[pd.DataFrame, 
     cut = {name: group for name, group in groups.items() if (group["scheme"] != "dense").any()}
     if not cut:
         raise InputError("there is no finished trial of a factorized model to choose from; lrbench sweep makes them")
-    named = [name for name in cut if among is None or among in name]
+    named = [name for name in cut if name == among] or [name for name in cut if among is None or among in name]
     if not named:
         raise InputError(f"no trials are named {among!r}; there are: {'; '.join(cut)}")
     sizes = done.groupby(SUBJECT)["trial"].transform("size")

@@ -1,100 +1,84 @@
-"""What the page holds of each trial, behind a click: raw rows of the tables, and the text of a hover."""
+"""What the page holds of each trial, behind a click: raw rows of the tables, by columns."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from html import escape
-from math import isinf
 from typing import Any
 
 import pandas as pd
 
+from lrbench.lowrank.cuts import truncation_alone
 from lrbench.report.frames.latency import INTERVAL, describe
-from lrbench.report.frames.rivals import name_training
+from lrbench.report.frames.trials import name_methods
 from lrbench.report.page.findings import name_trial
 from lrbench.report.page.overlay import Overlay
-from lrbench.report.texts import ACCURACY, with_interval
+from lrbench.report.page.packing import listed, packed
+from lrbench.report.page.sections import Table
 
 LAYERS = (
-    *("layer", "kind", "scheme", "rank", "max_rank", "breakeven_share", "params", "macs", "weight_error", "energy"),
-    *("numerical_rank", "reason"),
+    *(
+        "layer",
+        "kind",
+        "scheme",
+        "truncation",
+        "rank",
+        "max_rank",
+        "breakeven_rank_macs",
+        "params",
+        "macs",
+        "dense_macs",
+    ),
+    *("weight_error", "energy", "numerical_rank", "reason"),
 )
 EPOCHS = ("stage", "epoch", "loss", "accuracy", "learning_rate", "seconds")
 TIMINGS = ("environment", "setting", *INTERVAL, "latency_s", "fit")
+PROBES = ("layer", "method", "rank", "output_error", "accuracy_loss")
 
 
 def trial_data(overlay: Overlay) -> dict[str, Any]:
-    """What the page shows of single trials, by their number: raw rows of the tables, and the text of a hover."""
+    """What the page shows of single trials: columns in the order of the trials, and where each one's rows begin."""
     done = overlay.done
     columns = [name for name in overlay.trials.columns if name not in ("schema", "state", "reason")]
-    keys = list(zip(done["folder"], done["trial"], strict=True))
-    layers, epochs = _by_trial(overlay.layers, LAYERS), _by_trial(overlay.epochs, EPOCHS)
-    ranks = {key: _ranks(rows) for key, rows in layers.items()}
     return {
-        "columns": {"trial": columns, "layers": LAYERS, "epochs": EPOCHS, "timings": TIMINGS},
         "titles": [name_trial(trial) for trial in done.to_dict("records")],
-        "hovers": [_hover(trial, ranks.get(key, "")) for key, trial in zip(keys, done.to_dict("records"), strict=True)],
-        "trials": _cells(done[columns]),
-        "layers": [layers.get(key, []) for key in keys],
-        "epochs": [epochs.get(key, []) for key in keys],
-        "timings": _timings(overlay),
+        "trials": packed(done[columns]),
+        "layers": _by_trial(overlay.layers, LAYERS, done, key="trial"),
+        "epochs": _by_trial(overlay.epochs, EPOCHS, done, key="trial"),
+        "timings": _by_trial(_named(overlay.ratios), TIMINGS, done, key="architecture"),
+        "alone": {name: truncation_alone(name) for name in overlay.layers["truncation"].dropna().unique()},
+        "probes": packed(_probes(overlay.sensitivity)[list(PROBES)]),
     }
 
 
-def _cells(frame: pd.DataFrame) -> list[list[Any]]:
-    """Rows of plain values, None where there is none."""
-    return [[_plain(value) for value in row] for row in frame.astype(object).to_numpy().tolist()]
+def _by_trial(frame: pd.DataFrame, columns: tuple[str, ...], done: pd.DataFrame, *, key: str) -> dict[str, Any]:
+    """The rows of each trial, one after another, and where each trial's begin and the last one's end."""
+    known = [name for name in columns if name in frame]
+    mine = done[["folder", key, "number"]].merge(frame[["folder", key, *known]], on=["folder", key])
+    ordered = mine.sort_values("number", kind="stable")
+    starts = ordered["number"].searchsorted(range(len(done) + 1))
+    return {"columns": packed(ordered[known]), "starts": [int(start) for start in starts]}
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON knows it: None for none, words for infinities."""
-    if pd.isna(value):
-        return None
-    return str(value) if isinstance(value, float) and isinf(value) else value
-
-
-def _by_trial(frame: pd.DataFrame, columns: Sequence[str]) -> dict[tuple[str, str], list[list[Any]]]:
-    rows: dict[tuple[str, str], list[list[Any]]] = {}
-    for folder, trial, *row in _cells(frame[["folder", "trial", *columns]]):
-        rows.setdefault((folder, trial), []).append(row)
-    return rows
-
-
-def _ranks(layers: Sequence[Sequence[Any]]) -> str:
-    """The ranks of the layers cut, a line for each rank: `rank 8: layer1.0.conv1, layer1.0.conv2`."""
-    by_rank: dict[int, list[str]] = {}
-    for row in layers:
-        known = dict(zip(LAYERS, row, strict=True))
-        if known["rank"] is not None:
-            by_rank.setdefault(int(known["rank"]), []).append(str(known["layer"]))
-    lines = []
-    for rank, names in sorted(by_rank.items()):
-        shown = [", ".join(map(escape, names[i : i + 4])) for i in range(0, len(names), 4)]
-        lines.append(f"rank {rank}: " + ",<br>      ".join(shown))
-    return "<br>".join(lines)
-
-
-def _hover(trial: Mapping[Any, Any], ranks: str) -> str:
-    values = (trial[name] for name in ("accuracy_kept", "accuracy_low", "accuracy_high"))
-    accuracy = with_interval(*values, form=replace(ACCURACY, between=" to "), note="95 %")
-    return "<br>".join(
-        [
-            f"<b>{escape(name_trial(trial))}</b>",
-            escape(f"{trial['folder']}: {trial['data']}, {name_training(trial)}"),
-            f"accuracy {accuracy}",
-            f"MAC ratio {trial['mac_ratio']:.3f}, param ratio {trial['param_ratio']:.3f}",
-            ranks or "no layer factorized",
-        ]
+def _named(ratios: pd.DataFrame) -> pd.DataFrame:
+    """Timings with their setting in words, and whether they can be trusted in a word."""
+    return ratios.assign(
+        setting=[describe(row.items()) for row in ratios.to_dict("records")],
+        fit=["fit" if fit else "unfit" for fit in ratios["fit"]],
     )
 
 
-def _timings(overlay: Overlay) -> list[list[list[Any]]]:
-    """For each trial the timings of its architecture in its own folder."""
-    rows: dict[tuple[str, str], list[list[Any]]] = {}
-    for timing in overlay.ratios.to_dict("records"):
-        row = [
-            timing["environment"],
-            describe(timing.items()),
-            *(timing[name] for name in (*INTERVAL, "latency_s", "fit")),
-        ]
-        rows.setdefault((timing["folder"], timing["architecture"]), []).append(list(map(_plain, row)))
-    return [rows.get(key, []) for key in zip(overlay.done["folder"], overlay.done["architecture"], strict=True)]
+def _probes(sensitivity: pd.DataFrame) -> pd.DataFrame:
+    """What cutting one layer alone loses, of the first baseline of the first folder that has such."""
+    first = sensitivity[["folder", "baseline"]].iloc[:1]
+    mine = sensitivity.merge(first, on=["folder", "baseline"])
+    lost = mine["dense_accuracy"].astype(float) - mine["accuracy"].astype(float)
+    return mine.assign(method=name_methods(mine), accuracy_loss=lost)
+
+
+def packed_table(table: Table) -> dict[str, Any]:
+    """A table by columns: the texts that people read, and the raw values that it is sorted by."""
+    columns = []
+    for i, head in enumerate(table.heads):
+        cells = [row[i] for row in table.rows]
+        number = any(cell.is_number for cell in cells)
+        text = packed(pd.DataFrame({"text": [cell.text for cell in cells]}, dtype=object))["text"]
+        values = {"values": listed([cell.value if cell.is_number else None for cell in cells])} if number else {}
+        columns.append({"head": head, **text, **values})
+    return {"columns": columns, "numbers": list(table.numbers)}

@@ -1,6 +1,6 @@
 """One or several results folders side by side: their tables, every row marked with the folder it came from."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from lrbench.errors import InputError
 from lrbench.report.choice.pick import Pick, usual_picks
+from lrbench.report.frames.rivals import RIVALS, choose_rivals
 from lrbench.report.frames.standing import with_standing
 from lrbench.report.results import Results
 
@@ -16,16 +17,19 @@ from lrbench.report.results import Results
 class Overlay:
     """Frames of one or several folders; the column `folder` holds the folder's label, and tells equal keys apart.
 
-    `done` are the finished trials, with what they lose to their dense control and how they stand in MACs, among the
-    trials of their own folder; `number` counts them over all folders. `picks` are what is recommended, by folder.
+    `results` are the folders by label. `done` are the finished trials, with what they lose to their dense control and
+    how they stand in MACs, among the trials of their own folder; `number` counts them over all folders. `picks` are
+    what is recommended, by folder; `usual` names the group of rivals that `recommend` chooses among in each folder.
     """
 
-    labels: tuple[str, ...]
+    results: Mapping[str, Results]
     trials: pd.DataFrame
     done: pd.DataFrame
     layers: pd.DataFrame
     epochs: pd.DataFrame
+    sensitivity: pd.DataFrame
     architectures: pd.DataFrame
+    timed: pd.DataFrame
     environments: pd.DataFrame
     ratios: pd.DataFrame
     correlations: pd.DataFrame
@@ -33,6 +37,12 @@ class Overlay:
     plans: pd.DataFrame
     standings: pd.DataFrame
     picks: tuple[tuple[str, Pick], ...]
+    usual: frozenset[tuple[str, tuple[Hashable, ...]]]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the folders are called."""
+        return tuple(self.results)
 
 
 def read_overlay(folders: Sequence[Path]) -> Overlay:
@@ -43,14 +53,25 @@ def read_overlay(folders: Sequence[Path]) -> Overlay:
     labels = label_folders(folders)
     parts: dict[str, list[pd.DataFrame]] = {}
     picks: list[tuple[str, Pick]] = []
-    for folder, label in zip(folders, labels, strict=True):
-        results = Results(folder)
-        for name, frame in _frames(results).items():
+    usual: set[tuple[str, tuple[Hashable, ...]]] = set()
+    results = {label: Results(folder) for folder, label in zip(folders, labels, strict=True)}
+    for label, read in results.items():
+        for name, frame in _frames(read).items():
             parts.setdefault(name, []).append(frame.assign(folder=label))
-        picks += [(label, pick) for pick in usual_picks(results)]
+        mine = list(usual_picks(read))
+        picks += [(label, pick) for pick in mine]
+        if mine:
+            rivals = choose_rivals(read.done, None)[0].iloc[0]
+            usual.add((label, tuple(rivals[name] for name in RIVALS)))
     frames = {name: stack(stacked) for name, stacked in parts.items()}
     done = frames.pop("done").reset_index(drop=True)
-    return Overlay(labels=labels, done=done.assign(number=range(len(done))), picks=tuple(picks), **frames)
+    return Overlay(
+        results=results,
+        done=done.assign(number=range(len(done))),
+        picks=tuple(picks),
+        usual=frozenset(usual),
+        **frames,
+    )
 
 
 def label_folders(folders: Sequence[Path]) -> tuple[str, ...]:
@@ -74,7 +95,9 @@ def _frames(results: Results) -> dict[str, pd.DataFrame]:
         "trials": results.trials,
         "layers": results.layers,
         "epochs": results.epochs,
+        "sensitivity": results.sensitivity,
         "architectures": results.architectures,
+        "timed": results.timed_architectures,
         "environments": results.environments,
         "done": with_standing(results.losses, results.standings, cost="macs"),
         "standings": results.standings,

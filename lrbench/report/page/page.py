@@ -1,25 +1,28 @@
-"""One self-contained HTML file of one or several results folders; nothing in it comes from the network."""
+"""One self-contained HTML file of one or several results folders; nothing of it comes from the network, or leaves."""
 
 import base64
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from lrbench.limits import writing
 from lrbench.report.page import sections
 from lrbench.report.page.charts import build_charts
-from lrbench.report.page.details import trial_data
+from lrbench.report.page.decide import CONFIDENCES, decide_data
+from lrbench.report.page.details import packed_table, trial_data
 from lrbench.report.page.findings import findings
 from lrbench.report.page.overlay import Overlay, read_overlay
+from lrbench.report.page.packing import compressed
+from lrbench.report.palette import COLOURS, SCHEMES
 from lrbench.shown import shown
 from lrbench.whole import begins, make_room, write_whole
+
+SCRIPTS = ("d3.min.js", "decide.js", "charts.js", "panel.js", "page.js")
+"""In the order in which they run."""
 
 
 def write_report(folders: Sequence[Path], target: Path, *, tell: Callable[[str], object] = str) -> Path:
@@ -37,10 +40,11 @@ def write_report(folders: Sequence[Path], target: Path, *, tell: Callable[[str],
 
 
 def render(overlay: Overlay, folders: Sequence[Path]) -> str:
-    """The page as text. Its scripts are its own and plotly's: the browser is told to run no other, nor to load any."""
-    charts = list(build_charts(overlay))
-    scripts = [get_plotlyjs(), _asset("page.js")]
+    """The page as text. Its scripts are its own and d3: the browser is told to run no other, and to load nothing."""
+    charts, decide = list(build_charts(overlay)), decide_data(overlay)
+    scripts = list(map(_asset, SCRIPTS))
     table = sections.trial_table(overlay)
+    data = {"decide": decide, "charts": charts, "table": packed_table(table), **trial_data(overlay)}
     loader = Environment(
         loader=PackageLoader("lrbench.report.page", "assets"),
         autoescape=True,
@@ -53,6 +57,8 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
         labels=overlay.labels,
         folders=" ".join(map(str, folders)),
         findings=list(findings(overlay)),
+        can_decide=bool(decide),
+        confidences=[f"{100 * confidence:.0f}" for confidence in CONFIDENCES],
         charts=charts,
         trials=table,
         facets=_facets(table),
@@ -65,8 +71,8 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
         scores=sections.score_table(overlay),
         hypervolumes=sections.hypervolume_table(overlay),
         facts=list(sections.facts(overlay)),
-        data=Markup(embed({"charts": [chart.figure for chart in charts], **trial_data(overlay)})),
-        style=Markup(_asset("page.css")),
+        data=compressed(data),
+        style=Markup("\n".join([*_colours(), _asset("page.css")])),
         scripts=[Markup(script) for script in scripts],
         hashes=" ".join(f"'sha256-{_digest(script)}'" for script in scripts),
     )
@@ -85,10 +91,16 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def embed(data: Mapping[str, Any]) -> str:
-    """JSON that cannot end the script element it stands in, nor begin a comment there."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+def _colours() -> Iterator[str]:
+    """The palette as rules of CSS."""
+    marks = "".join(f"--c{i}:{colour};" for i, colour in enumerate(COLOURS))
+    rules = {
+        name: marks + "".join(f"--{key}:{value};" for key, value in colours.items()) + f"color-scheme:{name}"
+        for name, colours in SCHEMES.items()
+    }
+    yield f":root{{{rules['light']}}}"
+    yield f"@media (prefers-color-scheme:dark){{:root{{{rules['dark']}}}}}"
+    yield from (f':root[data-theme="{name}"]{{{rule}}}' for name, rule in rules.items())
 
 
 def _facets(table: sections.Table) -> list[tuple[str, int, list[str]]]:

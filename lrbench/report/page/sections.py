@@ -56,17 +56,16 @@ def trial_table(overlay: Overlay) -> Table:
     timed = {(row["folder"], row["architecture"]): row for row in shown.to_dict("records")}
     where = "".join(f" ({words})" for words in settings) if len(settings) < 2 else " (first setting of each folder)"
     heads = (
-        *("folder", "data", "method", "layer set", "rank rule", "seed", "params", "MACs", "MAC ratio"),
+        *("folder", "data", "method", "layer set", "rank rule", "seed", "trial", "params", "MACs", "MAC ratio"),
         *(f"latency ratio{where}", "truncated", "re-estimated", "finetuned", "kept"),
         *("points lost to dense", "points below the model as given", "standing in MACs"),
     )
     done = overlay.done.to_dict("records")
     picked = {(folder, pick.marked) for folder, pick in overlay.picks}
-    keys = [(row["folder"], row["trial"], row["architecture"]) for row in done]
-    rows = [
-        _trial_row(row, timed.get((folder, architecture)), recommended=(folder, trial) in picked)
-        for row, (folder, trial, architecture) in zip(done, keys, strict=True)
-    ]
+    rows = []
+    for row in done:
+        recommended = (row["folder"], row["trial"]) in picked
+        rows.append(_trial_row(row, timed.get((row["folder"], row["architecture"])), recommended=recommended))
     kept = [i for i, head in enumerate(heads) if _tells(head, {row[i].text for row in rows})]
     return Table(
         heads=tuple(heads[i] for i in kept),
@@ -83,7 +82,9 @@ def _tells(head: str, texts: set[str]) -> bool:
 def _trial_row(trial: Row, timed: Row | None, *, recommended: bool) -> tuple[Cell, ...]:
     return (
         *(_text(trial[name]) for name in ("folder", "data", "method", "layer_set", "rank_rule")),
-        *(_whole(trial[name]) for name in ("seed", "params", "macs")),
+        _whole(trial["seed"]),
+        _text(trial["trial"]),
+        *(_whole(trial[name]) for name in ("params", "macs")),
         _real(trial["mac_ratio"], ".3f"),
         _interval(timed) if timed else Cell(text=""),
         *(_real(trial[f"accuracy_{stage}"], ".2%") for stage in MEASURED),
@@ -145,15 +146,17 @@ def failed_table(overlay: Overlay) -> Table:
 
 
 def untrained_table(overlay: Overlay) -> Table:
-    """The architectures that were planned and timed, and never trained."""
+    """The architectures that were planned, and never trained, with their latency in each setting they were timed in."""
     names = ("folder", "architecture", "scheme", "truncation", "layer_set", "rank_rule")
     trained = set(zip(overlay.done["folder"], overlay.done["architecture"], strict=True))
-    rows = [
-        tuple(_text(architecture[name]) for name in names)
-        for architecture in overlay.architectures.to_dict("records")
-        if (architecture["folder"], architecture["architecture"]) not in trained
-    ]
-    return Table(heads=names, rows=rows)
+    timings, rows = dict(list(overlay.ratios.groupby(["folder", "architecture"], sort=False))), []
+    for architecture in overlay.architectures.to_dict("records"):
+        key = (architecture["folder"], architecture["architecture"])
+        timed = timings[key].to_dict("records") if key in timings else []
+        cells = [(_text(describe(row.items())), _interval(row)) for row in timed] or [(_text("not timed"), _text(""))]
+        if key not in trained:
+            rows += [(*(_text(architecture[name]) for name in names), *pair) for pair in cells]
+    return Table(heads=(*names, "setting", "latency ratio"), rows=rows)
 
 
 def dense_layers_table(overlay: Overlay) -> Table:
@@ -198,8 +201,8 @@ def environment_table(overlay: Overlay) -> Table:
     """What each environment is made of, a column each."""
     frame = overlay.environments
     heads = ("", *(f"{folder}: {key}" for folder, key in zip(frame["folder"], frame["environment"], strict=True)))
-    names = [name for name in frame.columns if name not in ("schema", "folder", "environment")]
-    known = [name for name in names if frame[name].notna().any()]
+    left_out = ("schema", "folder", "environment")
+    known = [name for name in frame.columns if name not in left_out and frame[name].notna().any()]
     return Table(heads=heads, rows=[(_text(name), *(_text(value) for value in frame[name])) for name in known])
 
 
