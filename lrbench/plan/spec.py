@@ -62,6 +62,15 @@ class SweepSpec(Choice):
         return self
 
     @model_validator(mode="after")
+    def _images_that_do(self) -> "SweepSpec":
+        if self.calibration.images == 1:
+            raise ValueError("calibration.images: must be 0 or at least 2 (a batch never holds one image), got 1")
+        if 0 < self.data.resize < self.data.image_size:
+            least = f"0 or at least image_size, {self.data.image_size}"
+            raise ValueError(f"data.resize: must be {least}, got {self.data.resize}")
+        return self
+
+    @model_validator(mode="after")
     def _something_to_calibrate_on(self) -> "SweepSpec":
         if self.finetune.batch_norm == "re-estimated" and self.calibration.images == 0:
             raise ValueError("calibration.images: re-estimated batch norm needs at least 1, got 0")

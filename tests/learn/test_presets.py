@@ -53,6 +53,18 @@ def test_what_a_spec_says_itself_stays() -> None:
     assert (data.image_size, data.resize, data.mean, data.std) == (64, 73, (0.5, 0.5, 0.5), IMAGENET.std)
 
 
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"data": {"resize": 31}}, r"data\.resize: must be 0 or at least image_size, 32, got 31"),
+        ({"calibration": {"images": 1}}, r"calibration\.images: must be 0 or at least 2"),
+    ],
+)
+def test_numbers_of_pixels_or_images_that_cannot_do_are_refused(document: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        make_spec(document, where="test")
+
+
 def test_a_preset_is_the_same_trials_as_its_values_written_out(workplace: Path) -> None:
     words = {"data.image_size": 32}
     named = prepare(load_spec(workplace / "tiny.toml", {**words, "data.preset": "imagenet"}), cache=workplace)

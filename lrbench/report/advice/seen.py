@@ -1,11 +1,13 @@
 """Whether the images that chose may have been trained on before."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 
 from lrbench.config.reading import read_toml
+from lrbench.errors import InputError
 from lrbench.results.log import SPEC
 
 
@@ -21,5 +23,7 @@ def seen_before(folder: Path, trials: pd.DataFrame, split: str) -> Iterator[str]
 
 def _has_own_search(spec: Path) -> bool:
     """Whether a folder's spec has a directory of images to choose by; a folder without a spec has none."""
-    data = read_toml(spec, what="spec").get("data") if spec.is_file() else None
+    data = None
+    with suppress(InputError):  # a damaged one says nothing
+        data = read_toml(spec, what="spec").get("data") if spec.is_file() else None
     return isinstance(data, dict) and bool(data.get("search"))

@@ -127,7 +127,7 @@ CHARTS: Sequence[Chart] = (
     ),
     Chart(
         title="Plans: predicted damage against points lost",
-        note="Points of test accuracy below the dense control, after finetuning.",
+        note="Points of test accuracy below the dense control, at the last stage measured.",
         frame=points.damages,
         x="predicted_damage",
         y="lost",
