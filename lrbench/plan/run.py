@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lrbench.config.recipes import Recipe
 from lrbench.guard import guarded, user_code
+from lrbench.learn.own_loop import require_loop
 from lrbench.learn.precision import SLOW, is_slow, resolve
 from lrbench.learn.sources import identify
 from lrbench.learn.train import pick_device
@@ -81,6 +82,7 @@ def prepare(
         if is_slow(recipe, devices[name], flags)
     ]
     spec = spec.model_copy(update=recipes)
+    require_loop(spec.finetune)
     identity, classes = identify(spec.data)
     trials, seeds = plan_trials(spec, identity=identity), spec.sweep.later_seeds()
     dense = build_untrained(spec, classes=classes, seed=trials[0].baseline_seed, limit_s=limit_s)
