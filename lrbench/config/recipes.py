@@ -4,7 +4,7 @@ from functools import partial
 from operator import eq, is_
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lrbench.config import names
 from lrbench.config.choice import Choice
@@ -72,7 +72,22 @@ class Finetune(Recipe):
         "train", exclude_if=partial(eq, "train"), description="what happens to the statistics of batch norm"
     )
 
+    loop: str = Field(
+        "",
+        exclude_if=partial(eq, ""),
+        description="`package.module:callable` that trains in place of lrbench's own loop: called with model, data and "
+        "budget, it returns the model (docs/training.md); unset: lrbench's own",
+    )
+
+    @model_validator(mode="after")
+    def _what_a_loop_does_itself(self) -> "Finetune":
+        if self.loop and (self.distill or self.batch_norm == "frozen"):
+            raise ValueError("loop: a loop of your own does distill and frozen batch norm itself; leave both out")
+        return self
+
     @property
     def recipe(self) -> str:
         """What differs beside epochs, in words: the treatment of batch norm, and the share that is distilled."""
+        if self.loop:
+            return f"{self.batch_norm} loop={self.loop}"
         return f"{self.batch_norm} distill={self.distill:g}" if self.distill else self.batch_norm

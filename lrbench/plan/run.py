@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lrbench.config.recipes import Recipe
 from lrbench.guard import guarded, user_code
+from lrbench.learn.own_loop import require_loop
 from lrbench.learn.precision import SLOW, is_slow, resolve
 from lrbench.learn.presets import with_preset
 from lrbench.learn.survey import survey
@@ -89,6 +90,7 @@ def prepare(
         if is_slow(recipe, devices[name], flags)
     ]
     spec = spec.model_copy(update=recipes)
+    require_loop(spec.finetune)
     seen = survey(spec.data, cache=cache / "images")
     identity, classes = seen.identity, seen.classes
     first = spec.baseline.seed if spec.baseline.seed is not None else spec.sweep.seeds[0]

@@ -9,11 +9,12 @@ from torch import nn
 
 from lrbench.errors import InputError
 from lrbench.guard import guarded
-from lrbench.learn import augment
+from lrbench.learn import augment, own_loop
 from lrbench.learn.architectures import code_of, make_architecture
 from lrbench.learn.augment import AUGMENTATIONS
 from lrbench.learn.checkpoint_files import weights_digest
 from lrbench.learn.generators import seed_all
+from lrbench.learn.imports import source_digest
 from lrbench.learn.models import build_model
 from lrbench.lowrank.allocations import ALLOCATIONS, parse_budget
 from lrbench.lowrank.compress import first_schemes
@@ -155,9 +156,11 @@ RECALIBRATE: Mapping[bool | Literal["best"], Literal["yes", "no", "best"]] = Map
 
 
 def _recalibrated(spec: SweepSpec) -> Iterator[Any]:
-    """What decides which stages a trial has and keeps; nothing where it does what all earlier versions did."""
+    """What else decides the stages of a trial; nothing where it does what all earlier versions did."""
     if spec.model.has_weights or spec.recalibrate() is not True:
         yield {"recalibrate": spec.recalibrate()}
+    if spec.finetune.loop:
+        yield {"loop": source_digest(spec.finetune.loop, key=own_loop.KEY)}
 
 
 def plan_trials(

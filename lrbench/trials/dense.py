@@ -14,6 +14,8 @@ from lrbench.guard import reason_of
 from lrbench.learn.batches import Batching, calibration_batches, test_batches
 from lrbench.learn.checkpoints import Checkpoint
 from lrbench.learn.datasets import Dataset
+from lrbench.learn.odd_state import odd_state, restore_odd_
+from lrbench.learn.own_loop import tune_by_loop
 from lrbench.learn.train import batching, train_
 from lrbench.learn.weights import fits, is_training, keep_weights, recall_weights, weights_path
 from lrbench.limits import put_aside
@@ -112,6 +114,8 @@ def trained(
     if path.exists() and (recalled := _recalled(model, path, context=context)) is not None:
         return recalled, True
     context.tell(stage, 0, recipe.epochs)
+    if isinstance(recipe, Finetune) and recipe.loop:
+        return _by_own_loop(model, recipe, context=context, path=path, seed=seed), False
     checkpoint = Checkpoint(
         path=context.weights / f"{key}.checkpoint",
         every_s=60 * context.spec.run.checkpoint_minutes,
@@ -130,11 +134,34 @@ def trained(
             teacher=teacher,
         )
     )
-    if isinstance(recipe, Finetune) and recipe.batch_norm == "re-estimated":
-        reestimate_batch_norm_(model, context.calibration(batching(recipe, context.spec.data)))
+    _settle_(model, recipe, context=context)
     keep(model, path, epochs=epochs, context=context)
     checkpoint.path.unlink(missing_ok=True)
     return epochs, False
+
+
+def _settle_(model: nn.Module, recipe: Recipe, *, context: Context) -> None:
+    """Re-estimate batch norm after finetuning (in place), where the recipe says so."""
+    if isinstance(recipe, Finetune) and recipe.batch_norm == "re-estimated":
+        reestimate_batch_norm_(model, context.calibration(batching(recipe, context.spec.data)))
+
+
+def _by_own_loop(model: nn.Module, recipe: Finetune, *, context: Context, path: Path, seed: int) -> tuple[Epoch, ...]:
+    """Finetune a model by the user's loop (in place), and keep its weights."""
+    tuned, epochs = tune_by_loop(
+        model,
+        context.data,
+        recipe=recipe,
+        how=batching(recipe, context.spec.data),
+        seed=seed,
+        on_step=lambda done, total: context.tell("finetune", done, total),
+    )
+    if tuned is not model:
+        model.load_state_dict(tuned.state_dict())
+        restore_odd_(model, odd_state(tuned))
+    _settle_(model.eval(), recipe, context=context)
+    keep(model, path, epochs=epochs, context=context)
+    return epochs
 
 
 def _recalled(model: nn.Module, path: Path, *, context: Context) -> tuple[Epoch, ...] | None:

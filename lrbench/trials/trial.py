@@ -91,7 +91,7 @@ def run_trial(job: TrialJob, dense: Dense, *, context: Context) -> tuple[Measure
         threads=torch.get_num_threads(),
         predicted=job.predicted,
         baseline_amp=format_of(spec.baseline, batching(spec.baseline, spec.data).device),
-        finetune_amp=format_of(spec.finetune, how.device),
+        finetune_amp="" if spec.finetune.loop else format_of(spec.finetune, how.device),
         allocator=kept_memory(),
     )
     return measurement, kept.model
