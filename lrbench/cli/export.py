@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrbench.cli.shared import Cache, Folder, app, err, exit_codes, out, say
-from lrbench.screen import Screen, table
+from lrbench.fitted import table
+from lrbench.screen import Screen
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -71,10 +71,10 @@ def tables_of(advice: Advice) -> Iterator[TextTable]:
         named["dense"] = advice.dense
     unseen = ", which no choice saw" if advice.split == "search" else ""
     cost = choice.cost.replace("macs", "MACs")
-    below = "dense" if advice.reference == "the dense control" else advice.reference
+    reference = "dense" if advice.reference == "the dense control" else advice.reference
     yield TextTable(
         title=f"Choices by {cost}; what counts as accuracy is that of the test split{unseen}",
-        heads=(*POINT, f"#chosen by ({advice.split})", "#test accuracy, 95 %", f"#points below {below}, 95 %"),
+        heads=(*POINT, f"#chosen by ({advice.split})", "#test accuracy, 95 %", f"#points from {reference}, 95 %"),
         rows=[_point_row(name, point) for name, point in named.items() if point is not None],
     )
     rows = list(map(_layer_row, advice.layers))
@@ -109,7 +109,7 @@ def _best(name: str, best: Best | None) -> tuple[str, ...]:
 
 
 def _point_row(name: str, point: Row) -> tuple[str, ...]:
-    drop, low, high = (100 * point[key] for key in ("test_drop", "test_drop_low", "test_drop_high"))
+    gain, low, high = (0.0 - 100 * point[key] for key in ("test_drop", "test_drop_high", "test_drop_low"))
     return (
         name,
         point["name"],
@@ -119,7 +119,7 @@ def _point_row(name: str, point: Row) -> tuple[str, ...]:
         "not timed" if pd.isna(point["ratio"]) else ratio_of(point),
         f"{point['accuracy']:.2%}",
         with_interval(point["test_accuracy"], point["test_low"], point["test_high"], form=ACCURACY),
-        "-" if pd.isna(drop) or low == 0 == high else with_interval(drop, low, high, form=POINTS),
+        "-" if pd.isna(gain) or low == 0 == high else with_interval(gain, low, high, form=POINTS),
     )
 
 

@@ -14,8 +14,11 @@ from lrbench.report.results import Results
 from lrbench.report.texts import TextTable, number, ratio_of
 from lrbench.results.records import MEASURED
 
+SHORT = 8
+"""Characters of a key in tables."""
+
 HEADS = (
-    *("data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
+    *("trial", "data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
     *("#latency ratio, 99 %", "#truncated", "#re-estimated", "#finetuned", "#rank after training"),
     "standing in MACs",
 )
@@ -35,6 +38,7 @@ def trial_table(trials: pd.DataFrame, *, picked: Collection[str | None] = (), ti
 
 def _row(trial: Mapping[Any, Any], *, recommended: bool) -> tuple[str, ...]:
     return (
+        short_key(str(trial["trial"])),
         str(trial["data"]),
         name_training(trial).replace(" epochs", ""),
         *(str(trial[name]) for name in ("method", "layer_set", "rank_rule", "seed")),
@@ -45,6 +49,11 @@ def _row(trial: Mapping[Any, Any], *, recommended: bool) -> tuple[str, ...]:
         "" if pd.isna(trial["trained_ranks"]) else str(trial["trained_ranks"]),
         f"{trial['standing']}{RECOMMENDED if recommended else ''}",
     )
+
+
+def short_key(trial: str) -> str:
+    """The beginning of a trial's key, which commands take for all of it."""
+    return trial[:SHORT]
 
 
 def recommended(results: Results) -> frozenset[str | None]:
