@@ -1,4 +1,4 @@
-"""What a terminal shows: progress while a sweep runs, and tables of results. On a pipe, plain lines."""
+"""What a terminal shows: progress while a sweep runs. On a pipe, plain lines. Tables are those of `fitted`."""
 
 import os
 import sys
@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
-from rich.table import Table
-from rich.text import Text
 
 from lrbench.config.names import STAGES
 from lrbench.results.records import Failure, Measurement, Record, Sensitivity, Trial
@@ -20,7 +18,7 @@ from lrbench.results.sessions import LayerSession, Session, TimingFailure
 from lrbench.shown import shown
 
 if TYPE_CHECKING:
-    from lrbench.report.texts import TextTable
+    pass
 
 PIPE_WIDTH = 200
 """Characters of a line of a table that goes to a pipe or file, which has no width of its own."""
@@ -185,13 +183,3 @@ def _duration(seconds: float) -> str:
     minutes, seconds_left = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds_left:02}"
-
-
-def table(texts: "TextTable") -> Table:
-    """A table of texts, numbers set right."""
-    drawn = Table(title=Text(shown(texts.title), style="table.title"), title_justify="left", header_style="bold")
-    for head in texts.heads:
-        drawn.add_column(head.removeprefix("#"), justify="right" if head.startswith("#") else "left")
-    for row in texts.rows:
-        drawn.add_row(*(Text(shown(cell)) for cell in row))  # names from a results folder are not markup
-    return drawn

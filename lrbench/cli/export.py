@@ -8,7 +8,8 @@ import typer
 
 from lrbench.cli.shared import Cache, Folder, app, err, exit_codes, out, say
 from lrbench.config.names import is_own
-from lrbench.screen import Screen, table
+from lrbench.fitted import table
+from lrbench.screen import Screen
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,9 +9,9 @@ import typer
 
 from lrbench.cli.shared import app, err, explained, out, say
 from lrbench.errors import InputError, nearest
+from lrbench.fitted import table
 from lrbench.gate.tolerances import describe_tolerances
 from lrbench.gate.verdicts import BLOCKING, EXIT_CODES, STRICT, Judgement, Outcome, Verdict
-from lrbench.screen import table
 from lrbench.whole import begins, make_room, replacing
 
 

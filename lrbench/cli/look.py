@@ -1,11 +1,13 @@
 """Commands that read a results folder; none of them needs torch."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lrbench.cli.shared import Folder, app, redraw, say
+from lrbench.cli.shared import Folder, app, out, redraw, say
+from lrbench.fitted import table
 
 
 @app.command()
@@ -17,21 +19,42 @@ def plots(folder: Folder) -> None:
     redraw(folder)
 
 
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    MD = "md"
+
+
 @app.command("table")
-def table_(folder: Folder) -> None:
-    """Print every finished trial of a results folder as a Markdown table, with latency in the first setting timed.
+def table_(
+    folder: Folder,
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", help="how rows are printed", show_default="table on a terminal, md elsewhere"),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="heads to print, by commas: `trial,MACs,finetuned`", show_default="all")
+    ] = None,
+    sort: Annotated[str | None, typer.Option(help="head to sort by; with - in front from the largest on")] = None,
+) -> None:
+    """Print every finished trial of a results folder, with latency in the first setting timed.
 
-    Marked as recommended is what `lrbench recommend --max-drop 1 --minimise macs` takes.
-
-    Example: `lrbench table results/seed`
+    Example: `lrbench table results/seed --columns trial,method,MACs,finetuned --sort -finetuned`
     """
-    from lrbench.report.advice.summary import recommended, trial_table
+    from lrbench.report.advice.summary import trial_table
     from lrbench.report.results import Results
-    from lrbench.report.texts import markdown
+    from lrbench.report.rows import chosen_columns, sorted_rows, written
 
-    results = Results(folder)
-    texts = trial_table(results.summary, picked=recommended(results))
-    say(markdown(texts.heads, texts.rows))
+    texts = trial_table(Results(folder).summary)
+    texts = chosen_columns(sorted_rows(texts, sort), columns)
+    wanted = form or (Format.TABLE if out.is_terminal else Format.MD)
+    if wanted is Format.TABLE:
+        out.print(table(texts))
+    else:
+        say(written(texts, str(wanted)))
 
 
 @app.command()

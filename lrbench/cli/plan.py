@@ -9,7 +9,8 @@ import typer
 from lrbench.cli.shared import Cache, Out, Overrides, SpecPath, app, draw, explained, folder_for, out, say
 from lrbench.cli.workers import Jobs, choose_workers
 from lrbench.config.manual import describe_spec
-from lrbench.screen import Screen, table
+from lrbench.fitted import table
+from lrbench.screen import Screen
 
 if TYPE_CHECKING:
     from lrbench.plan.preview import Preview

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lrbench.cli.shared import Folder, app, explained, out, say
+from lrbench.cli.shared import Folder, app, explained, out, say, tell
 from lrbench.config import axes, names
-from lrbench.screen import table
+from lrbench.fitted import table
 
 
 class Format(StrEnum):
@@ -117,13 +117,13 @@ def recommend(  # noqa: PLR0913 - the options of a command
     if chosen is Format.JSON:
         say(to_json(advice))
     else:
-        say(headline(advice))
+        tell(headline(advice))
         for warning in advice.warnings:
-            say(f"Warning: {warning}")
+            tell(f"Warning: {warning}")
         for texts in tables_of(advice):
             out.print(table(texts))
         for note in advice.notes:
-            say(f"- {note}")
+            tell(f"- {note}")
         if advice.command:
             say(f"to export it: {advice.command}")
     if advice.choice.point is None:
@@ -145,6 +145,6 @@ def audit(folder: Folder) -> None:
     for texts in told.tables:
         out.print(table(texts))
     for sentence in told.sentences:
-        say(f"- {sentence}")
+        tell(f"- {sentence}")
     if not told.exact:
         raise typer.Exit(1)

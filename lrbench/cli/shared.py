@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -19,8 +20,29 @@ TOLD: tuple[type[BaseException], ...] = (typer.Exit, typer.Abort, *typer.BadPara
 """What has its exit code and its line already; UsageError and ClickException are told by the parser of options."""
 
 
+GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "From a spec to a model": ("plan", "sweep", "recommend", "export"),
+        "Look at results": ("report", "table", "plots", "audit"),
+        "Measure more": ("time", "sensitivity", "layers", "doctor"),
+        "Guard against regressions": ("check", "regress", "history"),
+    }
+)
+"""The commands by purpose, the main flow first, as the help lists them."""
+
+
 class Commands(TyperGroup):
     """All commands, under the one net that `exit_codes` is."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The commands in the order of `GROUPS`; each is told to stand under its heading."""
+        known = super().list_commands(ctx)
+        for heading, names in GROUPS.items():
+            for name in names:
+                if name in self.commands:
+                    self.commands[name].rich_help_panel = heading  # type: ignore[attr-defined]
+        ordered = [name for names in GROUPS.values() for name in names if name in known]
+        return [*ordered, *(name for name in known if name not in ordered)]
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
@@ -91,6 +113,26 @@ def explained(
 def say(text: str) -> None:
     """Print a line as it is."""
     out.print(text, markup=False, highlight=False)
+
+
+def tell(sentence: str) -> None:
+    """Print a sentence; on a terminal it wraps at words."""
+    out.print(sentence, markup=False, highlight=False, soft_wrap=not out.is_terminal)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        say(f"lrbench {version('lrbench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _all_commands(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version of lrbench")
+    ] = False,
+) -> None:
+    """Which rank, in which layers, buys me that latency, and what accuracy does it cost?"""
 
 
 def folder_for(spec: Path, chosen: Path | None) -> Path:

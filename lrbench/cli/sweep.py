@@ -25,7 +25,8 @@ from lrbench.cli.shared import (
 from lrbench.cli.workers import Address, Jobs, On, Timeout, TrialCpus, TrialGpus, Where, choose_workers
 from lrbench.config import names
 from lrbench.config.manual import describe_spec
-from lrbench.screen import describe, table
+from lrbench.fitted import table
+from lrbench.screen import describe
 
 Retry = Annotated[bool, typer.Option("--retry-failed", help="run failed trials and timings again")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="move the results folder to NAME.old-N first")]

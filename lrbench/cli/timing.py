@@ -8,7 +8,8 @@ import typer
 
 from lrbench.cli.shared import Folder, Out, Overrides, SpecPath, app, draw, err, explained, folder_for, out, say
 from lrbench.config.manual import describe_spec
-from lrbench.screen import Screen, table
+from lrbench.fitted import table
+from lrbench.screen import Screen
 
 if TYPE_CHECKING:
     from lrbench.results.log import Store

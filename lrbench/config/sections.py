@@ -94,6 +94,11 @@ class DataChoice(Choice):
         description="directory of images, a folder for each class, to choose among trials by instead of that share",
     )
 
+    @property
+    def has_search(self) -> bool:
+        """Whether there are images to choose among trials by."""
+        return bool(self.search or self.search_share)
+
 
 class CalibrationChoice(Choice):
     """`[calibration]`: images for output truncation and batch norm, never augmented."""

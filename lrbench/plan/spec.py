@@ -76,7 +76,7 @@ class SweepSpec(Choice):
             raise ValueError("calibration.images: re-estimated batch norm needs at least 1, got 0")
         if self.calibration.recalibrate and self.calibration.images == 0:
             raise ValueError("calibration.images: calibration.recalibrate needs at least 1, got 0")
-        if self.calibration.recalibrate == "best" and self.data.search_share == 0:
+        if self.calibration.recalibrate == "best" and not self.data.has_search:
             raise ValueError('data.search_share: calibration.recalibrate = "best" needs a search split, got 0')
         return self
 
@@ -102,7 +102,7 @@ class SweepSpec(Choice):
         """The value of `calibration.recalibrate`: unset, `best` for given weights that can be judged, else true."""
         if self.calibration.recalibrate is not None:
             return self.calibration.recalibrate
-        return "best" if self.model.has_weights and self.data.search_share else True
+        return "best" if self.model.has_weights and self.data.has_search else True
 
     def grid_methods(self) -> tuple[tuple[str, str], ...]:
         """Each scheme of the grid with each truncation that it supports."""

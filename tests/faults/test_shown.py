@@ -10,8 +10,9 @@ import samples
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lrbench.fitted import table
 from lrbench.report.texts import TextTable, markdown, plain_markdown
-from lrbench.screen import Screen, console, table
+from lrbench.screen import Screen, console
 from lrbench.shown import shown
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

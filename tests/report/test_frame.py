@@ -71,12 +71,12 @@ def test_the_markdown_table_has_a_row_for_each_finished_trial(tmp_path: Path) ->
     results = Results(samples.folder_of(tmp_path, samples.sweep()))
     assert recommended(results) == {None}, "so few images make nothing sure"
     texts = trial_table(results.summary, picked={"d"})
-    assert [row[2] for row in texts.rows if row[-1].endswith("; recommended")] == ["dense"]
+    assert [row[3] for row in texts.rows if row[-1].endswith("; recommended")] == ["dense"]
     lines = markdown(texts.heads, texts.rows).splitlines()
     assert len(lines) == 2 + 9
     assert {line.count("|") for line in lines} == {len(HEADS) + 1}
     assert lines[2].startswith(
-        "| digits | 1+1 | dense | none | none | 0 | 200 | 100 | 1.000 | 1.000 (no interval) | 20.00% |  | 80.00% |"
+        "| d | digits | 1+1 | dense | none | none | 0 | 200 | 100 | 1.000 | 1.000 (no interval) | 20.00% |  | 80.00% |"
     )
 
 

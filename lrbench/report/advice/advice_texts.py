@@ -84,7 +84,7 @@ def tables_of(advice: Advice) -> Iterator[TextTable]:
             *POINT,
             f"#chosen by ({advice.split})",
             "#test accuracy, 95 %",
-            *(f"#points below {reference}, 95 %" for reference in drops.values()),
+            *(f"#points from {reference}, 95 %" for reference in drops.values()),
         ),
         rows=[_point_row(name, point, drops) for name, point in named.items() if point is not None],
     )
@@ -130,13 +130,13 @@ def _point_row(name: str, point: Row, drops: Iterable[str]) -> tuple[str, ...]:
         "not timed" if pd.isna(point["ratio"]) else ratio_of(point),
         f"{point['accuracy']:.2%}",
         with_interval(point["test_accuracy"], point["test_low"], point["test_high"], form=ACCURACY),
-        *(_drop(point, name) for name in drops),
+        *(_gain(point, name) for name in drops),
     )
 
 
-def _drop(point: Row, name: str) -> str:
-    drop, low, high = (100 * point[key] for key in (name, f"{name}_low", f"{name}_high"))
-    return "-" if pd.isna(drop) or low == 0 == high else with_interval(drop, low, high, form=POINTS)
+def _gain(point: Row, name: str) -> str:
+    gain, low, high = (0.0 - 100 * point[key] for key in (name, f"{name}_high", f"{name}_low"))
+    return "-" if pd.isna(gain) or low == 0 == high else with_interval(gain, low, high, form=POINTS)
 
 
 def _layer_row(layer: Row) -> tuple[str, ...]:

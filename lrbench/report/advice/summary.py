@@ -15,9 +15,12 @@ from lrbench.report.results import Results
 from lrbench.report.texts import TextTable, number, ratio_of
 from lrbench.results.records import MEASURED
 
+SHORT = 8
+"""Characters of a key in tables."""
+
 HEADS = (
-    *("data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
-    *("#latency ratio, 99 %", "#truncated", "#re-estimated", "#finetuned", "kept", "#points below given"),
+    *("trial", "data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
+    *("#latency ratio, 99 %", "#truncated", "#re-estimated", "#finetuned", "kept", "#points from given"),
     *("#rank after training", "standing in MACs"),
 )
 
@@ -36,6 +39,7 @@ def trial_table(trials: pd.DataFrame, *, picked: Collection[str | None] = (), ti
 
 def _row(trial: Mapping[Any, Any], *, recommended: bool) -> tuple[str, ...]:
     return (
+        short_key(str(trial["trial"])),
         str(trial["data"]),
         name_training(trial).replace(" epochs", ""),
         *(str(trial[name]) for name in ("method", "layer_set", "rank_rule", "seed")),
@@ -44,10 +48,15 @@ def _row(trial: Mapping[Any, Any], *, recommended: bool) -> tuple[str, ...]:
         "" if pd.isna(trial["ratio"]) else ratio_of(trial),
         *(number(trial[f"accuracy_{stage}"], ".2%") for stage in MEASURED),
         STAGES[trial["kept"]],
-        f"{100 * (trial['accuracy_dense'] - trial['accuracy_kept']):.2f}",
+        f"{100 * (trial['accuracy_kept'] - trial['accuracy_dense']):.2f}",
         "" if pd.isna(trial["trained_ranks"]) else str(trial["trained_ranks"]),
         f"{trial['standing']}{RECOMMENDED if recommended else ''}",
     )
+
+
+def short_key(trial: str) -> str:
+    """The beginning of a trial's key, which commands take for all of it."""
+    return trial[:SHORT]
 
 
 def recommended(results: Results) -> frozenset[str | None]:
