@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import field_validator, model_validator
 
+from lrbench.config.grid import GridChoice, SweepChoice
 from lrbench.config.names import JOINT, MIXED, parts_of
 from lrbench.config.ranges import MOST_SEED
-from lrbench.config.sections import GridChoice, SweepChoice
 from lrbench.lowrank.allocations import parse_budget
 from lrbench.lowrank.rule_texts import format_rule, parse_rule
 from lrbench.lowrank.schemes import SCHEMES

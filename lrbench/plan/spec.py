@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from lrbench.config.axes import FORMER_KEYS
 from lrbench.config.choice import Choice
+from lrbench.config.grid import LayerSetChoice
 from lrbench.config.names import MIXED
 from lrbench.config.ranges import ShownName
 from lrbench.config.reading import read_toml, validate
@@ -19,7 +20,6 @@ from lrbench.config.sections import (
     CalibrationChoice,
     DataChoice,
     LatencyChoice,
-    LayerSetChoice,
     LayerTableChoice,
     ModelChoice,
     RunChoice,

@@ -175,20 +175,18 @@ def plan_trials(
         layers: of the model; where the first version of lrbench treated a chosen one otherwise, keys tell.
     """
     trials = []
-    calibration = spec.calibration.model_dump(exclude={"recalibrate"})
-    if spec.calibration.split == "search":
-        del calibration["split"]  # when keys began there was no other
-    common = _baseline_facts(spec, identity)
-    given = (weights_digest(spec.model) or "none")[:16]
+    young = {"recalibrate", "split"} if spec.calibration.split == "search" else {"recalibrate"}  # than keys
+    calibration = spec.calibration.model_dump(exclude=young)
+    common, given = _baseline_facts(spec, identity), weights_digest(spec.model) or "none"
     for seed in dict.fromkeys(spec.sweep.seeds if seeds is None else seeds):
-        base = spec.baseline.seed if spec.baseline.seed is not None else seed
+        base = seed if spec.baseline.seed is None else spec.baseline.seed
         baseline = digest({**common, "seed": base})
         for scheme, truncation, layer_set, rule in _grid(spec):
             chosen = spec.layer_sets[layer_set].model_dump() if layer_set in spec.layer_sets else None
             facts = [baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed]
-            calibrated = [truncation, calibration] if spec.calibration.images else []
-            budgeted = _budgeted(spec, rule, scheme=scheme, truncation=truncation)
-            key = digest([*facts, *calibrated, *_recalibrated(spec), *budgeted, *_mended(spec, layer_set, layers)])
+            facts += [truncation, calibration] if spec.calibration.images else []
+            facts += [*_recalibrated(spec), *_budgeted(spec, rule, scheme=scheme, truncation=truncation)]
+            key = digest([*facts, *_mended(spec, layer_set, layers)])
             trials.append(
                 Trial(
                     key=key,
@@ -209,7 +207,7 @@ def plan_trials(
                     calibration_split=spec.calibration.split,
                     recipe=spec.finetune.recipe,
                     recalibrate=RECALIBRATE[spec.recalibrate()],
-                    weights_digest=given,
+                    weights_digest=given[:16],
                 )
             )
     return tuple(trials)

@@ -17,11 +17,12 @@ from lrbench.learn.survey import tell
 from lrbench.learn.weights import weights_path
 from lrbench.lowrank.allocations import BudgetRule
 from lrbench.measure.environment import now
-from lrbench.plan.budgets import check_timed
+from lrbench.plan.budgets import InfeasibleError, check_timed
 from lrbench.plan.cuts import rule_of
 from lrbench.plan.disk_and_memory import check_memory
 from lrbench.plan.evidence import Evidence, gather_evidence
-from lrbench.plan.preview import preview
+from lrbench.plan.feasible import check_feasible
+from lrbench.plan.preview import Preview, preview
 from lrbench.plan.run import Run
 from lrbench.results.records import Failure, Measurement, Record, Trial
 from lrbench.trials.given import look_at_given
@@ -46,7 +47,7 @@ def run_trials(run: Run, todo: Sequence[Trial], history: History, *, workers: Wo
     Raises: InputError when model, data or disk cannot be used, or a layer cannot be probed.
     """
     _check_timed(run, todo, history)
-    infeasible = list(_infeasible(run, todo, history))
+    infeasible = list(_infeasible(run, todo))
     yield from history.new(infeasible)
     todo = missing_trials(todo, infeasible, retry_failed=False)
     if not todo:
@@ -57,13 +58,16 @@ def run_trials(run: Run, todo: Sequence[Trial], history: History, *, workers: Wo
             lost |= {record.trial.key for record in records if isinstance(record, Failure)}
             yield from history.new(records)
         able = [trial for group in opened.groups for trial in group if trial.key not in lost]
-        if any(isinstance(rule_of(trial), BudgetRule) for trial in able):
+        if any(map(_has_budget, able)):
             yield from history.new(opened.probe(history))
         evidence = _evidence(run, history)
-        infeasible = list(_infeasible(run, able, history))  # by what was measured
+        plans = {
+            trial.key: preview(trial, run.spec, run.dense, evidence=evidence) for trial in filter(_has_budget, able)
+        }
+        infeasible = [_failed_plan(run, plan.trial, plan.waits) for plan in plans.values() if plan.infeasible]
         yield from history.new(infeasible)
         able = list(missing_trials(able, infeasible, retry_failed=False))
-        jobs = [_trial_job(run, opened.job, trial, evidence) for trial in able]
+        jobs = [_trial_job(opened.job, trial, plans.get(trial.key)) for trial in able]
         for records in opened.execute(measure_trial, jobs, workers.timeout_s):
             yield from history.new(records)
 
@@ -98,36 +102,43 @@ def _check_timed(run: Run, todo: Iterable[Trial], history: History) -> None:
         check_timed(rule, evidence)
 
 
-def _infeasible(run: Run, trials: Iterable[Trial], history: History) -> Iterator[Failure]:
-    """The trials that cannot be run, as far as is known, each with the reason."""
-    evidence = _evidence(run, history)
+def _has_budget(trial: Trial) -> bool:
+    return isinstance(rule_of(trial), BudgetRule)
+
+
+def _infeasible(run: Run, trials: Iterable[Trial]) -> Iterator[Failure]:
+    """The trials that by their shapes cannot be run, each with the reason."""
     for trial in trials:
-        planned = preview(trial, run.spec, run.dense, evidence=evidence)
-        if planned.infeasible:
-            yield Failure(
-                trial=trial,
-                environment=run.environment.key,
-                commit=run.commit,
-                started=now(),
-                stage="plan",
-                reason=planned.waits,
-                traceback="",
-                seconds=0.0,
-            )
+        try:
+            check_feasible(trial, run.spec, run.dense)
+        except InfeasibleError as error:
+            yield _failed_plan(run, trial, str(error))
 
 
-def _trial_job(run: Run, job: Job, trial: Trial, evidence: Evidence) -> TrialJob:
-    """The job of one trial, with its cuts where a budget chooses them.
+def _failed_plan(run: Run, trial: Trial, reason: str) -> Failure:
+    return Failure(
+        trial=trial,
+        environment=run.environment.key,
+        commit=run.commit,
+        started=now(),
+        stage="plan",
+        reason=reason,
+        traceback="",
+        seconds=0.0,
+    )
+
+
+def _trial_job(job: Job, trial: Trial, plan: Preview | None) -> TrialJob:
+    """The job of one trial, with its cuts where a budget chose them.
 
     Raises: InputError when evidence that a budget needs is missing.
     """
     trial_job = TrialJob(**vars(replace(job, trials=(trial,))))
-    if not isinstance(rule_of(trial), BudgetRule):
+    if plan is None:
         return trial_job
-    planned = preview(trial, run.spec, run.dense, evidence=evidence)
-    if planned.cuts is None:
-        raise InputError(planned.waits)
-    return replace(trial_job, cuts=planned.cuts, predicted=planned.prediction)
+    if plan.cuts is None:
+        raise InputError(plan.waits)
+    return replace(trial_job, cuts=plan.cuts, predicted=plan.prediction)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What the page's tables hold: headings and cells, each cell its text and the raw value that it is sorted by."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,13 +10,11 @@ from lrbench.config.names import STAGES
 from lrbench.report.choice.told import RECOMMENDED
 from lrbench.report.frames.audit import DAMAGES
 from lrbench.report.frames.latency import SETTING, describe
-from lrbench.report.frames.rivals import RIVALS, name_rivals
+from lrbench.report.frames.rivals import RIVALS, Row, name_rivals
 from lrbench.report.frames.scores import SCORES
 from lrbench.report.page.overlay import Overlay
 from lrbench.report.texts import RATIO, ratio_of, with_interval
 from lrbench.results.records import MEASURED
-
-Row = Mapping[Any, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +245,6 @@ def facts(overlay: Overlay) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """For each folder and group of rivals, what it takes to run it again, as far as the tables know."""
     lists = ("weights", "seed", "baseline_seed", "calibration_images", "scheme", "truncation", "layer_set", "rank_rule")
     for (folder, *key), group in overlay.trials.groupby(["folder", *RIVALS], sort=False):
-        known = dict(zip(RIVALS, key, strict=True))
         made = [(name, ", ".join(dict.fromkeys(group[name].astype(str)))) for name in (*lists, "commit", "environment")]
         times = f"{group['started'].min()} to {group['started'].max()}"
-        yield f"{folder}: {name_rivals(known)}", [*made, ("started", times)]
+        yield f"{folder}: {name_rivals(dict(zip(RIVALS, key, strict=True)))}", [*made, ("started", times)]
