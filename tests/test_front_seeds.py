@@ -57,7 +57,7 @@ def test_the_front_is_repeated_once_and_its_architectures_are_timed(workplace: P
 
 def test_a_plan_says_what_may_follow(workplace: Path, lrbench) -> None:
     told = lrbench("plan", "tiny.toml", *UNTIMED).output
-    assert "3 trials of 1 seeds" in told
+    assert "3 trials of 1 seed\n" in told
     assert "sweep.front_seeds = 2: up to 3 more trials, of seed 1, once the front is known" in told
     assert "front_seeds" not in lrbench("plan", "tiny.toml", *GRID).output
 

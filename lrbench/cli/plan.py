@@ -26,7 +26,7 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
 
     Budget rules use what `lrbench sensitivity` and `lrbench layers` measured in the results folder.
 
-    Example: `lrbench plan bench/sweeps/digits.toml`
+    Example: `lrbench plan digits`
     """
     folder = folder_for(spec, out_folder)
     from lrbench.plan.evidence import gather_evidence
@@ -41,7 +41,8 @@ def plan(spec: SpecPath, out_folder: Out = None, set_: Overrides = None) -> None
 
     run = prepare(load_spec(spec, set_ or []))
     chosen = run.spec
-    say(f"{len(run.trials):,} trials of {len({trial.seed for trial in run.trials}):,} seeds")
+    seeds = len({trial.seed for trial in run.trials})
+    say(f"{len(run.trials):,} trials of {seeds:,} seed{'s' if seeds != 1 else ''}")
     for note in (*run.notes, *forecasts(run), *chosen.left_out()):
         say(note)
     for name in chosen.chosen_layer_sets():
@@ -91,7 +92,7 @@ def sensitivity(
     search split is measured at `sensitivity.accuracy_points` ranks. Budget rules choose ranks by this table. Exit code
     1 when a baseline could not be trained.
 
-    Example: `lrbench sensitivity bench/sweeps/digits.toml --set sensitivity.accuracy_points=3`
+    Example: `lrbench sensitivity digits --set sensitivity.accuracy_points=3`
     """
     folder = folder_for(spec, out_folder)
     from lrbench.plan.run import prepare

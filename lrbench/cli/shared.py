@@ -22,7 +22,7 @@ TOLD: tuple[type[BaseException], ...] = (typer.Exit, typer.Abort, *typer.BadPara
 
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "From a spec to a model": ("plan", "sweep", "recommend", "export"),
+        "From a spec to a model": ("init", "plan", "sweep", "recommend", "export"),
         "Look at results": ("report", "table", "plots", "audit"),
         "Measure more": ("time", "sensitivity", "layers", "doctor"),
         "Guard against regressions": ("check", "regress", "history"),
@@ -59,7 +59,7 @@ app = typer.Typer(
 )
 out, err = console(stderr=False), console(stderr=True)
 
-SpecPath = Annotated[Path, typer.Argument(help="sweep spec, a TOML file", show_default=False)]
+SpecPath = Annotated[Path, typer.Argument(help="sweep spec, a TOML file; or `digits`, which ships", show_default=False)]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key of the spec: `finetune.epochs=1`")
 ]

@@ -68,7 +68,7 @@ def sweep(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Run the missing trials of a sweep, then time them alone; write tables and draw figures.
 
-    Example: `lrbench sweep bench/sweeps/digits.toml --set finetune.epochs=1`
+    Example: `lrbench sweep digits --set finetune.epochs=1`
     """
     folder = folder_for(spec, out_folder)
     options = {"jobs": jobs, "timeout": timeout, "address": address, "on": on}

@@ -125,16 +125,22 @@ Overrides = Sequence[str] | Mapping[str, Any]
 """`section.key=value` texts, the value as in TOML (a bare word is a string), or values by `section.key`."""
 
 
+SHIPPED = Path(__file__).parents[1] / "specs"
+"""Specs that ship with lrbench, known by their names."""
+
+
 def load_spec(path: Path, overrides: Overrides = ()) -> SweepSpec:
     """Read a spec.
 
     Args:
-        path: a TOML file.
+        path: a TOML file; or `digits`, the name of one that ships, where there is no such file.
         overrides: keys with the values that replace those of the file.
 
     Raises: InputError with the file, the key and what is allowed.
     """
-    return make_spec(read_toml(path, what="spec"), overrides, where=f"spec {path}")
+    shipped = SHIPPED / f"{path.name}.toml"
+    is_name = path == Path(path.name) and shipped.is_file() and not path.exists()
+    return make_spec(read_toml(shipped if is_name else path, what="spec"), overrides, where=f"spec {path}")
 
 
 def make_spec(document: Mapping[str, Any], overrides: Overrides = (), *, where: str) -> SweepSpec:

@@ -26,6 +26,18 @@ def test_every_spec_of_the_project_is_valid(path: Path) -> None:
     assert load_spec(path).sweep.ranks
 
 
+def test_a_spec_that_ships_is_known_by_its_name_unless_a_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_spec(Path("digits")) == load_spec(SPECS / "digits.toml")
+    for other in (Path("digit"), tmp_path / "digits"):
+        with pytest.raises(InputError, match="cannot be read"):
+            load_spec(other)
+    Path("digits").write_text("sweep.seeds = [7]")
+    assert load_spec(Path("digits")).sweep.seeds == (7,)
+
+
 def keys(choice: Choice) -> Iterator[tuple[str, Any]]:
     """Every key of a section that is set, as TOML would read it."""
     yield from ((key, list(value) if isinstance(value, tuple) else value) for key, value in choice if value is not None)
