@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -17,8 +17,8 @@ from lrbench.results.records import Failure, Measurement, Record, Sensitivity, T
 from lrbench.results.sessions import LayerSession, Session, TimingFailure
 from lrbench.shown import shown
 
-if TYPE_CHECKING:
-    pass
+TIMINGS = ("latency", "layers")
+"""What timings call themselves where they tell their progress."""
 
 PIPE_WIDTH = 200
 """Characters of a line of a table that goes to a pipe or file, which has no width of its own."""
@@ -108,14 +108,24 @@ class Screen:
         trials: Sequence[Trial],
         *,
         epochs: Mapping[str, int],
+        then: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Name the console, the trials to come, the epochs that a whole stage has by its name, and the clock (s)."""
+        """Name the console, the trials to come, and how their time is told.
+
+        Args:
+            console: to print on.
+            trials: that will be run.
+            epochs: that a whole stage has, by its name.
+            then: what comes after the trials, which the time left does not count until it has begun.
+            clock: seconds.
+        """
         self._console, self._epochs, self._clock = console, epochs, clock
         self._trials, self._done = list(trials), list[Trial]()
         self._total, self._started = max(1, units_of(trials)), clock()
         self._pending, self._stage_units = 0.0, 0.0
-        self._last = ("", "", "")
+        self._last, self._then = ("", "", ""), f", then {then}" if then else ""
+        self._timings: tuple[float, int, int, int] | None = None  # since when, and how many were, are and will be done
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -155,6 +165,9 @@ class Screen:
         if (what, stage) != self._last[:2]:
             self._pending, self._stage_units = self._pending + self._stage_units, 0.0
             self._bars.reset(self._stage)
+        if what in TIMINGS and total > 1:
+            begun, first = self._timings[:2] if self._timings else (self._clock(), done)
+            self._timings = begun, first, done, total
         if (what, stage, note) != self._last and not self._console.is_terminal:
             self._console.print(f"[{self._clock_text()}] {what}: {stage} {note}", markup=False, highlight=False)
         self._last = (what, stage, note)
@@ -174,9 +187,18 @@ class Screen:
         return units_of(self._done) + self._pending + self._stage_units
 
     def _clock_text(self) -> str:
-        elapsed, units = self._clock() - self._started, self._units()
-        left = f", about {_duration(elapsed / units * (self._total - units))} left" if self._done else ""
-        return _duration(elapsed) + left
+        now = self._clock()
+        left = self._timings_left(now, *self._timings) if self._timings else self._trials_left(now)
+        return _duration(now - self._started) + left
+
+    def _trials_left(self, now: float) -> str:
+        units = self._units()
+        seconds = (now - self._started) / units * (self._total - units) if self._done else None
+        return "" if seconds is None else f", about {_duration(seconds)} left{self._then}"
+
+    def _timings_left(self, now: float, begun: float, first: int, done: int, total: int) -> str:
+        """By what each timing since the first took."""
+        return f", about {_duration((now - begun) / (done - first) * (total - done))} left" if done > first else ""
 
 
 def _duration(seconds: float) -> str:

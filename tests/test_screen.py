@@ -41,3 +41,19 @@ def test_trials_that_follow_count_in_the_time_left() -> None:
     screen.progress("second", "truncate", 0, 1)
     lines = [line for line in text.getvalue().splitlines() if line.startswith("[")]
     assert lines == ["[0:00:10] first: finetune epoch 1 of 1", "[0:00:20, about 0:00:10 left] second: truncate "]
+
+
+def test_timings_have_a_time_left_of_their_own() -> None:
+    """Trials do not count timings, and say so; timings go by those since the first, whatever was made before."""
+    text, times = StringIO(), iter([0.0, 10.0, 50.0, 50.0, 80.0])
+    screen = Screen(Console(file=text, width=200), [trial("t0")], epochs={}, then="timings", clock=times.__next__)
+    screen.finish(measurement(trial("t0")))
+    screen.progress("t0", "evaluate", 0, 1)
+    screen.progress("latency", "timing 1 of 2, process 2", 2, 6)
+    screen.progress("latency", "timing 2 of 2, process 2", 3, 6)
+    lines = [line for line in text.getvalue().splitlines() if line.startswith("[")]
+    assert lines == [
+        "[0:00:10, about 0:00:00 left, then timings] t0: evaluate ",
+        "[0:00:50] latency: timing 1 of 2, process 2 ",
+        "[0:01:20, about 0:01:30 left] latency: timing 2 of 2, process 2 ",
+    ]

@@ -87,7 +87,8 @@ def fill(
             store.extend(plans)
             _say(console, (f"not timed: {reason}" for reason in waiting))
         epochs = {"baseline": spec.baseline.epochs, "finetune": spec.finetune.epochs}
-        with Screen(console, todo, epochs=epochs) as screen:
+        then = "timings" if "latency" in stages and spec.latency.devices else ""
+        with Screen(console, todo, epochs=epochs, then=then) as screen:
             shown = _shown(run, screen, folder=folder, jobs=max(1, at_once), console=console)
             records = run_sweep(
                 shown, todo, tuple(store.records), stages=stages, retry_failed=retry_failed, workers=workers

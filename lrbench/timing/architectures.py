@@ -161,7 +161,8 @@ def run_timings(
         )
 
         def run(process: int, attempt: int) -> Session:
-            progress("latency", f"timing {number} of {len(timings)}, process {process + 1}, {job.setting.label}", 0, 1)
+            what = f"timing {number} of {len(timings)}, process {process + 1}, {job.setting.label}"
+            progress("latency", what, process * len(timings) + number - 1, choice.processes * len(timings))
             with alone(progress):
                 timed = replace(job, process=process, attempt=attempt)
                 return in_process(choice, time_models, timed, model=dense.model)

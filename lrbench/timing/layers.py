@@ -131,7 +131,8 @@ def run_layers(jobs: Sequence[LayerJob], *, progress: Progress) -> Iterator[Laye
 
     def series_of(number: int, job: LayerJob) -> Series[LayerSession]:
         def run(process: int, attempt: int) -> LayerSession:
-            progress("layers", f"{job.shape}, {job.setting.label}, process {process + 1}", number, len(jobs))
+            done, total = process * len(jobs) + number, job.choice.processes * len(jobs)
+            progress("layers", f"{job.shape}, {job.setting.label}, process {process + 1}", done, total)
             with alone(progress):
                 timed = replace(job, held=(), process=process, attempt=attempt)
                 return in_process(job.choice, time_layer, timed, model=job.dense.model)
