@@ -118,7 +118,7 @@ def test_the_drop_is_against_the_model_as_given_and_is_always_shown(checkpoint: 
     assert points.loc[dense.trial.key, ["test_drop", "given_drop"]].tolist() == [0, 0]
     shown = lrbench("table", "out").output
     assert "points from given" in shown
-    assert f"{100 * lost:.2f}" in shown
+    assert f"{-100 * lost:.2f}" in shown
 
 
 def test_after_finetuning_both_drops_are_shown(checkpoint: Path, lrbench) -> None:
