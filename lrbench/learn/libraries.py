@@ -59,6 +59,17 @@ def _timm(name: str, choice: ModelChoice, classes: int) -> nn.Module:
     return pretrained
 
 
+def timm_config(choice: ModelChoice) -> Mapping[str, Any] | None:
+    """What timm knows of the images that a model's weights were trained on (`mean`, `input_size`, `crop_pct` ...).
+
+    Raises: InputError without timm.
+    """
+    timm: Any = require_extra("timm", extra="timm", what=f"model.name={choice.name!r}")
+    tagged = choice.has_weights and choice.weights != PRETRAINED and not names_file(choice.weights)
+    config = timm.get_pretrained_cfg(choice.name.partition(":")[2] + (f".{choice.weights}" if tagged else ""))
+    return None if config is None else dict(config.to_dict())
+
+
 def _require_weights(choice: ModelChoice, available: Mapping[str, Any]) -> None:
     """Raises: InputError when a library has no such weights of a model."""
     if choice.weights not in (*available, PRETRAINED):

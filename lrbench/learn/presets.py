@@ -8,9 +8,11 @@ from typing import Any
 
 import torchvision
 
+from lrbench.config.names import is_own
 from lrbench.config.sections import DataChoice, ModelChoice, Triple
 from lrbench.errors import InputError, reading
 from lrbench.learn.imports import call_fitting, import_callable
+from lrbench.learn.libraries import timm_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +56,7 @@ def transforms_of(model: ModelChoice) -> Transforms:
     Raises: InputError when they are not known.
     """
     if ":" in model.name:
-        build = import_callable(model.name, key="model.name")
-        built: Any = call_fitting(build, 1000, word="num_classes", name=model.name, key="model.name")
-        config = getattr(built, "pretrained_cfg", None)
+        config = _own_config(model) if is_own(model.name) else timm_config(model)
         if isinstance(config, Mapping) and config.get("mean"):
             with reading("data.preset='weights': the configuration of the timm model", "cannot be used"):
                 return _of_timm(config)
@@ -67,6 +67,13 @@ def transforms_of(model: ModelChoice) -> Transforms:
         "a torchvision weights name or a timm model has them. Set preset = 'imagenet', or mean, std, image_size, "
         "resize and interpolation"
     )
+
+
+def _own_config(model: ModelChoice) -> Any:
+    """What a user's builder that calls timm leaves at its model."""
+    build = import_callable(model.name, key="model.name")
+    built: Any = call_fitting(build, 1000, word="num_classes", name=model.name, key="model.name")
+    return getattr(built, "pretrained_cfg", None)
 
 
 def _names(model: str) -> tuple[str, ...]:

@@ -130,3 +130,9 @@ def test_weights_that_carry_no_transforms_are_told_what_to_do(name: str, weights
         InputError, match=r"are not known; only a torchvision weights name or a timm model has them\. Set"
     ):
         with_preset(DataChoice(preset="weights"), ModelChoice(name=name, weights=weights))
+
+
+def test_preset_weights_knows_the_models_of_timm_by_name() -> None:
+    pytest.importorskip("timm")
+    data = with_preset(DataChoice(preset="weights"), ModelChoice(name="timm:resnet18", weights="a1_in1k"))
+    assert (data.image_size, data.resize, data.interpolation) == (224, 235, "bicubic")
