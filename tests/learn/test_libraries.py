@@ -160,7 +160,8 @@ def test_a_file_of_a_hub_is_downloaded_and_known_by_its_content(tmp_path: Path) 
             [sys.executable, "-c", code], env=os.environ | hidden, check=True, capture_output=True, text=True
         )
     assert done.stdout.strip() == weights_digest(ModelChoice(weights=str(tmp_path / "weights.bin")))
-    assert set(asked) == {"/owner/repository/resolve/v1/sub/weights.bin"}
+    files = {path for path in asked if not path.startswith("/api/")}  # some versions of the client ask more
+    assert files == {"/owner/repository/resolve/v1/sub/weights.bin"}
 
 
 def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
