@@ -98,7 +98,7 @@ def test_the_quickstart_leads_from_a_checkpoint_to_a_file_of_the_same_accuracy(l
 
     (logits,) = onnxruntime.InferenceSession("exported/model.onnx").run(None, {"images": images.numpy()})
     trials = pd.read_csv("results/my/trials.csv").set_index("trial")
-    assert right(torch.from_numpy(logits), labels) == trials.loc[trial, "correct_finetuned"]
+    assert right(torch.from_numpy(logits), labels) == trials.loc[trial, "correct_kept"]
     assert not Path("exported/timing.csv").exists()
     assert "the shorter side resized to 37" in json.loads(Path("exported/plan.json").read_text())["input"]
 

@@ -106,7 +106,9 @@ def words(nodes: SimpleNamespace, workplace: Path) -> tuple[Any, ...]:
 def test_sessions_hold_their_node_and_labels_choose_it(
     words: tuple[Any, ...], nodes: SimpleNamespace, workplace: Path, lrbench
 ) -> None:
-    timed = ("--only", "latency", "--set", "latency.group=1", "--set", "sweep.schemes=['channel']")
+    keys = ["model.name=resnet18", "data.image_size=32", "latency.group=1", "sweep.schemes=['channel']"]
+    keys += ["layer_sets.convs.include=['layer1.*']"]  # a model that is no user's own runs in no process of its own
+    timed = ("--only", "latency", *(word for key in keys for word in ("--set", key)))
     three = ("--set", "sweep.ranks=['rank=1','rank=2','rank=3']")  # so that one of two nodes has two of them
     result = lrbench("sweep", "tiny.toml", *timed, *three, *words)
     assert result.exit_code == 0, result.output
