@@ -86,9 +86,7 @@ def fill(
             plans, waiting = missing_plans(run, store.records)
             store.extend(plans)
             _say(console, (f"not timed: {reason}" for reason in waiting))
-        epochs = {"baseline": spec.baseline.epochs, "finetune": spec.finetune.epochs}
-        then = "timings" if "latency" in stages and spec.latency.devices else ""
-        with Screen(console, todo, epochs=epochs, then=then) as screen:
+        with _screen(spec, todo, stages, console=console) as screen:
             shown = _shown(run, screen, folder=folder, jobs=max(1, at_once), console=console)
             records = run_sweep(
                 shown, todo, tuple(store.records), stages=stages, retry_failed=retry_failed, workers=workers
@@ -97,6 +95,12 @@ def fill(
         trials = (*run.trials, *following(run, store.records))
         absent = missing_trials(trials, store.records, retry_failed=False) if "accuracy" in stages else ()
         return Filled(trials=trials, failed=_failed_timings(store.records), absent=absent)
+
+
+def _screen(spec: SweepSpec, todo: Sequence[Trial], stages: Container[str], *, console: Console) -> Screen:
+    epochs = {"baseline": spec.baseline.epochs, "finetune": spec.finetune.epochs}
+    then = "timings" if "latency" in stages and spec.latency.devices else ""
+    return Screen(console, todo, epochs=epochs, then=then)
 
 
 def _shown(run: Run, screen: Screen, *, folder: Path, jobs: int, console: Console) -> Run:
