@@ -48,7 +48,7 @@ def _row(trial: Mapping[Any, Any], *, recommended: bool) -> tuple[str, ...]:
         "" if pd.isna(trial["ratio"]) else ratio_of(trial),
         *(number(trial[f"accuracy_{stage}"], ".2%") for stage in MEASURED),
         STAGES[trial["kept"]],
-        f"{100 * (trial['accuracy_kept'] - trial['accuracy_dense']):.2f}",
+        f"{100 * (trial['accuracy_kept'] - trial['accuracy_dense']):+.2f}",
         "" if pd.isna(trial["trained_ranks"]) else str(trial["trained_ranks"]),
         f"{trial['standing']}{RECOMMENDED if recommended else ''}",
     )

@@ -56,7 +56,7 @@ def trial_table(overlay: Overlay) -> Table:
     heads = (
         *("folder", "data", "method", "layer set", "rank rule", "seed", "trial", "params", "MACs", "MAC ratio"),
         *(f"latency ratio{where}", "truncated", "re-estimated", "finetuned", "kept"),
-        *("points lost to dense", "points below the model as given", "standing in MACs"),
+        *("points from dense", "points from the model as given", "standing in MACs"),
     )
     done = overlay.done.to_dict("records")
     picked = {(folder, pick.marked) for folder, pick in overlay.picks}
@@ -87,8 +87,8 @@ def _trial_row(trial: Row, timed: Row | None, *, recommended: bool) -> tuple[Cel
         _interval(timed) if timed else Cell(text=""),
         *(_real(trial[f"accuracy_{stage}"], ".2%") for stage in MEASURED),
         _text(STAGES[trial["kept"]]),
-        _real(trial["loss"], ".2f", scale=100),
-        _real(trial["accuracy_dense"] - trial["accuracy_kept"], ".2f", scale=100),
+        _real(0.0 - trial["loss"], "+.2f", scale=100),
+        _real(trial["accuracy_kept"] - trial["accuracy_dense"], "+.2f", scale=100),
         _text(f"{trial['standing']}{RECOMMENDED if recommended else ''}"),
     )
 
