@@ -14,6 +14,7 @@ from test_docs import blocks
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
+from lrbench.config.starting import Start
 from lrbench.plan.spec import load_spec
 
 ROOT = Path(__file__).parents[1]
@@ -150,3 +151,17 @@ def test_a_first_spec_that_cannot_run_is_refused_and_not_written(change: tuple[s
     assert result.exit_code == 2
     assert told in result.output
     assert not Path("my.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "preset"),
+    [
+        ("resnet18", "none", "none"),
+        ("resnet18", "DEFAULT", "weights"),
+        ("resnet18", "mine.pt", "imagenet"),
+        ("timm:vit_tiny", "mine.pt", "weights"),
+        ("nets:build", "mine.pt", "imagenet"),
+    ],
+)
+def test_a_first_spec_takes_the_transforms_that_a_library_knows(model: str, weights: str, preset: str) -> None:
+    assert Start(model=model, weights=weights, data="digits").chosen_preset == preset

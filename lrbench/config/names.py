@@ -157,8 +157,12 @@ LIBRARIES: Words = MappingProxyType({"timm": "`timm:NAME`: a model of timm (extr
 
 def is_own(model: str) -> bool:
     """Whether a model is code of the user's own, `package.module:callable`."""
-    library, colon, _ = model.partition(":")
-    return bool(colon) and library not in LIBRARIES
+    return ":" in model and not is_in_library(model)
+
+
+def is_in_library(model: str) -> bool:
+    """Whether a model is one of `LIBRARIES`."""
+    return model.partition(":")[0] in LIBRARIES and ":" in model
 
 
 def in_a_row(words: Words) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrbench.config.names import SOURCES
+from lrbench.config.names import SOURCES, is_in_library
 from lrbench.config.writing import written
 
 Key = tuple[str, object, str]
@@ -29,12 +29,13 @@ class Start:
 
     @property
     def chosen_preset(self) -> str:
-        """That of the weights where they have a name, else ImageNet's; none for a model without weights."""
+        """That of the weights where a library knows them, else ImageNet's; none for a model without weights."""
         if self.preset is not None:
             return self.preset
         if not self.is_given:
             return "none"
-        return "imagenet" if Path(self.weights).suffix else "weights"
+        is_known = is_in_library(self.model) or not Path(self.weights).suffix
+        return "weights" if is_known else "imagenet"
 
 
 def first_spec(start: Start) -> str:
@@ -47,8 +48,8 @@ def first_spec(start: Start) -> str:
     trained = "the weights are trained" if start.is_given else "passes over the training images"
     sections: dict[str, list[Key]] = {
         "model": [
-            ("name", start.model, "a torchvision builder, or package.module:callable"),
-            ("weights", start.weights, "none, a torchvision weights name, or a file with a state dict"),
+            ("name", start.model, "a torchvision builder, timm:NAME, or package.module:callable"),
+            ("weights", start.weights, "none, a name of weights, or a file with a state dict"),
         ],
         "data": [
             *(named if own else folder),

@@ -109,7 +109,9 @@ def _plan(source: Source, shape: Architecture, *, class_names: tuple[str, ...] =
     """The plan of a trial in its architecture, or of the dense model beside it."""
     measurement, data = source.measurement, source.spec.data
     size = measurement.architecture.image_size
-    fitted = f"; the shorter side resized to {data.resize}, the middle cut, {data.interpolation}" if data.resize else ""
+    fitted = f"; the shorter side resized to {data.resize}, the middle cut, {data.interpolation}"
+    if not data.resize:
+        fitted = "" if data.interpolation == "bilinear" else f"; resized, {data.interpolation}"
     return Plan(
         input=f"images (batch, 3, {size}, {size}), float32, RGB scaled to 0..1, less mean, over std{fitted}",
         trial=measurement.trial.key,

@@ -24,8 +24,9 @@ def library_model(choice: ModelChoice, classes: int) -> nn.Module:
 
     Raises: InputError for an unknown model or weights, or weights that cannot be downloaded.
     """
-    library, _, name = choice.name.rpartition(":")
-    return MAKERS[library](name, choice, classes)
+    before, colon, after = choice.name.partition(":")
+    make, name = (MAKERS[before], after) if colon else (MAKERS[""], before)
+    return make(name, choice, classes)
 
 
 def _torchvision(name: str, choice: ModelChoice, classes: int) -> nn.Module:
@@ -66,7 +67,8 @@ def timm_config(choice: ModelChoice) -> Mapping[str, Any] | None:
     """
     timm: Any = require_extra("timm", extra="timm", what=f"model.name={choice.name!r}")
     tagged = choice.has_weights and choice.weights != PRETRAINED and not names_file(choice.weights)
-    config = timm.get_pretrained_cfg(choice.name.partition(":")[2] + (f".{choice.weights}" if tagged else ""))
+    name = choice.name.partition(":")[2]
+    config = timm.get_pretrained_cfg(f"{name.partition('.')[0]}.{choice.weights}" if tagged else name)
     return None if config is None else dict(config.to_dict())
 
 

@@ -18,6 +18,9 @@ from lrbench.lowrank.attention import open_attention
 from lrbench.lowrank.copies import materialize
 from lrbench.lowrank.examples import call_of
 
+NEW_HEAD = "random weights"
+"""How the note on a model ends whose head was replaced."""
+
 
 def build_model(
     choice: ModelChoice, *, classes: int, image_size: int, limit_s: float | None = None
@@ -151,7 +154,7 @@ def _fit_head(model: nn.Module, *, choice: ModelChoice, classes: int, image_size
     for name, layer in heads:
         _replace_head(model, name, layer, classes)
     names = ", ".join(name for name, _ in heads)
-    return model, f"head of {choice.name} ({names}) replaced: {outputs} -> {classes} classes, random weights"
+    return model, f"head of {choice.name} ({names}) replaced: {outputs} -> {classes} classes, {NEW_HEAD}"
 
 
 def _replace_head(model: nn.Module, name: str, layer: nn.Module, outputs: int) -> None:

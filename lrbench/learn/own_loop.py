@@ -8,6 +8,7 @@ import inspect
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from lrbench.learn.batches import Batching, normaliser, test_batches, training_b
 from lrbench.learn.datasets import Dataset, Split
 from lrbench.learn.generators import seed_all
 from lrbench.learn.imports import import_callable
+from lrbench.learn.train import DivergedError
 from lrbench.results.records import Epoch
 
 KEY = "finetune.loop"
@@ -70,7 +72,8 @@ class Budget:
         batch_size, device: of the recipe; the model is on that device.
         seed: of the trial; Python's, numpy's and torch's generators are seeded with it before the loop is called.
         recipe: the whole section `[finetune]`.
-        report: call it after each epoch with its mean loss and accuracy (0..1), for epochs.csv and the progress.
+        report: call it after each epoch with its mean loss and accuracy (0..1), for epochs.csv and the progress. It
+            raises for a loss that is not finite, which ends the trial as diverged, and for another accuracy.
     """
 
     epochs: int
@@ -147,6 +150,10 @@ def _reporter(epochs: list[Epoch], on_epoch: Callable[[int], None]) -> Callable[
     ended = [time.monotonic()]
 
     def report(loss: float, accuracy: float) -> None:
+        if not isfinite(loss):
+            raise DivergedError(f"loss became {loss:.3g} in epoch {len(ended)}, as the loop reported")
+        if not 0 <= accuracy <= 1:
+            raise ValueError(f"budget.report: accuracy must be in 0..1, got {accuracy:g}")
         ended.append(time.monotonic())
         seconds, number = ended[-1] - ended[-2], len(ended) - 1
         known = {"loss": float(loss), "accuracy": float(accuracy), "learning_rate": 0.0, "seconds": seconds}

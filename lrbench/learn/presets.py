@@ -43,11 +43,19 @@ def with_preset(choice: DataChoice, model: ModelChoice) -> DataChoice:
 
 
 def applied(transforms: Transforms, choice: DataChoice) -> DataChoice:
-    """A choice with the transforms where the spec says nothing; at another size than theirs resized in proportion."""
+    """A choice with the transforms where the spec says nothing; at another size than theirs resized in proportion.
+
+    Raises: InputError when images would be resized to less than is cut out of them.
+    """
     size = choice.image_size if "image_size" in choice.model_fields_set else transforms.image_size
     values = {**vars(transforms), "image_size": size, "resize": round(transforms.resize * size / transforms.image_size)}
     own = {key: value for key, value in values.items() if key not in choice.model_fields_set}
-    return choice.model_copy(update={**own, "preset": "none"})
+    made = choice.model_copy(update={**own, "preset": "none"})
+    if 0 < made.resize < made.image_size:
+        raise InputError(
+            f"data.resize: must be 0 or at least image_size, {made.image_size} (data.preset), got {made.resize}"
+        )
+    return made
 
 
 def transforms_of(model: ModelChoice) -> Transforms:

@@ -14,8 +14,8 @@ from lrbench.learn.architectures import code_of, make_architecture
 from lrbench.learn.augment import AUGMENTATIONS
 from lrbench.learn.checkpoint_files import weights_digest
 from lrbench.learn.generators import seed_all
-from lrbench.learn.imports import source_digest
 from lrbench.learn.models import build_model
+from lrbench.learn.own_code import code_digest
 from lrbench.lowrank.allocations import ALLOCATIONS, parse_budget
 from lrbench.lowrank.compress import first_schemes
 from lrbench.lowrank.cuts import Cut
@@ -113,17 +113,18 @@ def layers_of(spec: SweepSpec, layer_set: str, layers: tuple[Layer, ...]) -> tup
 
 def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
     """Digest of what decides the dense model's weights: model, data (without its path), recipe, seed."""
-    return digest({**_baseline_facts(spec, identity), "seed": seed})
+    return digest({**_baseline_facts(spec, identity, weights_digest(spec.model)), "seed": seed})
 
 
-def _baseline_facts(spec: SweepSpec, identity: str) -> dict[str, Any]:
-    """What decides the dense model's weights but for the seed; files are read for it."""
-    weights = weights_digest(spec.model) or spec.model.weights
+def _baseline_facts(spec: SweepSpec, identity: str, weights: str | None) -> dict[str, Any]:
+    """What decides the dense model's weights but for the seed; a file of weights is known by its digest."""
+    weights = weights or spec.model.weights
+    places = {"root", "search", "search_share"} if spec.data.search else {"root", "search"}
     augmentation = {} if AUGMENTATIONS[spec.data.augment] is None else {"augmentation": augment.VERSION}
     return {
         "schema": SCHEMA,
         "model": {**spec.model.model_dump(), "weights": weights, **code_of(spec.model.name)},
-        "data": {**spec.data.model_dump(exclude={"root", "search"}), "identity": identity, **augmentation},
+        "data": {**spec.data.model_dump(exclude=places), "identity": identity, **augmentation},
         "recipe": spec.baseline.model_dump(exclude={"seed"}),
     }
 
@@ -160,7 +161,7 @@ def _recalibrated(spec: SweepSpec) -> Iterator[Any]:
     if spec.model.has_weights or spec.recalibrate() is not True:
         yield {"recalibrate": spec.recalibrate()}
     if spec.finetune.loop:
-        yield {"loop": source_digest(spec.finetune.loop, key=own_loop.KEY)}
+        yield {"loop": code_digest(spec.finetune.loop, key=own_loop.KEY)}
 
 
 def plan_trials(
@@ -177,7 +178,8 @@ def plan_trials(
     trials = []
     young = {"recalibrate", "split"} if spec.calibration.split == "search" else {"recalibrate"}  # than keys
     calibration = spec.calibration.model_dump(exclude=young)
-    common, given = _baseline_facts(spec, identity), weights_digest(spec.model) or "none"
+    given = weights_digest(spec.model)
+    common = _baseline_facts(spec, identity, given)
     for seed in dict.fromkeys(spec.sweep.seeds if seeds is None else seeds):
         base = seed if spec.baseline.seed is None else spec.baseline.seed
         baseline = digest({**common, "seed": base})
@@ -207,7 +209,7 @@ def plan_trials(
                     calibration_split=spec.calibration.split,
                     recipe=spec.finetune.recipe,
                     recalibrate=RECALIBRATE[spec.recalibrate()],
-                    weights_digest=given[:16],
+                    weights_digest=(given or "none")[:16],
                 )
             )
     return tuple(trials)

@@ -3,15 +3,13 @@
 A wrong mean, size or order of classes raises nothing: it only makes every number too low.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from lrbench.config.sections import DataChoice
 from lrbench.errors import InputError
@@ -19,17 +17,19 @@ from lrbench.guard import guarded
 from lrbench.learn.batches import test_batches
 from lrbench.learn.classes import Source
 from lrbench.learn.datasets import Dataset, Split, decode_some, fit_of
+from lrbench.learn.models import NEW_HEAD
 from lrbench.learn.presets import IMAGENET, applied, transforms_of
 from lrbench.learn.sources import open_search, open_source
 from lrbench.learn.train import batching
+from lrbench.lowrank.copies import copy_of
 from lrbench.measure.accuracy import predict
 from lrbench.plan.run import Run
 
 SHOWN = 2048
 """Test images on which the model as given is looked at, at most."""
 
-JUDGED = 256
-"""Images on which other transforms are tried."""
+JUDGED, FEWEST = 256, 20
+"""Images on which other transforms are tried; with fewer nothing is said of them."""
 
 ERRORS = 3
 """Standard errors by which other transforms must be better to be named."""
@@ -40,14 +40,15 @@ LISTED = 10
 
 def look_at_given(run: Run, data: Dataset) -> Iterator[str]:
     """Sentences about the model with the weights given; none where there are none, or its head is a new one."""
-    if run.spec.model.weights == "none" or "random weights" in run.dense.note:
+    if not run.spec.model.has_weights or run.dense.note.endswith(NEW_HEAD):
         return
     model, choice = _Model(run), run.spec.data
     some = _some(data.test, SHOWN)
     right = model.right(data.test.images[some], data.test.labels[some], choice)
     of = f" of the {len(data.test):,}" if len(some) < len(data.test) else ""
     yield f"the model as given: {right.mean():.2%} of {len(some):,}{of} test images right"
-    yield f"its outputs are, in this order: {_order(data)}"
+    if data.class_names:
+        yield f"its outputs are, in this order: {_order(data.class_names)}"
     chance = 1 / data.classes
     if right.mean() <= chance + ERRORS * (chance * (1 - chance) / len(some)) ** 0.5:
         yield (
@@ -57,9 +58,8 @@ def look_at_given(run: Run, data: Dataset) -> Iterator[str]:
     yield from _better_transforms(model, data, choice, _candidates(run))
 
 
-def _order(data: Dataset) -> str:
-    names = data.class_names or ("without names",)
-    listed = [f"{number} {name}" for number, name in enumerate(names)] if data.class_names else list(names)
+def _order(names: Sequence[str]) -> str:
+    listed = [f"{number} {name}" for number, name in enumerate(names)]
     return ", ".join(listed if len(listed) <= LISTED else [*listed[: LISTED - 1], "...", listed[-1]])
 
 
@@ -72,10 +72,9 @@ class _Model:
     def right(self, images: NDArray[np.uint8], labels: NDArray[np.int64], choice: DataChoice) -> NDArray[np.bool_]:
         """Which of some images (N, 3, S, S) it classifies correctly, normalised as a choice says."""
         how = batching(self.run.spec.baseline, choice)
-        model: nn.Module = deepcopy(self.run.dense.model).to(how.device)
         split = Split(images=images, labels=labels, indices=np.arange(len(labels)))
         with guarded(f"model.name={self.run.spec.model.name!r} cannot be evaluated, it raised"):
-            logits, _ = predict(model, test_batches(split, how))
+            logits, _ = predict(copy_of(self.run.dense.model).to(how.device), test_batches(split, how))
         right: NDArray[np.bool_] = logits.argmax(1).cpu().numpy() == labels
         return right
 
@@ -104,12 +103,14 @@ def _better_transforms(
     """Name the way of making images ready that is significantly better than the spec's, if there is one."""
     split, source, name = _to_judge(data, choice)
     some = _some(split, JUDGED)
+    if len(some) < FEWEST:
+        return
     labels = split.labels[some]
     here = model.right(split.images[some], labels, choice)
     best, most = "", 0.0
     for words, other in candidates.items():
-        images = split.images[some] if fit_of(other) == fit_of(choice) else decode_some(source, some, other)
         try:
+            images = split.images[some] if _alike(other, choice) else decode_some(source, some, other)
             gain = model.right(images, labels, other).astype(float) - here
         except InputError:
             continue  # not every model takes every size
@@ -120,6 +121,11 @@ def _better_transforms(
             f"Warning: of {len(some):,} {name} images the model as given has {here.mean():.1%} right as this spec "
             f"makes them ready, and {here.mean() + most:.1%} with {best}: check [data]"
         )
+
+
+def _alike(one: DataChoice, other: DataChoice) -> bool:
+    """Whether images are decoded alike."""
+    return one.image_size == other.image_size and fit_of(one) == fit_of(other)
 
 
 def _to_judge(data: Dataset, choice: DataChoice) -> tuple[Split, Source, str]:

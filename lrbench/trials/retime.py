@@ -53,22 +53,20 @@ def subjects(records: Sequence[Record], *, overrides: Sequence[str], models: Seq
     document.setdefault("latency", {}).update({name: list(values) for name, values in axes.items()})
     choice = make_spec(document, overrides, where="latency settings").latency
     require_cpus(max(choice.threads), what="latency.threads")
-    for model, size, classes in dict.fromkeys(map(_model_of, architectures)):
+    for model, size, classes, materialized in dict.fromkeys(map(_model_of, architectures)):
         if is_own(model) and model not in models:
             raise InputError(f"model {model!r} is your own code: to allow its import, add --model {model}")
-        same_model = (
-            architecture for architecture in architectures if _model_of(architecture) == (model, size, classes)
-        )
-        of_model = {architecture.key: architecture for architecture in same_model}
+        whole = (model, size, classes, materialized)
+        of_model = {one.key: one for one in architectures if _model_of(one) == whole}
         for architecture in of_model.values():
             check_unchanged(architecture)
-        dense = make_architecture(model, image_size=size, classes=classes)
+        dense = make_architecture(model, image_size=size, classes=classes, materialized=materialized)
         yield Subject(choice=choice, dense=dense, architectures=of_model)
 
 
-def _model_of(architecture: Architecture) -> tuple[str, int, int]:
-    """Model, image size and number of classes of an architecture."""
-    return architecture.model, architecture.image_size, architecture.classes
+def _model_of(architecture: Architecture) -> tuple[str, int, int, bool]:
+    """Model, image size and number of classes of an architecture, and whether computed weights are plain in it."""
+    return architecture.model, architecture.image_size, architecture.classes, architecture.materialized
 
 
 def time_subjects(

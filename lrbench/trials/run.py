@@ -39,10 +39,13 @@ def missing_trials(trials: Sequence[Trial], records: Sequence[Record], *, retry_
     return tuple(trial for trial in trials if trial.key not in held)
 
 
-def run_trials(run: Run, todo: Sequence[Trial], history: History, *, workers: Workers) -> Iterator[Record]:
+def run_trials(
+    run: Run, todo: Sequence[Trial], history: History, *, workers: Workers, look: bool = True
+) -> Iterator[Record]:
     """Run trials; a trial that raises, exceeds its time limit or kills its process is a Failure, and the rest continue.
 
-    Baselines come first, then the probes that budgets need, then the trials.
+    Baselines come first, then the probes that budgets need, then the trials. `look`: whether a model that was given is
+    looked at, and told of, before.
 
     Raises: InputError when model, data or disk cannot be used, or a layer cannot be probed.
     """
@@ -52,7 +55,7 @@ def run_trials(run: Run, todo: Sequence[Trial], history: History, *, workers: Wo
     todo = missing_trials(todo, infeasible, retry_failed=False)
     if not todo:
         return
-    with _opened(run, todo, workers) as opened:
+    with _opened(run, todo, workers, look=look) as opened:
         lost: set[str] = set()
         for records in opened.train_baselines():
             lost |= {record.trial.key for record in records if isinstance(record, Failure)}
@@ -169,12 +172,12 @@ class _Opened:
 
 
 @contextmanager
-def _opened(run: Run, trials: Sequence[Trial], workers: Workers) -> Iterator[_Opened]:
+def _opened(run: Run, trials: Sequence[Trial], workers: Workers, *, look: bool = True) -> Iterator[_Opened]:
     """Load the images once, check that memory suffices, and open the executor."""
     executor = executors.executor_of(workers)
     data = load_dataset(run.spec.data, cache=run.cache / "images", progress=run.progress)
-    told = [tell(data, run.spec.data)] if run.spec.data.name in OFFICIAL else []
-    for line in (*told, *look_at_given(run, data)):
+    counts = [tell(data, run.spec.data)] if run.spec.data.name in OFFICIAL else []
+    for line in (*counts, *look_at_given(run, data)) if look else ():
         run.tell(line)
     if count := executor.at_once(workers):
         check_memory(run.spec, run.dense.model, images=len(data.train), jobs=count)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ from torch import nn
 from lrbench.learn.batches import Batching, test_batches
 from lrbench.learn.train import batching
 from lrbench.learn.weights import weights_path
+from lrbench.lowrank.copies import copy_of
 from lrbench.measure.accuracy import evaluate
 from lrbench.results.records import Accuracy, Epoch, KeptStage, Trial
 from lrbench.trials.dense import Context, Dense, keep, reestimated, trained
@@ -107,7 +107,7 @@ def run_stages(model: nn.Module, trial: Trial, dense: Dense, *, context: Context
         keep(start.model, weights_path(context.weights, trial.key), context=context, stage=start.stage)
         return Stages(judged=tuple(shown), kept=start, epochs=(), reused=False, finetune_s=0.0)
     teacher = dense.model.to(how.device) if spec.finetune.distill else None
-    tuned = deepcopy(start.model) if choosing else start.model
+    tuned = copy_of(start.model) if choosing else start.model
     (epochs, reused), finetune_s = timed(
         lambda: trained(tuned, trial.key, context=context, stage="finetune", seed=trial.seed, teacher=teacher)
     )

@@ -68,7 +68,7 @@ def _run_following(run: Run, history: History, *, stale: Sequence[Record], worke
             return
         asked |= {trial.key for trial in todo}
         run.announce(line, todo)
-        yield from run_trials(run, todo, history, workers=workers)
+        yield from run_trials(run, todo, history, workers=workers, look=False)
 
 
 def missing_plans(run: Run, held: Sequence[Record]) -> tuple[tuple[Planned, ...], tuple[str, ...]]:

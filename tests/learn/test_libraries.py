@@ -92,6 +92,7 @@ def test_a_model_of_timm_is_made_by_timm(little_timm: list) -> None:
 
 def test_what_timm_does_not_have_is_named(little_timm: list) -> None:
     assert "did you mean 'tiny'? allowed: tiny" in refused(ModelChoice(name="timm:tinny"))
+    assert "unknown model.name='timm:hf-hub:timm/tiny'" in refused(ModelChoice(name="timm:hf-hub:timm/tiny"))
     told = refused(ModelChoice(name="timm:tiny", weights="a3_in1k"))
     assert "did you mean" in told
     assert "a1_in1k, a2_in1k, none" in told

@@ -56,6 +56,16 @@ def another(model, data, budget):
 
 def two(model, data):
     pass
+
+
+def percent(model, data, budget):
+    budget.report(0.5, 93.5)
+    return model
+
+
+def nan(model, data, budget):
+    budget.report(float("nan"), 0.5)
+    return model
 """
 CUT = ("--set", "sweep.schemes=['channel']", "--set", "sweep.ranks=['rank=2']", "--only", "accuracy")
 
@@ -98,6 +108,8 @@ def test_what_a_loop_returns_is_what_counts(run) -> None:
         ("leaves", "SystemExit: 3"),
         ("nothing", "must return the model, got NoneType"),
         ("another", "must return the model with the layers that it was given"),
+        ("percent", "budget.report: accuracy must be in 0..1, got 93.5"),
+        ("nan", "loss became nan in epoch 1, as the loop reported"),
     ],
 )
 def test_a_loop_that_fails_fails_its_trials_only(loop: str, told: str, run) -> None:

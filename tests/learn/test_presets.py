@@ -1,5 +1,6 @@
 """Presets set what weights were trained with; the oracle is torchvision's own transforms."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,13 @@ def test_what_a_spec_says_itself_stays() -> None:
     document = {"data": {"preset": "imagenet", "image_size": 64, "mean": [0.5, 0.5, 0.5]}}
     data = with_preset(make_spec(document, where="test").data, ModelChoice())
     assert (data.image_size, data.resize, data.mean, data.std) == (64, 73, (0.5, 0.5, 0.5), IMAGENET.std)
+
+
+def test_what_a_preset_cuts_out_is_within_what_the_spec_resizes_to() -> None:
+    data = make_spec({"data": {"preset": "imagenet", "resize": 160}}, where="test").data
+    told = "data.resize: must be 0 or at least image_size, 224 (data.preset), got 160"
+    with pytest.raises(InputError, match=re.escape(told)):
+        with_preset(data, ModelChoice())
 
 
 @pytest.mark.parametrize(

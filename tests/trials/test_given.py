@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from lrbench.learn.datasets import load_dataset
+from lrbench.learn.datasets import decode_some, load_dataset
 from lrbench.plan.run import prepare
 from lrbench.plan.spec import load_spec
 from lrbench.trials.given import look_at_given
@@ -70,6 +70,35 @@ def test_a_wrong_normalisation_is_told_with_what_is_better(search: float) -> Non
         r"100\.0% with (preset = \"imagenet\"|mean = .*): check \[data\]",
         lines[3],
     )
+
+
+@pytest.mark.usefixtures("given")
+def test_images_of_another_size_are_decoded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preset that resizes to the same side cuts more out of it."""
+    sizes = []
+
+    def counted(source, indices, choice):
+        sizes.append(choice.image_size)
+        return decode_some(source, indices, choice)
+
+    monkeypatch.setattr("lrbench.trials.given.decode_some", counted)
+    told(**{"data.image_size": 128, "data.resize": 256})
+    assert sizes == [224]
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.usefixtures("given")
+def test_few_images_tell_nothing_of_transforms_and_computed_weights_are_copied(workplace: Path) -> None:
+    (workplace / "bright.py").write_text(
+        BRIGHTNESS.replace("nn.Conv2d(3, 8, 1)", "nn.utils.weight_norm(nn.Conv2d(3, 8, 1))")
+    )
+    one, two = torch.zeros(8, 3, 1, 1), torch.zeros(2, 8, 1, 1)
+    one[:], two[1] = 1.0, 1.0
+    state = {"0.weight_v": one, "0.weight_g": torch.ones(8, 1, 1, 1), "0.bias": torch.zeros(8)}
+    save_file({**state, "1.weight": two, "1.bias": torch.zeros(2)}, workplace / "bright.safetensors")
+    lines = told(**{"data.search_share": 0.1, "data.mean": [0.0] * 3, "data.std": [1.0] * 3})
+    assert lines[0] == "the model as given: 50.00% of 20 test images right"
+    assert not any("search images" in line for line in lines), "there are 8"
 
 
 @pytest.mark.usefixtures("given")
