@@ -78,7 +78,7 @@ def timing_lock(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 def in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user's own model runs in this process, not in a child that imports torch first; unless a test is about that."""
     if "in_children" not in request.fixturenames:
-        monkeypatch.setattr("lrbench.timing.isolation.needs_child", lambda model, data="": False)
+        monkeypatch.setattr("lrbench.timing.isolation.needs_child", lambda model, *others: False)
 
 
 @pytest.fixture

@@ -41,7 +41,9 @@ def export(  # noqa: PLR0913 - the options of a command
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="override `data.root` or a key of latency: `latency.threads=[2]`"
+            "--set",
+            metavar="KEY=VALUE",
+            help="override `data.root`, `data.search`, `data.name`, or a key of latency: `latency.threads=[2]`",
         ),
     ] = None,
     cache: Cache = Path("cache"),

@@ -61,7 +61,7 @@ def choose_workers(executor: str | None, options: Mapping[str, Any], *, spec: "S
     from lrbench.timing import isolation
 
     given = [name for name, value in options.items() if value is not None]
-    isolated = spec is not None and isolation.needs_child(spec.model.name, spec.data.name + spec.finetune.loop)
+    isolated = spec is not None and isolation.needs_child(spec.model.name, spec.data.name, spec.finetune.loop)
     return Workers(
         executor=choose(executor, given, prefix="--", isolated=isolated),
         jobs=options["jobs"],

@@ -111,13 +111,11 @@ def layers_of(spec: SweepSpec, layer_set: str, layers: tuple[Layer, ...]) -> tup
     return select(layers, include=choice.include, exclude=choice.exclude, kinds=choice.kinds)
 
 
-def baseline_key(spec: SweepSpec, *, identity: str, seed: int) -> str:
-    """Digest of what decides the dense model's weights: model, data (without its path), recipe, seed."""
-    return digest({**_baseline_facts(spec, identity, weights_digest(spec.model)), "seed": seed})
-
-
 def _baseline_facts(spec: SweepSpec, identity: str, weights: str | None) -> dict[str, Any]:
-    """What decides the dense model's weights but for the seed; a file of weights is known by its digest."""
+    """What decides the dense model's weights but for the seed: model, data (without its path), recipe.
+
+    weights: the digest of a file of weights, None without one.
+    """
     weights = weights or spec.model.weights
     places = {"root", "search", "search_share"} if spec.data.search else {"root", "search"}
     augmentation = {} if AUGMENTATIONS[spec.data.augment] is None else {"augmentation": augment.VERSION}

@@ -11,9 +11,9 @@ from lrbench.processes import GUARD
 T = TypeVar("T")
 
 
-def needs_child(model: str, data: str = "") -> bool:
-    """Whether a model, or a data set, is a user's own code: it may crash or hang, so it runs in child processes."""
-    return is_own(model) or ":" in data
+def needs_child(model: str, *others: str) -> bool:
+    """Whether a model, a data set or a loop is a user's own code: it may crash or hang, so it gets child processes."""
+    return is_own(model) or any(":" in name for name in others)
 
 
 class ProcessLostError(InputError):

@@ -9,7 +9,7 @@ from lrbench.config.sections import SECTIONS
 from lrbench.measure.environment import read_environment
 from lrbench.plan.run import prepare
 from lrbench.plan.spec import load_spec, make_spec
-from lrbench.plan.trials import baseline_key, plan_trials
+from lrbench.plan.trials import plan_trials
 from lrbench.results.tables import load_table
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -46,7 +46,7 @@ def test_trainings_on_changed_images_have_the_version_of_the_changes_in_their_ke
     plain, changed = (
         make_spec({"data": {"augment": name}, "calibration": {"images": 0}}, where="test") for name in ("none", "flip")
     )
-    keys = [baseline_key(spec, identity="digits", seed=0) for spec in (plain, changed)]
+    keys = [plan_trials(spec, identity="digits")[0].baseline for spec in (plain, changed)]
     assert keys[0] == "0feb6fa2ec081c94", "unchanged images: as ever"
     assert len(set(keys)) == 2
 
