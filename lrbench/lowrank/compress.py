@@ -10,8 +10,9 @@ from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.examples import Example, call_of
 from lrbench.lowrank.factors import kernel_of, weight_of
+from lrbench.lowrank.fitted import decompose_fitted
 from lrbench.lowrank.layers import Layer, refusals, weight_shape
-from lrbench.lowrank.moments import Moments
+from lrbench.lowrank.moments import InputMoments, Moments
 from lrbench.lowrank.ranks import Candidate, RankRule
 from lrbench.lowrank.replace import core_of, last_layer, put_, replace_layer_, restructure_layer, shift_bias_
 from lrbench.lowrank.schemes import SCHEMES, Scheme
@@ -32,11 +33,16 @@ def decompose_layer_outputs(model: nn.Module, name: str, *, moments: Moments) ->
     )
 
 
+def decompose_layer_fitted(model: nn.Module, name: str, scheme: str, *, inputs: InputMoments) -> Decomposition:
+    """The same for schemes that are fitted, by the moments of the layer's inputs."""
+    return decompose_fitted(kernel_of(core_of(model.get_submodule(name))), SCHEMES[scheme], inputs=inputs)
+
+
 def refusal(model: nn.Module, layer: Layer, *, scheme: str, truncation: str = "plain") -> str | None:
     """Why a layer cannot be factorized by a scheme, None when it can."""
     if layer.refusal is not None:
         return layer.refusal
-    if truncation != "plain" and not SCHEMES[scheme].reads_outputs:
+    if truncation != "plain" and not SCHEMES[scheme].is_data_aware:
         return f"scheme {scheme} has no {truncation} truncation"
     return SCHEMES[scheme].refuses(core_of(model.get_submodule(layer.name)))
 

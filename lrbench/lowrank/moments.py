@@ -1,14 +1,19 @@
-"""What calibration images say about a model: moments of layers' outputs, and batch norm's running statistics."""
+"""What calibration images say about a model: moments of layers' outputs and inputs, and batch norm's statistics."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lrbench.lowrank.factors import weight_of
+from lrbench.lowrank.plain import Plain, plain_of
+
+HELD_BYTES = 2**26
+"""How much of a layer's patches is held at a time; more images of a batch come after one another."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,25 @@ class Moments:
 
     mean: Tensor
     covariance: Tensor
+
+
+@dataclass(frozen=True)
+class InputMoments:
+    """Of the patches of the input that a layer's kernel meets, in each of G groups, float64.
+
+    Attributes:
+        mean: (G, D), D entries I/G*H*W of a patch.
+        covariance: (G, D, D).
+        count: of patches, over images and positions.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    count: int
+
+
+Sums = tuple[int, Tensor, Tensor]
+"""Count of rows, their sum, and the sum of their outer products."""
 
 
 def output_rows(module: nn.Module, output: Tensor) -> Tensor:
@@ -31,6 +55,53 @@ def output_rows(module: nn.Module, output: Tensor) -> Tensor:
     return rows - module.bias.detach().double() if isinstance(module.bias, Tensor) else rows
 
 
+def convolution_of(module: nn.Module) -> Plain:
+    """A convolution as plain modules; it is looked at before it is watched, since that may run it.
+
+    Raises: ValueError when it is something else.
+    """
+    plain = plain_of(module)
+    if isinstance(plain, str) or not isinstance(plain.core, nn.Conv1d | nn.Conv2d):
+        raise ValueError(f"inputs of convolutions alone have patches, not those of {type(module).__name__}")
+    return plain
+
+
+def add_patches(sums: Sums | None, layer: Plain, inputs: Tensor) -> Sums:
+    """Sums over the patches of a layer's input, (G, P, D) in float64, added to those of before.
+
+    Args:
+        sums: of before.
+        layer: a convolution, perhaps behind a pad.
+        inputs: (N, I, H, W), (N, I, W), or one sample.
+    """
+    core = layer.core
+    assert isinstance(core, nn.Conv1d | nn.Conv2d)
+    padded = inputs.detach() if layer.pad is None else layer.pad(inputs.detach())
+    axes = len(core.kernel_size)
+    images = padded.reshape(-1, *padded.shape[-1 - axes :])
+    mode = "constant" if core.padding_mode == "zeros" else core.padding_mode
+    images = functional.pad(images, core._reversed_padding_repeated_twice, mode=mode)
+    flat = [1] * (2 - axes)  # a one-dimensional convolution is one of height 1
+    images = images.reshape(*images.shape[:2], *flat, *images.shape[2:])
+    kernel, dilation, stride = ((*flat, *sizes) for sizes in (core.kernel_size, core.dilation, core.stride))
+    positions = images[0, 0].numel() // max(1, core.stride[0] * core.stride[-1])
+    held = max(1, HELD_BYTES // (8 * images.shape[1] * torch.Size(kernel).numel() * positions))
+    for few in torch.split(images, held):
+        rows = functional.unfold(few.double(), kernel, dilation=dilation, stride=stride)
+        rows = rows.reshape(len(few), core.groups, -1, rows.shape[2]).permute(1, 0, 3, 2).flatten(1, 2)
+        count, total, squares = sums or (0, 0.0, 0.0)
+        sums = (count + rows.shape[1], total + rows.sum(1), squares + rows.mT @ rows)
+    assert sums is not None
+    return sums
+
+
+def input_moments(sums: Sums) -> InputMoments:
+    """The moments of patches."""
+    count, total, squares = sums
+    mean = total / count
+    return InputMoments(mean=mean, covariance=squares / count - mean.unsqueeze(2) * mean.unsqueeze(1), count=count)
+
+
 def gather_moments(model: nn.Module, names: Iterable[str], batches: Iterable[Tensor]) -> dict[str, Moments]:
     """Mean and covariance of layers' outputs, over images and positions, in one pass of the model in eval mode.
 
@@ -43,15 +114,49 @@ def gather_moments(model: nn.Module, names: Iterable[str], batches: Iterable[Ten
 
     Raises: ValueError when there are no images.
     """
-    sums: dict[str, tuple[int, Tensor, Tensor]] = {}
+    sums: dict[str, Sums] = {}
+
+    def see(name: str, module: nn.Module, _: Tensor, output: Tensor) -> None:
+        rows = output_rows(module, output)
+        count, total, squares = sums.get(name, (0, 0.0, 0.0))
+        sums[name] = (count + len(rows), total + rows.sum(0), squares + rows.T @ rows)
+
+    _watch(model, names, batches, see)
+    return {
+        name: Moments(total / count, squares / count - torch.outer(total / count, total / count))
+        for name, (count, total, squares) in sums.items()
+    }
+
+
+def gather_inputs(model: nn.Module, names: Iterable[str], batches: Iterable[Tensor]) -> dict[str, InputMoments]:
+    """Moments of the inputs of convolutions, else as `gather_moments`."""
+    sums: dict[str, Sums] = {}
+    layers = {name: convolution_of(model.get_submodule(name)) for name in names}
+
+    def see(name: str, _: nn.Module, inputs: Tensor, __: Tensor) -> None:
+        sums[name] = add_patches(sums.get(name), layers[name], inputs)
+
+    _watch(model, layers, batches, see)
+    return {name: input_moments(values) for name, values in sums.items()}
+
+
+def _watch(
+    model: nn.Module,
+    names: Iterable[str],
+    batches: Iterable[Tensor],
+    see: Callable[[str, nn.Module, Tensor, Tensor], None],
+) -> None:
+    """Run images through a model in eval mode, and let a function see the input and output of each call of layers.
+
+    Raises: ValueError when there are no images.
+    """
+    seen = False
 
     def watch(name: str) -> torch.utils.hooks.RemovableHandle:
-        def hook(module: nn.Module, _: tuple[Any, ...], output: Tensor) -> None:
-            rows = output_rows(module, output)
-            count, total, squares = sums.get(name, (0, 0.0, 0.0))
-            sums[name] = (count + len(rows), total + rows.sum(0), squares + rows.T @ rows)
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
+            see(name, module, next(iter((*args, *kwargs.values()))), output)
 
-        return model.get_submodule(name).register_forward_hook(hook)
+        return model.get_submodule(name).register_forward_hook(hook, with_kwargs=True)
 
     handles = [watch(name) for name in names]
     training = model.training
@@ -60,16 +165,13 @@ def gather_moments(model: nn.Module, names: Iterable[str], batches: Iterable[Ten
         with torch.no_grad():
             for images in batches:
                 model(images)
+                seen = True
     finally:
         model.train(training)
         for handle in handles:
             handle.remove()
-    if handles and not sums:
+    if handles and not seen:
         raise ValueError("moments need at least one calibration image, got none")
-    return {
-        name: Moments(total / count, squares / count - torch.outer(total / count, total / count))
-        for name, (count, total, squares) in sums.items()
-    }
 
 
 def reestimate_batch_norm_(model: nn.Module, batches: Iterable[Tensor]) -> None:

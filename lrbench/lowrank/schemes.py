@@ -35,7 +35,9 @@ class Scheme:
         fill: replacement, factors as the decomposition cuts them -> sets the replacement's weights (in place).
         factors: replacement -> second (M, R) and first (R, N), as matrices, or one of each for every group (G, ...); of
             a dense layer, identity and weight.
-        reads_outputs: whether the matrix maps inputs to outputs, so that output truncation applies.
+        reads_outputs: whether the matrix maps inputs to outputs, so that data-aware truncation has a closed form.
+        positions: kernel height, width -> at how many of its positions the last layer looks, where data-aware
+            truncation is fitted; None where there is none, or a closed form.
         reshapes: whether it changes the model's shape; False where the layer stays one layer, as dense as before.
     """
 
@@ -51,7 +53,13 @@ class Scheme:
     fill: Callable[[nn.Module, tuple[Tensor, ...]], None]
     factors: Callable[[nn.Module], Pair]
     reads_outputs: bool = False
+    positions: Callable[[int, int], int] | None = None
     reshapes: bool = True
+
+    @property
+    def is_data_aware(self) -> bool:
+        """Whether it has output and sequential truncation."""
+        return self.reads_outputs or self.positions is not None
 
     def breakeven_params(self, shape: Shape) -> float | None:
         """The rank at which the factors have as many weights as the layer; None when rank changes nothing."""
@@ -166,6 +174,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             restructure=factors.spatial,
             fill=factors.fill_spatial,
             factors=factors.read_spatial,
+            positions=lambda height, width: width,
         ),
         "weight": Scheme(
             paper="the mirror of channel: low rank over the inputs, after Zhang et al. 2015, arXiv 1505.06798",
@@ -179,6 +188,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             restructure=factors.weight_first,
             fill=factors.fill_weight_first,
             factors=factors.read_weight_first,
+            positions=lambda height, width: height * width,
         ),
         "tucker2": Scheme(
             paper="Kim et al. 2016, arXiv 1511.06530",
@@ -192,6 +202,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             restructure=lambda module, rank: factors.tucker2(module, rank, ranks=costs.tucker2_ranks),
             fill=factors.fill_in_order,
             factors=factors.read_tucker2,
+            positions=lambda height, width: height * width,
         ),
         "linear": replace(
             _channel,
@@ -211,6 +222,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             restructure=factors.spatial,
             fill=factors.fill_grouped,
             factors=factors.read_grouped,
+            positions=lambda height, width: width,
         ),
         "writeback": replace(
             _channel,

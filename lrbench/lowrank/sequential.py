@@ -2,11 +2,14 @@
 
 Zhang et al. 2015, arXiv 1505.06798, asymmetric reconstruction, linear case: a layer of the compressed network sees
 other inputs than the dense layer did. Fitting its outputs to the dense ones is a reduced-rank regression (Izenman
-1975, Journal of Multivariate Analysis 5).
+1975, Journal of Multivariate Analysis 5). Schemes without a closed form are fitted to what this regression, at full
+rank, makes of the weight.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +17,12 @@ from torch import Tensor, nn
 from lrbench.lowrank.compress import decompose_layer, factorized
 from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.cuts import Cut
-from lrbench.lowrank.factors import weight_of
-from lrbench.lowrank.moments import output_rows
+from lrbench.lowrank.factors import kernel_of, weight_of
+from lrbench.lowrank.fitted import decompose_fitted
+from lrbench.lowrank.moments import InputMoments, Sums, add_patches, convolution_of, input_moments, output_rows
 from lrbench.lowrank.passes import Batches, Networks, paired_outputs
-from lrbench.lowrank.replace import replace_layer_
-from lrbench.lowrank.schemes import SCHEMES
+from lrbench.lowrank.replace import core_of, replace_layer_
+from lrbench.lowrank.schemes import SCHEMES, Scheme
 from lrbench.lowrank.svd import Decomposition, project
 
 RIDGE = 0.01
@@ -49,7 +53,7 @@ def compress_sequentially(
 ) -> nn.Module:
     """A copy of a model with layers truncated in turn, each fitted to the dense outputs on what reaches it.
 
-    Layers whose scheme does not read outputs are truncated plainly; those after them repair what that loses.
+    Layers whose scheme is not data-aware are truncated plainly; those after them repair what that loses.
 
     Args:
         model: left alone, in eval mode.
@@ -61,17 +65,20 @@ def compress_sequentially(
     Raises: ValueError as `compress` does, when there are no images, or when no forward pass calls a layer.
     """
     todo = factorized(model, cuts)
-    fitted = [cut.layer for cut in todo if SCHEMES[cut.scheme].reads_outputs]
+    fitted = [cut.layer for cut in todo if SCHEMES[cut.scheme].is_data_aware]
     small = copy_of(model)
     networks = Networks(dense=model, small=small, batches=batches, memory_bytes=memory_bytes)
     outputs = paired_outputs(networks, [cut.layer for cut in todo], wanted=fitted) if fitted else None
     for done, cut in enumerate(todo, 1):
-        layer = model.get_submodule(cut.layer)
-        if outputs is not None and SCHEMES[cut.scheme].reads_outputs:
-            moments = _gather(layer, outputs(cut.layer))
-            decomposition = decompose_regression(weight_of(layer).flatten(1), moments)
-        else:
+        layer, scheme = model.get_submodule(cut.layer), SCHEMES[cut.scheme]
+        if outputs is None or not scheme.is_data_aware:
             decomposition = decompose_layer(model, cut.layer, cut.scheme)
+        elif scheme.reads_outputs:
+            decomposition = decompose_regression(weight_of(layer).flatten(1), _gather(layer, outputs(cut.layer)))
+        else:
+            decomposition = _fit(
+                layer, scheme, *_gather_both(layer, small.get_submodule(cut.layer), outputs(cut.layer))
+            )
         replace_layer_(small, cut, decomposition)
         on_layer(done, len(todo))
     return small
@@ -83,8 +90,7 @@ def decompose_regression(matrix: Tensor, moments: JointMoments) -> Decomposition
     The best linear map from x to y is B = C_yx C_xx^-1; the best of rank R projects its predictions on the top
     eigenvectors U of B C_xx B^T. The factors are U and U^T B W, and the bias gains E[y] - U U^T B E[x].
     """
-    ridge = RIDGE * moments.xx.diagonal().mean() * torch.eye(len(moments.xx)).to(moments.xx)
-    predict = torch.linalg.solve(moments.xx + ridge, (moments.yx + ridge).T).T
+    predict = _predictor(moments)
     predicted = predict @ moments.xx @ predict.T
     variances, vectors = torch.linalg.eigh((predicted + predicted.T) / 2)
     basis = vectors.flip(1)
@@ -96,6 +102,58 @@ def decompose_regression(matrix: Tensor, moments: JointMoments) -> Decomposition
         return gained
 
     return Decomposition(kept=cut.kept, scores=cut.scores, cut=cut.cut, shift=shift)
+
+
+def _predictor(moments: JointMoments, block: slice = slice(None)) -> Tensor:
+    """The linear map from outputs of the small network to those of the dense one, pulled towards the identity."""
+    xx, yx = moments.xx[block, block], moments.yx[block, block]
+    ridge = RIDGE * xx.diagonal().mean() * torch.eye(len(xx)).to(xx)
+    predict: Tensor = torch.linalg.solve(xx + ridge, (yx + ridge).T).T
+    return predict
+
+
+def _fit(layer: nn.Module, scheme: Scheme, moments: JointMoments, inputs: InputMoments) -> Decomposition:
+    """The factors, of a scheme that is fitted, whose outputs predict the dense ones best; of each group by itself."""
+    kernel = kernel_of(core_of(layer))
+    groups = len(inputs.mean)
+    size = len(moments.x_mean) // groups
+    blocks = [slice(start, start + size) for start in range(0, len(moments.x_mean), size)]
+    weights = kernel.detach().double().reshape(groups, size, -1)
+    target = torch.stack([_predictor(moments, block) @ weight for block, weight in zip(blocks, weights, strict=True)])
+    return decompose_fitted(kernel, scheme, inputs=inputs, target=target.reshape(kernel.shape), mean=moments.y_mean)
+
+
+def _gather_both(
+    layer: nn.Module, here: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]]
+) -> tuple[JointMoments, InputMoments]:
+    """The joint moments of a layer's outputs, and those of what it meets in the small network."""
+    sums: list[Sums] = []
+    plain = convolution_of(layer)
+
+    def seen() -> Iterator[tuple[Tensor, Tensor]]:
+        with _last_input(here) as inputs:
+            for pair in pairs:
+                sums[:] = [add_patches(sums[0] if sums else None, plain, inputs.pop())]
+                inputs.clear()
+                yield pair
+
+    joint = _gather(layer, seen())
+    return joint, input_moments(sums[0])
+
+
+@contextmanager
+def _last_input(module: nn.Module) -> Iterator[list[Tensor]]:
+    """The inputs of a module's calls, the last at the end; the caller empties the list."""
+    inputs: list[Tensor] = []
+
+    def keep(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        inputs[:] = [next(iter((*args, *kwargs.values()))).detach().clone()]  # the next layer may work in place
+
+    handle = module.register_forward_pre_hook(keep, with_kwargs=True)
+    try:
+        yield inputs
+    finally:
+        handle.remove()
 
 
 def _gather(layer: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]]) -> JointMoments:

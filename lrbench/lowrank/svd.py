@@ -19,12 +19,14 @@ class Decomposition:
         scores: (K,) what an energy rule adds up, largest first: squared singular values, or variances of outputs.
         cut: rank -> the factors' weights, first layer first, in the shapes that the scheme fills in.
         shift: rank -> what the output's bias gains (O,), None when nothing.
+        error: rank -> relative Frobenius error of the weight, where `kept` does not tell it.
     """
 
     kept: Tensor
     scores: Tensor
     cut: Callable[[int], tuple[Tensor, ...]]
     shift: Callable[[int], Tensor] | None = None
+    error: Callable[[int], float] | None = None
 
     @property
     def singular_values(self) -> Tensor:
@@ -39,6 +41,8 @@ class Decomposition:
 
     def weight_error(self, rank: int) -> float:
         """Relative Frobenius error ||W - W_r|| / ||W|| of the weight at a rank."""
+        if self.error is not None:
+            return self.error(rank)
         total = float(self.kept[-1])
         return max(0.0, 1 - float(self.kept[rank - 1]) / total) ** 0.5 if total > 0 else 0.0
 

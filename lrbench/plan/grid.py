@@ -89,11 +89,11 @@ class Grid(SweepChoice):
             names = _unique([name for table in tables for name in _mixable(table.schemes)])
         else:
             names = parts_of(scheme)
-        return tuple((name, truncation if SCHEMES[name].reads_outputs else "plain") for name in names)
+        return tuple((name, truncation if SCHEMES[name].is_data_aware else "plain") for name in names)
 
     def has_truncation(self, scheme: str, truncation: str) -> bool:
         """Whether a scheme, one of those joined, or one of those mixed has a truncation."""
-        return truncation == "plain" or scheme == MIXED or any(SCHEMES[part].reads_outputs for part in parts_of(scheme))
+        return truncation == "plain" or scheme == MIXED or any(SCHEMES[part].is_data_aware for part in parts_of(scheme))
 
     def points(self, layer_sets: Sequence[str]) -> Iterator[Point]:
         """Scheme, truncation, layer set and rank rule of each point; `layer_sets` stand for none named."""

@@ -54,8 +54,8 @@ class SweepSpec(Choice):
             if name not in self.layer_sets:
                 raise ValueError(f"sweep.layer_sets: unknown layer set {name!r}: {nearest(name, self.layer_sets)}")
         if {truncation for table in tables for truncation in table.truncations} - {"plain"}:
-            if not any(SCHEMES[name].reads_outputs for name in self.sweep.schemes_used()):
-                able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.reads_outputs)
+            if not any(SCHEMES[name].is_data_aware for name in self.sweep.schemes_used()):
+                able = ", ".join(name for name, scheme in SCHEMES.items() if scheme.is_data_aware)
                 raise ValueError(f"sweep.truncations: output and sequential need one of the schemes {able}")
             if self.calibration.images == 0:
                 raise ValueError("calibration.images: output and sequential truncation need at least 1, got 0")

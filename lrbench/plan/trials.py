@@ -16,6 +16,7 @@ from lrbench.learn.checkpoint_files import weights_digest
 from lrbench.learn.generators import seed_all
 from lrbench.learn.models import build_model
 from lrbench.learn.own_code import code_digest
+from lrbench.lowrank import fitted
 from lrbench.lowrank.allocations import ALLOCATIONS, parse_budget
 from lrbench.lowrank.compress import first_schemes
 from lrbench.lowrank.cuts import Cut
@@ -142,8 +143,11 @@ def _budgeted(spec: SweepSpec, rule: str, *, scheme: str, truncation: str) -> It
             yield {"damage": damage.VERSION}
 
 
-def _mended(spec: SweepSpec, layer_set: str, layers: tuple[Layer, ...]) -> Iterator[Any]:
-    """The version of how layers are read, where a layer set has one that was read otherwise at first."""
+def _versions(spec: SweepSpec, point: tuple[str, str, str, str], layers: tuple[Layer, ...]) -> Iterator[Any]:
+    """The versions of how factors are fitted, and of how layers are read, where a trial has such."""
+    scheme, truncation, layer_set, _ = point
+    if truncation != "plain" and any(SCHEMES[name].positions for name, _ in spec.methods(scheme, truncation)):
+        yield {"fitted": fitted.VERSION}
     if layer_set in spec.layer_sets and any(layer.mended for layer in layers_of(spec, layer_set, layers)):
         yield {"layers": READING}
 
@@ -176,8 +180,7 @@ def plan_trials(
     trials = []
     young = {"recalibrate", "split"} if spec.calibration.split == "search" else {"recalibrate"}  # than keys
     calibration = spec.calibration.model_dump(exclude=young)
-    given = weights_digest(spec.model)
-    common = _baseline_facts(spec, identity, given)
+    common = _baseline_facts(spec, identity, given := weights_digest(spec.model))
     for seed in dict.fromkeys(spec.sweep.seeds if seeds is None else seeds):
         base = seed if spec.baseline.seed is None else spec.baseline.seed
         baseline = digest({**common, "seed": base})
@@ -186,7 +189,7 @@ def plan_trials(
             facts = [baseline, spec.finetune.model_dump(), scheme, layer_set, chosen, rule, seed]
             facts += [truncation, calibration] if spec.calibration.images else []
             facts += [*_recalibrated(spec), *_budgeted(spec, rule, scheme=scheme, truncation=truncation)]
-            key = digest([*facts, *_mended(spec, layer_set, layers)])
+            key = digest([*facts, *_versions(spec, (scheme, truncation, layer_set, rule), layers)])
             trials.append(
                 Trial(
                     key=key,

@@ -19,17 +19,16 @@ from lrbench.learn.own_loop import tune_by_loop
 from lrbench.learn.train import batching, train_
 from lrbench.learn.weights import fits, is_training, keep_weights, recall_weights, weights_path
 from lrbench.limits import put_aside
-from lrbench.lowrank.compress import decompose_layer, decompose_layer_outputs
 from lrbench.lowrank.copies import copy_of
-from lrbench.lowrank.moments import Moments, gather_moments, reestimate_batch_norm_
+from lrbench.lowrank.moments import reestimate_batch_norm_
 from lrbench.lowrank.self_check import in_words, mark_unsound
-from lrbench.lowrank.svd import Decomposition
 from lrbench.measure.accuracy import evaluate, predict
 from lrbench.plan.cuts import Decompose
 from lrbench.plan.spec import SweepSpec
 from lrbench.plan.trials import Untrained, unsound_layers
 from lrbench.progress import NOTICE, Progress
 from lrbench.results.records import Accuracy, Epoch, KeptStage, Stage
+from lrbench.trials.decompositions import decompositions
 
 CHECKED_IMAGES = 8
 """Images on which layers are checked."""
@@ -224,17 +223,6 @@ def train_dense(untrained: Untrained, key: str, *, context: Context) -> Dense:
     untrained = _checked(untrained, model, context=context, how=how)
 
     @cache
-    def moments() -> dict[str, Moments]:
-        names = [layer.name for layer in untrained.layers if layer.refusal is None and layer.shape.groups == 1]
-        return gather_moments(model, names, context.calibration(how))
-
-    @cache
-    def decompose(layer: str, scheme: str, truncation: str) -> Decomposition:
-        if truncation != "plain":
-            return decompose_layer_outputs(model, layer, moments=moments()[layer])
-        return decompose_layer(model, layer, scheme)
-
-    @cache
     def search() -> tuple[Tensor, Tensor]:
         return predict(reestimated(model, context=context, how=how), test_batches(context.data.search, how))
 
@@ -244,6 +232,6 @@ def train_dense(untrained: Untrained, key: str, *, context: Context) -> Dense:
         model=model,
         epochs=epochs,
         accuracy=accuracy,
-        decompose=decompose,
+        decompose=decompositions(model, untrained.layers, lambda: context.calibration(how)),
         search=search,
     )

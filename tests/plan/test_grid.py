@@ -38,6 +38,7 @@ def test_tables_stand_in_place_of_the_product_and_inherit_what_they_leave_out(tm
         ("channel+linear", "plain", "all", "macs=0.5"),
         ("channel+linear", "output", "all", "macs=0.5"),
         ("spatial", "plain", "all", "macs=0.5"),
+        ("spatial", "output", "all", "macs=0.5"),
         ("tucker2", "plain", "all", "rank=8"),
         ("tucker2", "plain", "all", "macs=0.5"),
         ("spatial", "plain", "all", "rank=8"),

@@ -40,7 +40,13 @@ def test_a_spec_that_ships_is_known_by_its_name_unless_a_file_is(
 
 def keys(choice: Choice) -> Iterator[tuple[str, Any]]:
     """Every key of a section that is set, as TOML would read it."""
-    yield from ((key, list(value) if isinstance(value, tuple) else value) for key, value in choice if value is not None)
+    yield from ((key, as_read(value)) for key, value in choice if value is not None)
+
+
+def as_read(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [as_read(item) for item in value]
+    return dict(keys(value)) if isinstance(value, Choice) else value
 
 
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.toml")), ids=lambda path: path.stem)
