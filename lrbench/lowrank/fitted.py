@@ -44,12 +44,14 @@ class _Problem:
     """Find factors whose outputs are near those of a target.
 
     Attributes:
-        covariance: of patches, (G, B, A, B, A).
+        rows: of the root of the covariance of patches, (G, K, B, A).
+        ridge: what the covariance gains on its diagonal, (G, 1, 1).
         seen: target times covariance, (G, O, B, A).
         total: the variance of the target's outputs.
     """
 
-    covariance: Tensor
+    rows: Tensor
+    ridge: Tensor
     seen: Tensor
     total: float
 
@@ -58,20 +60,23 @@ class _Problem:
 
         outs: the rank of second as a matrix (O, B*R), None when full (reduced-rank regression, Izenman 1975).
         """
-        groups, rank, a = first.shape
-        b = self.covariance.shape[1]
-        met = (self.covariance.reshape(groups, -1, a) @ first.mT).reshape(groups, b, a, b * rank)
-        gram = (first.unsqueeze(1) @ met).reshape(groups, b * rank, b * rank)
+        (groups, rank, _), b = first.shape, self.rows.shape[2]
+        met = (self.rows @ first.mT.unsqueeze(1)).flatten(2)  # what the second factor sees, (G, K, B*R)
+        alone = self.ridge * (first @ first.mT)
+        gram = met.mT @ met
+        gram.view(groups, b, rank, b, rank).diagonal(dim1=1, dim2=3).add_(alone.unsqueeze(3))
         cross = (self.seen @ first.mT.unsqueeze(1)).flatten(2)
         second = torch.cholesky_solve(cross.mT, torch.linalg.cholesky_ex(gram).L).mT
         if outs is not None:
             basis = torch.linalg.eigh(second @ cross.mT).eigenvectors[..., -outs:]
             second = basis @ (basis.mT @ second)
         error = 1 + float(((second @ gram - 2 * cross) * second).sum()) / self.total
-        pairs = (second.mT @ second).reshape(groups, b, rank, b * rank)
+        pairs = second.mT @ second
         second = second.reshape(groups, -1, b, rank)
+        push = (met @ pairs).reshape(groups, -1, b, rank).permute(0, 2, 3, 1) @ self.rows.transpose(1, 2)
+        own = pairs.reshape(groups, b, rank, b, rank).diagonal(dim1=1, dim2=3).sum(-1) @ first * self.ridge
         pull = second.permute(0, 2, 3, 1) @ self.seen.transpose(1, 2)
-        return second, error, 2 * (pairs @ met.mT - pull).sum(1) / self.total
+        return second, error, 2 * ((push - pull).sum(1) + own) / self.total
 
 
 def decompose_fitted(
@@ -125,15 +130,12 @@ def decompose_fitted(
 
 
 def _problem(wanted: Tensor, inputs: InputMoments, b: int) -> _Problem:
-    """Of a target (G, O, D); it is made for each rank anew, since a covariance may be large."""
+    """Of a target (G, O, D); it is made for each rank anew, since what it holds may be large."""
     groups, size = inputs.mean.shape
-    covariance = _ridged(inputs)
-    seen = wanted @ covariance
-    return _Problem(
-        covariance=covariance.reshape(groups, size // b, b, size // b, b).permute(0, 2, 1, 4, 3).contiguous(),
-        seen=seen.reshape(groups, -1, size // b, b).mT.contiguous(),
-        total=max(float((seen * wanted).sum()), LEAST),
-    )
+    ridge = _ridge(inputs)
+    seen = (wanted @ inputs.root.mT) @ inputs.root + ridge * wanted
+    rows, seen_split = (values.reshape(groups, -1, size // b, b).mT.contiguous() for values in (inputs.root, seen))
+    return _Problem(rows=rows, ridge=ridge, seen=seen_split, total=max(float((seen * wanted).sum()), LEAST))
 
 
 def _whitened(wanted: Tensor, scheme: Scheme, inputs: InputMoments, b: int) -> tuple[Decomposition, Tensor]:
@@ -142,10 +144,12 @@ def _whitened(wanted: Tensor, scheme: Scheme, inputs: InputMoments, b: int) -> t
     The covariance is taken for the product of its traces over A and over B.
     """
     groups, size = inputs.mean.shape
-    blocks = _ridged(inputs).reshape(groups, size // b, b, size // b, b)
-    root_a, inverse_a = _roots(blocks.diagonal(dim1=2, dim2=4).sum(-1))
-    root_b, _ = _roots(blocks.diagonal(dim1=1, dim2=3).sum(-1))
-    split = wanted.reshape(groups, -1, size // b, b)
+    a, ridge = size // b, _ridge(inputs)
+    rows = inputs.root.reshape(groups, -1, a, b)
+    over_b, over_a = rows.mT.flatten(1, 2), rows.flatten(1, 2)
+    root_a, inverse_a = _roots(over_b.mT @ over_b + b * ridge * torch.eye(a).to(rows))
+    root_b, _ = _roots(over_a.mT @ over_a + a * ridge * torch.eye(b).to(rows))
+    split = wanted.reshape(groups, -1, a, b)
     whitened = root_a.unsqueeze(1) @ split @ root_b.unsqueeze(1)
     return scheme.decompose(whitened.reshape(wanted.shape)), inverse_a
 
@@ -181,12 +185,11 @@ def _improve(problem: _Problem, start: Tensor, unwhiten: Tensor, outs: int | Non
     return best
 
 
-def _ridged(inputs: InputMoments) -> Tensor:
-    """The covariance with what is added to its diagonal."""
+def _ridge(inputs: InputMoments) -> Tensor:
+    """What the covariance gains on its diagonal, (G, 1, 1)."""
     size = inputs.mean.shape[1]
-    share = RIDGE + SHRINK * size / inputs.count
-    mean = inputs.covariance.diagonal(dim1=1, dim2=2).mean(1).clamp(min=LEAST)
-    return inputs.covariance + share * mean[:, None, None] * torch.eye(size).to(inputs.covariance)
+    variance = inputs.root.square().sum((1, 2), keepdim=True) / size
+    return (RIDGE + SHRINK * size / inputs.count) * variance.clamp(min=LEAST)
 
 
 def _roots(covariance: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lrbench.lowrank.factors import weight_of
 from lrbench.lowrank.plain import Plain, plain_of
 
+LEAST = 1e-30
+"""The least variance of an input, which may be constant."""
+
 HELD_BYTES = 2**26
 """How much of a layer's patches is held at a time; more images of a batch come after one another."""
 
@@ -30,17 +33,40 @@ class InputMoments:
 
     Attributes:
         mean: (G, D), D entries I/G*H*W of a patch.
-        covariance: (G, D, D).
+        root: (G, K, D), of which root^T root is the covariance; K is the number of patches, or D if there are more.
         count: of patches, over images and positions.
     """
 
     mean: Tensor
-    covariance: Tensor
+    root: Tensor
     count: int
 
 
-Sums = tuple[int, Tensor, Tensor]
-"""Count of rows, their sum, and the sum of their outer products."""
+@dataclass(frozen=True, kw_only=True)
+class Patches:
+    """Patches seen so far: they themselves (G, P, D) while these are the smaller, else the sum of their products.
+
+    Attributes:
+        count: P.
+        total: their sum, (G, D).
+        rows: some that are not in `squares`.
+        squares: (G, D, D), None when there is none.
+    """
+
+    count: int
+    total: Tensor
+    rows: Tensor
+    squares: Tensor | None
+
+    def moments(self) -> InputMoments:
+        """Their moments."""
+        mean = self.total / self.count
+        if self.squares is None:
+            return InputMoments(mean=mean, root=(self.rows - mean.unsqueeze(1)) / self.count**0.5, count=self.count)
+        covariance = self.squares / self.count - mean.unsqueeze(2) * mean.unsqueeze(1)
+        least = 1e-9 * covariance.diagonal(dim1=1, dim2=2).mean(1).clamp(min=LEAST)
+        covariance.diagonal(dim1=1, dim2=2).add_(least.unsqueeze(1))
+        return InputMoments(mean=mean, root=torch.linalg.cholesky(covariance).mT, count=self.count)
 
 
 def output_rows(module: nn.Module, output: Tensor) -> Tensor:
@@ -66,11 +92,11 @@ def convolution_of(module: nn.Module) -> Plain:
     return plain
 
 
-def add_patches(sums: Sums | None, layer: Plain, inputs: Tensor) -> Sums:
-    """Sums over the patches of a layer's input, (G, P, D) in float64, added to those of before.
+def add_patches(before: Patches | None, layer: Plain, inputs: Tensor) -> Patches:
+    """The patches of a layer's input, added to those of before.
 
     Args:
-        sums: of before.
+        before: those of before.
         layer: a convolution, perhaps behind a pad.
         inputs: (N, I, H, W), (N, I, W), or one sample.
     """
@@ -87,19 +113,23 @@ def add_patches(sums: Sums | None, layer: Plain, inputs: Tensor) -> Sums:
     positions = images[0, 0].numel() // max(1, core.stride[0] * core.stride[-1])
     held = max(1, HELD_BYTES // (8 * images.shape[1] * torch.Size(kernel).numel() * positions))
     for few in torch.split(images, held):
-        rows = functional.unfold(few.double(), kernel, dilation=dilation, stride=stride)
-        rows = rows.reshape(len(few), core.groups, -1, rows.shape[2]).permute(1, 0, 3, 2).flatten(1, 2)
-        count, total, squares = sums or (0, 0.0, 0.0)
-        sums = (count + rows.shape[1], total + rows.sum(1), squares + rows.mT @ rows)
-    assert sums is not None
-    return sums
+        columns = functional.unfold(few.double(), kernel, dilation=dilation, stride=stride)
+        rows = columns.reshape(len(few), core.groups, -1, columns.shape[2]).permute(1, 0, 3, 2).flatten(1, 2)
+        before = _joined(before, rows)
+    assert before is not None
+    return before
 
 
-def input_moments(sums: Sums) -> InputMoments:
-    """The moments of patches."""
-    count, total, squares = sums
-    mean = total / count
-    return InputMoments(mean=mean, covariance=squares / count - mean.unsqueeze(2) * mean.unsqueeze(1), count=count)
+def _joined(before: Patches | None, rows: Tensor) -> Patches:
+    """Patches with more rows (G, P, D)."""
+    if before is None:
+        before = Patches(count=0, total=rows.new_zeros(1), rows=rows[:, :0], squares=None)
+    rows, total = torch.cat([before.rows, rows], 1), before.total + rows.sum(1)
+    count, squares = before.count + rows.shape[1] - before.rows.shape[1], before.squares
+    if squares is None and count <= rows.shape[2]:
+        return Patches(count=count, total=total, rows=rows, squares=None)
+    squares = (0.0 if squares is None else squares) + rows.mT @ rows
+    return Patches(count=count, total=total, rows=rows[:, :0], squares=squares)
 
 
 def gather_moments(model: nn.Module, names: Iterable[str], batches: Iterable[Tensor]) -> dict[str, Moments]:
@@ -114,7 +144,7 @@ def gather_moments(model: nn.Module, names: Iterable[str], batches: Iterable[Ten
 
     Raises: ValueError when there are no images.
     """
-    sums: dict[str, Sums] = {}
+    sums: dict[str, tuple[int, Tensor, Tensor]] = {}
 
     def see(name: str, module: nn.Module, _: Tensor, output: Tensor) -> None:
         rows = output_rows(module, output)
@@ -130,14 +160,14 @@ def gather_moments(model: nn.Module, names: Iterable[str], batches: Iterable[Ten
 
 def gather_inputs(model: nn.Module, names: Iterable[str], batches: Iterable[Tensor]) -> dict[str, InputMoments]:
     """Moments of the inputs of convolutions, else as `gather_moments`."""
-    sums: dict[str, Sums] = {}
+    patches: dict[str, Patches] = {}
     layers = {name: convolution_of(model.get_submodule(name)) for name in names}
 
     def see(name: str, _: nn.Module, inputs: Tensor, __: Tensor) -> None:
-        sums[name] = add_patches(sums.get(name), layers[name], inputs)
+        patches[name] = add_patches(patches.get(name), layers[name], inputs)
 
     _watch(model, layers, batches, see)
-    return {name: input_moments(values) for name, values in sums.items()}
+    return {name: found.moments() for name, found in patches.items()}
 
 
 def _watch(

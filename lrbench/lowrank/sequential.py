@@ -19,7 +19,7 @@ from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.factors import kernel_of, weight_of
 from lrbench.lowrank.fitted import decompose_fitted
-from lrbench.lowrank.moments import InputMoments, Sums, add_patches, convolution_of, input_moments, output_rows
+from lrbench.lowrank.moments import InputMoments, Patches, add_patches, convolution_of, output_rows
 from lrbench.lowrank.passes import Batches, Networks, paired_outputs
 from lrbench.lowrank.replace import core_of, replace_layer_
 from lrbench.lowrank.schemes import SCHEMES, Scheme
@@ -127,18 +127,18 @@ def _gather_both(
     layer: nn.Module, here: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]]
 ) -> tuple[JointMoments, InputMoments]:
     """The joint moments of a layer's outputs, and those of what it meets in the small network."""
-    sums: list[Sums] = []
+    patches: list[Patches] = []
     plain = convolution_of(layer)
 
     def seen() -> Iterator[tuple[Tensor, Tensor]]:
         with _last_input(here) as inputs:
             for pair in pairs:
-                sums[:] = [add_patches(sums[0] if sums else None, plain, inputs.pop())]
+                patches[:] = [add_patches(patches[0] if patches else None, plain, inputs.pop())]
                 inputs.clear()
                 yield pair
 
     joint = _gather(layer, seen())
-    return joint, input_moments(sums[0])
+    return joint, patches[0].moments()
 
 
 @contextmanager
