@@ -11,6 +11,7 @@ from lrbench.learn.precision import SLOW, is_slow, resolve
 from lrbench.learn.presets import with_preset
 from lrbench.learn.survey import survey
 from lrbench.learn.train import pick_device
+from lrbench.measure import cost
 from lrbench.measure.environment import read_commit, read_environment
 from lrbench.measure.settings import settings
 from lrbench.measure.side_by_side import fold_batch_norm
@@ -99,6 +100,7 @@ def prepare(
     if "folded" in spec.latency.batch_norms:
         with guarded(f"model.name={spec.model.name!r} cannot be folded, it raised"):
             fold_batch_norm(dense.model)
+    notes = (*seen.notes, dense.note, *dense.unsound, *cost.in_words(dense.cost), *slow, seen_before(spec))
     return Run(
         spec=spec,
         trials=plan_trials(spec, identity=identity, layers=dense.layers),
@@ -107,7 +109,7 @@ def prepare(
         commit=read_commit(),
         cache=cache.absolute(),  # a user's code may change the working directory
         progress=progress,
-        notes=tuple(filter(None, (*seen.notes, dense.note, *dense.unsound, *slow, seen_before(spec)))),
+        notes=tuple(filter(None, notes)),
         later=plan_trials(spec, identity=identity, seeds=seeds, layers=dense.layers) if seeds else (),
     )
 
