@@ -3,15 +3,16 @@
     python bench/study_zoo.py results/zoo [BUILDER ...]
 
 For each builder: plan; all layers replaced at full rank give the same outputs; at half of their MACs the model has the
-predicted params and MACs, and ONNX Runtime gives its outputs. `models.csv` has a row for each, `reasons.csv` its layers
-by what becomes of them. Builders with a row are left out: it goes on where it was stopped. timm is optional.
+predicted params and MACs (`models.csv`, and `reasons.csv`: its layers by what becomes of them); and then, which takes
+longest, ONNX Runtime gives the outputs of the model at half of its MACs (`onnx.csv`). Builders with a row are left out:
+it goes on where it was stopped. timm is optional.
 """
 
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,29 +75,16 @@ TIMM = """
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """What was found of a builder: a row of models.csv; `outcome` is `ok`, or what is not as it must be."""
+class Subject:
+    """A planned model: its layers, those that can be factorized with their schemes, why others cannot, and cuts."""
 
-    builder: str
-    library: str
-    image_size: int
-    outcome: str
-    layers: int | None = None
-    factorizable: int | None = None
-    covered: float | None = None
-    full_rank_difference: float | None = None
-    params: int | None = None
-    macs: int | None = None
-    macs_fvcore: int | None = None
-    fvcore_differs: str = ""
-    predicted_params: int | None = None
-    small_params: int | None = None
-    predicted_macs: int | None = None
-    small_macs: int | None = None
-    onnx_size: int | None = None
-    onnx_difference: float | None = None
-    seconds: float
-    commit: str
+    model: nn.Module
+    size: int
+    layers: tuple[Layer, ...]
+    able: dict[str, Layer]
+    schemes: dict[str, str]
+    refused: dict[str, str]
+    cuts: tuple[Cut, ...]
 
 
 def build(name: str) -> nn.Module:
@@ -120,9 +108,8 @@ def size_of(name: str, model: nn.Module) -> int:
     return int(model.default_cfg["input_size"][-1]) if name.startswith("timm:") else SIZE  # type: ignore[index]
 
 
-def examine(name: str) -> tuple[Row, pd.DataFrame]:
-    """Plan, full rank, low rank, ONNX: the row of a builder, and its layers by what becomes of them."""
-    started = time.perf_counter()
+def plan(name: str) -> Subject:
+    """A model with cuts at half of the MACs of each layer that can be factorized."""
     model = build(name)
     size = size_of(name, model)
     call = random_call((3, size, size))
@@ -131,57 +118,76 @@ def examine(name: str) -> tuple[Row, pd.DataFrame]:
     schemes = first_schemes(model, layers, ORDER)
     unsound = find_unsound(model, schemes, call)
     able = {layer.name: layer for layer in layers if layer.name in schemes and layer.name not in unsound}
-    reasons = reasons_of(name, layers, schemes, unsound)
-    difference = full_rank_difference(model, {layer: schemes[layer] for layer in able}, size)
-    cuts = [choose_rank(layer, scheme=schemes[layer.name], rule=RankRule(base=Macs(0.5))) for layer in able.values()]
+    cuts = (choose_rank(layer, scheme=schemes[layer.name], rule=RankRule(base=Macs(0.5))) for layer in able.values())
+    refused = {layer.name: layer.refusal for layer in layers if layer.refusal is not None}
+    return Subject(
+        model=model,
+        size=size,
+        layers=layers,
+        able=able,
+        schemes={layer: schemes[layer] for layer in able},
+        refused={**refused, **unsound},
+        cuts=tuple(cuts),
+    )
+
+
+def shrunk(subject: Subject) -> nn.Module:
+    """The model after its cuts, with random factors."""
     torch.manual_seed(0)
-    small = restructure(model, cuts).eval()
-    before, after = measure_cost(model, (3, size, size)), measure_cost(small, (3, size, size))
-    predicted = predict(before, able, cuts)
-    onnx_size, onnx_difference, failure = onnx_parity(small, size)
+    return restructure(subject.model, subject.cuts).eval()
+
+
+def model_tables(name: str) -> dict[str, pd.DataFrame]:
+    """The row of a builder, and its layers by what becomes of them."""
+    subject = plan(name)
+    shape = (3, subject.size, subject.size)
+    before, after = measure_cost(subject.model, shape), measure_cost(shrunk(subject), shape)
+    difference, predicted = full_rank_difference(subject), predict(before, subject)
+    paying = (layer.shape.weights for layer in subject.able.values() if pays(layer, subject.schemes[layer.name]))
     faults = {
         "full rank differs": not difference <= WITHIN,
         "params or MACs are not as predicted": predicted != (after.params, after.macs),
         f"MACs lack {' '.join(before.lacking)}": bool(before.lacking),
-        failure: onnx_difference is None,
-        "ONNX differs": onnx_difference is not None and not onnx_difference <= WITHIN,
     }
-    row = Row(
-        builder=name,
-        library=library_of(name),
-        image_size=size,
-        outcome="; ".join(fault for fault, found in faults.items() if found) or "ok",
-        layers=len(layers),
-        factorizable=len(able),
-        covered=sum(layer.shape.weights for layer in able.values() if pays(layer, schemes[layer.name])) / before.params,
-        full_rank_difference=difference,
-        params=before.params,
-        macs=before.macs,
-        macs_fvcore=before.macs_fvcore,
-        fvcore_differs=before.untraced or " ".join(before.differing),
-        predicted_params=predicted[0],
-        small_params=after.params,
-        predicted_macs=predicted[1],
-        small_macs=after.macs,
-        onnx_size=onnx_size,
-        onnx_difference=onnx_difference,
-        seconds=time.perf_counter() - started,
-        commit=read_commit(),
-    )
-    return row, reasons
+    row = {
+        "image_size": subject.size,
+        "layers": len(subject.layers),
+        "factorizable": len(subject.able),
+        "covered": sum(paying) / before.params,
+        "full_rank_difference": difference,
+        "params": before.params,
+        "macs": before.macs,
+        "macs_fvcore": before.macs_fvcore,
+        "fvcore_differs": before.untraced or " ".join(before.differing),
+        "predicted_params": predicted[0],
+        "small_params": after.params,
+        "predicted_macs": predicted[1],
+        "small_macs": after.macs,
+        "outcome": "; ".join(fault for fault, found in faults.items() if found) or "ok",
+    }
+    return {"models": pd.DataFrame([row]), "reasons": reasons_of(subject)}
 
 
-def reasons_of(name: str, layers: Iterable[Layer], schemes: dict[str, str], unsound: dict[str, str]) -> pd.DataFrame:
+def onnx_tables(name: str) -> dict[str, pd.DataFrame]:
+    """How far the outputs of a builder's model after its cuts move when ONNX Runtime computes them."""
+    subject = plan(name)
+    with torch.inference_mode():
+        size, difference = onnx_difference(shrunk(subject), subject.size)
+    outcome = "ok" if difference <= WITHIN else "ONNX differs"
+    return {"onnx": pd.DataFrame([{"image_size": size, "difference": difference, "outcome": outcome}])}
+
+
+def reasons_of(subject: Subject) -> pd.DataFrame:
     """Layers and their params by what becomes of them: a scheme, or why they stay dense."""
 
     def fate(layer: Layer) -> str:
-        refused = layer.refusal or unsound.get(layer.name)
-        if refused is None and layer.name in schemes and not pays(layer, schemes[layer.name]):
-            return f"{schemes[layer.name]}: no rank lies below break-even"
-        return refused or schemes.get(layer.name, "no scheme")
+        if layer.name not in subject.able:
+            return subject.refused.get(layer.name, "no scheme")
+        scheme = subject.schemes[layer.name]
+        return scheme if pays(layer, scheme) else f"{scheme}: no rank lies below break-even"
 
-    rows = [{"builder": name, "fate": fate(layer), "layers": 1, "params": layer.shape.weights} for layer in layers]
-    return pd.DataFrame(rows).groupby(["builder", "fate"], as_index=False, sort=False).sum()
+    rows = [{"fate": fate(layer), "layers": 1, "params": layer.shape.weights} for layer in subject.layers]
+    return pd.DataFrame(rows).groupby("fate", as_index=False, sort=False).sum()
 
 
 def pays(layer: Layer, scheme: str) -> bool:
@@ -191,12 +197,12 @@ def pays(layer: Layer, scheme: str) -> bool:
 
 
 @torch.inference_mode()
-def full_rank_difference(model: nn.Module, schemes: dict[str, str], size: int) -> float:
+def full_rank_difference(subject: Subject) -> float:
     """How far outputs move when all layers are replaced at full rank, as a share of their norm."""
-    full, call = copy_of(model), random_call((3, size, size))
-    for name, scheme in schemes.items():
+    full, call = copy_of(subject.model), random_call((3, subject.size, subject.size))
+    for name, scheme in subject.schemes.items():
         put_(full, name, replace_exactly(full.get_submodule(name), SCHEMES[scheme]))
-    return share(call(full), call(model))
+    return share(call(full), call(subject.model))
 
 
 def share(outputs: object, expected: object) -> float:
@@ -205,30 +211,25 @@ def share(outputs: object, expected: object) -> float:
     return max(float((one - other).norm() / other.norm()) for one, other in pairs)
 
 
-def predict(before: Cost, layers: dict[str, Layer], cuts: Iterable[Cut]) -> tuple[int, int]:
+def predict(before: Cost, subject: Subject) -> tuple[int, int]:
     """Params and MACs after the cuts, by closed formulas."""
     params, macs = before.params, before.macs
-    for cut in cuts:
-        layer = layers[cut.layer]
+    for cut in subject.cuts:
+        layer = subject.able[cut.layer]
         after = layer_cost(layer, cut)
         params += after[0] - layer.shape.weights - layer.shape.biases
         macs += after[1] - layer.shape.macs
     return params, macs
 
 
-@torch.inference_mode()
-def onnx_parity(model: nn.Module, size: int) -> tuple[int | None, float | None, str]:
-    """The image size of an export to ONNX and how far its outputs are from the model's, or why there is none."""
+def onnx_difference(model: nn.Module, size: int) -> tuple[int, float]:
+    """The image size of an export to ONNX, and how far its outputs are from the model's."""
     setting = Setting(device="cpu", batch_size=2, threads=1, memory_format="contiguous")
     images, expected = smallest(model, size)
     with TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
-        try:
-            ONNX.write(model, file, images)
-            given: Tensor = ONNX.open(file, setting)(images).call()
-        except Exception as error:  # whatever the exporter or the model's own code raises
-            return images.shape[-1], None, f"no ONNX: {' '.join(reason_of(error).split())[:200]}"
-    return images.shape[-1], share(given, expected), ""
+        ONNX.write(model, Path(folder) / "model.onnx", images)
+        given: Tensor = ONNX.open(Path(folder) / "model.onnx", setting)(images).call()
+    return images.shape[-1], share(given, expected)
 
 
 def smallest(model: nn.Module, size: int) -> tuple[Tensor, Tensor]:
@@ -258,34 +259,41 @@ def builders() -> Iterator[str]:
         listed, timm = listed[1:], timm[1:]
 
 
+STEPS: dict[str, Callable[[str], dict[str, pd.DataFrame]]] = {"models": model_tables, "onnx": onnx_tables}
+"""What is done in turn with every builder, by the table that has a row for each."""
+
+
 def append(path: Path, rows: pd.DataFrame) -> None:
     """Add rows to a table."""
     before = [pd.read_csv(path)] if path.exists() else []
-    write_whole(path, pd.concat([*before, rows]).to_csv(index=False).encode())
+    write_whole(path, pd.concat([*before, rows]).convert_dtypes().to_csv(index=False).encode())
+
+
+def take(table: str, name: str, folder: Path) -> None:
+    """One step with one builder, into its tables; a row states what failed."""
+    started = time.perf_counter()
+    try:
+        tables = STEPS[table](name)
+    except Exception as error:  # whatever a model's own code, or an exporter, raises
+        tables = {table: pd.DataFrame([{"outcome": " ".join(reason_of(error).split())[:300]}])}
+    seconds = time.perf_counter() - started
+    tables[table] = tables[table].assign(seconds=seconds, commit=read_commit())
+    for key, rows in reversed(tables.items()):
+        rows.insert(0, "builder", name)
+        rows.insert(1, "library", library_of(name))
+        append(folder / f"{key}.csv", rows)
+    print(f"{name:36} {table:6} {seconds:6.1f} s  {tables[table]['outcome'].iloc[0]}", flush=True)
 
 
 def main(folder: Path, names: list[str]) -> None:
     """Examine the builders that have no row yet."""
     warnings.simplefilter("ignore")
-    models, reasons = folder / "models.csv", folder / "reasons.csv"
     folder.mkdir(parents=True, exist_ok=True)
-    known = set(pd.read_csv(models)["builder"]) if models.exists() else set()
-    for name in [name for name in names or builders() if name not in known]:
-        started = time.perf_counter()
-        try:
-            row, layers = examine(name)
-            append(reasons, layers)
-        except Exception as error:  # a row states what failed
-            row = Row(
-                builder=name,
-                library=library_of(name),
-                image_size=SIZE,
-                outcome=" ".join(reason_of(error).split())[:300],
-                seconds=time.perf_counter() - started,
-                commit=read_commit(),
-            )
-        append(models, pd.DataFrame([asdict(row)]))
-        print(f"{name:36} {row.covered or 0:7.1%} {row.seconds:6.1f} s  {row.outcome}", flush=True)
+    for table in STEPS:
+        path = folder / f"{table}.csv"
+        known = set(pd.read_csv(path)["builder"]) if path.exists() else set()
+        for name in [name for name in names or builders() if name not in known]:
+            take(table, name, folder)
 
 
 if __name__ == "__main__":
