@@ -52,6 +52,8 @@ def in_words(cost: Cost) -> tuple[str, ...]:
 
 def denormal_share(model: nn.Module) -> float:
     """The share of a model's weights that are denormal; many processors are slow with them unless they are flushed."""
-    weights = [p.detach().abs() for p in model.parameters() if p.dim() > 1]
+    weights = [
+        p.detach().abs() for p in model.parameters() if p.dim() > 1 and (p.is_floating_point() or p.is_complex())
+    ]
     near = sum(int(((w > 0) & (w < torch.finfo(w.dtype).tiny)).sum()) for w in weights)
     return near / max(1, sum(w.numel() for w in weights))

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+import lrbench
 from lrbench.lowrank.examples import Example
 from lrbench.lowrank.layers import find_layers
-from lrbench.measure.cost import measure_cost
+from lrbench.measure.cost import denormal_share, measure_cost
 
 
 class Run(nn.Module):
@@ -161,18 +162,33 @@ def test_a_forward_may_take_and_give_anything(kind: str) -> None:
     assert cost.macs_fvcore == cost.macs or cost.differing == ("conv",) or cost.untraced
 
 
+@pytest.mark.parametrize("kind", FORWARDS)
+def test_a_model_is_cut_by_any_of_its_calls_and_costs_what_was_predicted(kind: str) -> None:
+    function, example = FORWARDS[kind]
+    model = Run(function, nn.Conv2d(3, 4, 3))
+    cuts = lrbench.choose(model, example, rule="rank=2")
+    small = lrbench.compress(model, cuts, example=example)
+    before, after = measure_cost(model, example), measure_cost(small, example)
+    changes = (
+        cuts.table[["macs", "params"]].sum().to_numpy() - cuts.table[["dense_macs", "dense_params"]].sum().to_numpy()
+    )
+    assert (after.macs - before.macs, after.params - before.params) == tuple(changes)
+    assert after.macs < before.macs
+
+
 @pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("is_parameter", [True, False])
 def test_the_first_tensor_of_a_model_may_have_any_type(dtype: torch.dtype, is_parameter: bool) -> None:
     first = nn.Module()
     if is_parameter:
-        first.register_parameter("odd", nn.Parameter(torch.ones(2, dtype=dtype), requires_grad=False))
+        first.register_parameter("odd", nn.Parameter(torch.ones(2, 2, dtype=dtype), requires_grad=False))
     else:
         first.register_buffer("odd", torch.ones(2, dtype=dtype))
     real = dtype if dtype in (torch.float64, torch.bfloat16) else torch.float32
     model = Run(lambda _, layer, image: layer(image), first, nn.Conv2d(3, 4, 3, dtype=real))
     cost = measure_cost(model, (3, 8, 8))
     assert cost.macs == cost.macs_fvcore == 36 * 4 * 27
+    assert denormal_share(model) == 0
 
 
 def test_a_model_without_parameters_costs_nothing() -> None:
