@@ -1,48 +1,90 @@
-"""Classifiers of torchvision, and of timm where installed: which layers have a scheme, and why others do not.
+"""Models of torchvision and timm with random weights: what can be factorized, and whether it stays the same model.
 
-Run: `python bench/study_zoo.py [NAME ...]`; a line for each model, then a table of layers by reason. Random weights.
-For each model: all layers replaced at full rank give the same outputs (self-check); at half of their MACs params and
-MACs are those predicted; and the share of its params that lies in layers with a scheme and a rank below break-even.
+    python bench/study_zoo.py results/zoo [BUILDER ...]
+
+For each builder: plan; all layers replaced at full rank give the same outputs; at half of their MACs the model has the
+predicted params and MACs (`models.csv`, and `reasons.csv`: its layers by what becomes of them); and then, which takes
+longest, ONNX Runtime gives the outputs of the model at half of its MACs (`onnx.csv`). Builders with a row are left out:
+it goes on where it was stopped. timm is optional.
 """
 
 import sys
+import time
 import warnings
-from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pandas as pd
 import torch
 import torchvision
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
 
+from lrbench.config.axes import Setting
+from lrbench.guard import reason_of
 from lrbench.lowrank.attention import open_attention
 from lrbench.lowrank.compress import choose_rank, first_schemes, restructure
-from lrbench.lowrank.examples import random_call
+from lrbench.lowrank.copies import copy_of
+from lrbench.lowrank.cuts import Cut
+from lrbench.lowrank.examples import random_call, tensors_of
 from lrbench.lowrank.layers import Layer, find_layers
 from lrbench.lowrank.ranks import Macs, RankRule
+from lrbench.lowrank.replace import put_, replace_exactly
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.self_check import find_unsound
+from lrbench.measure.cost import measure_cost
+from lrbench.measure.environment import read_commit
+from lrbench.measure.file_runtimes import ONNX
 from lrbench.plan.trials import layer_cost
+from lrbench.results.records import Cost
+from lrbench.whole import write_whole
 
 ORDER = ("spatial", "channel", "linear", "grouped")
 """Each layer gets the first that is possible."""
 
 LARGEST = 60_000_000
-"""Params up to which a model is looked at: larger ones of a family have the same kinds of layers."""
+"""Params up to which torchvision's models are looked at: larger ones of a family have the same kinds of layers."""
 
-TIMM = ("davit_tiny", "edgenext_xx_small", "xcit_nano_12_p16_224", "tf_efficientnet_b0", "mixnet_s", "resnetv2_50")
-SIZES = {"inception_v3": 299}
+LARGER = ("vit_b_16",)
+"""The least of its family is larger."""
+
+SIZE, SMALL = 224, 64
+"""Pixels of an image; and those of what is exported, where a model takes it."""
+
+WITHIN = 1e-4
+"""Largest difference of outputs, as a share of their norm."""
+
+TIMM = """
+    tinynet_e lcnet_050 mobilevit_xxs repghostnet_050 mobilevitv2_050 edgenext_xx_small mobilenetv3_small_100
+    efficientvit_b0 efficientvit_m0 mobilenetv4_conv_small mixnet_s starnet_s1 xcit_nano_12_p16_224 swiftformer_xs
+    mnasnet_100 efficientformerv2_s0 fastvit_t8 convnext_atto convnextv2_atto efficientnet_lite0 pvt_v2_b0
+    fbnetc_100 ghostnet_100 regnety_004 hgnetv2_b0 tf_efficientnet_b0 hardcorenas_a mobilenetv3_large_100
+    mobileone_s0 pit_ti_224 repvit_m1 regnetx_004 tiny_vit_5m_224 coat_lite_tiny ese_vovnet19b_dw
+    vit_tiny_patch16_224 eva02_tiny_patch14_224 gmlp_ti16_224 tf_efficientnetv2_b0 mambaout_femto crossvit_tiny_240
+    densenet121 levit_128s repvgg_a0 regnetz_b16 dpn48b resnest14d bat_resnext26ts lambda_resnet26t visformer_tiny
+    botnet26t_256 halonet26t hrnet_w18_small efficientformer_l1 poolformer_s12 skresnet18 gcvit_xxtiny
+    cait_xxs24_224 gmixer_12_224 nf_resnet26 coatnet_nano_rw_224 resmlp_12_224 dla34 nest_tiny mixer_s32_224
+    cspresnet50 deit3_small_patch16_224 rdnet_tiny resnetv2_50 resnext50_32x4d twins_svt_small tnt_s_patch16_224
+    res2net50_26w_4s inception_next_tiny swin_tiny_patch4_window7_224 swinv2_tiny_window8_256 davit_tiny
+    focalnet_tiny_srf hiera_tiny_224
+"""
+"""Of timm a model of each kind, the small ones first."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What was found of a model."""
+class Subject:
+    """A planned model: its layers, those that can be factorized with their schemes, why others cannot, and cuts."""
 
+    model: nn.Module
+    size: int
     layers: tuple[Layer, ...]
-    unsound: dict[str, str]
-    covered: float
-    is_predicted: bool
+    able: dict[str, Layer]
+    schemes: dict[str, str]
+    refused: dict[str, str]
+    cuts: tuple[Cut, ...]
 
 
 def build(name: str) -> nn.Module:
@@ -61,30 +103,91 @@ def build(name: str) -> nn.Module:
     return model.eval()
 
 
-def examine(model: nn.Module, size: int) -> Outcome:
-    """Plan, full rank, low rank."""
-    shape = (3, size, size)
-    model = open_attention(model, random_call(shape))
-    layers = find_layers(model, shape)
+def size_of(name: str, model: nn.Module) -> int:
+    """Pixels of a model's images."""
+    return int(model.default_cfg["input_size"][-1]) if name.startswith("timm:") else SIZE  # type: ignore[index]
+
+
+def plan(name: str) -> Subject:
+    """A model with cuts at half of the MACs of each layer that can be factorized."""
+    model = build(name)
+    size = size_of(name, model)
+    call = random_call((3, size, size))
+    model = open_attention(model, call)
+    layers = find_layers(model, (3, size, size))
     schemes = first_schemes(model, layers, ORDER)
-    unsound = find_unsound(model, schemes, random_call(shape))
-    rule = RankRule(base=Macs(0.5))
-    named = {layer.name: layer for layer in layers if layer.name in schemes and layer.name not in unsound}
-    cuts = [choose_rank(layer, scheme=schemes[name], rule=rule) for name, layer in named.items()]
-    cut = [cut for cut in cuts if cut.rank is not None]
-    before, after = costs(model, size), costs(restructure(model, cut), size)
-    changes = [
-        [new - old for new, old in zip(layer_cost(named[c.layer], c), dense_cost(named[c.layer]), strict=True)]
-        for c in cut
-    ]
-    predicted = [old + sum(change[i] for change in changes) for i, old in enumerate(before)]
-    covered = sum(layer.shape.weights for name, layer in named.items() if pays(layer, schemes[name]))
-    return Outcome(
+    unsound = find_unsound(model, schemes, call)
+    able = {layer.name: layer for layer in layers if layer.name in schemes and layer.name not in unsound}
+    cuts = (choose_rank(layer, scheme=schemes[layer.name], rule=RankRule(base=Macs(0.5))) for layer in able.values())
+    refused = {layer.name: layer.refusal for layer in layers if layer.refusal is not None}
+    return Subject(
+        model=model,
+        size=size,
         layers=layers,
-        unsound={**unsound, **{layer.name: layer.refusal for layer in layers if layer.refusal is not None}},
-        covered=covered / before[0],
-        is_predicted=list(after) == predicted,
+        able=able,
+        schemes={layer: schemes[layer] for layer in able},
+        refused={**refused, **unsound},
+        cuts=tuple(cuts),
     )
+
+
+def shrunk(subject: Subject) -> nn.Module:
+    """The model after its cuts, with random factors."""
+    torch.manual_seed(0)
+    return restructure(subject.model, subject.cuts).eval()
+
+
+def model_tables(name: str) -> dict[str, pd.DataFrame]:
+    """The row of a builder, and its layers by what becomes of them."""
+    subject = plan(name)
+    shape = (3, subject.size, subject.size)
+    before, after = measure_cost(subject.model, shape), measure_cost(shrunk(subject), shape)
+    difference, predicted = full_rank_difference(subject), predict(before, subject)
+    paying = (layer.shape.weights for layer in subject.able.values() if pays(layer, subject.schemes[layer.name]))
+    faults = {
+        "full rank differs": not difference <= WITHIN,
+        "params or MACs are not as predicted": predicted != (after.params, after.macs),
+        f"MACs lack {' '.join(before.lacking)}": bool(before.lacking),
+    }
+    row = {
+        "image_size": subject.size,
+        "layers": len(subject.layers),
+        "factorizable": len(subject.able),
+        "covered": sum(paying) / before.params,
+        "full_rank_difference": difference,
+        "params": before.params,
+        "macs": before.macs,
+        "macs_fvcore": before.macs_fvcore,
+        "fvcore_differs": before.untraced or " ".join(before.differing),
+        "predicted_params": predicted[0],
+        "small_params": after.params,
+        "predicted_macs": predicted[1],
+        "small_macs": after.macs,
+        "outcome": "; ".join(fault for fault, found in faults.items() if found) or "ok",
+    }
+    return {"models": pd.DataFrame([row]), "reasons": reasons_of(subject)}
+
+
+def onnx_tables(name: str) -> dict[str, pd.DataFrame]:
+    """How far the outputs of a builder's model after its cuts move when ONNX Runtime computes them."""
+    subject = plan(name)
+    with torch.inference_mode():
+        size, difference = onnx_difference(shrunk(subject), subject.size)
+    outcome = "ok" if difference <= WITHIN else "ONNX differs"
+    return {"onnx": pd.DataFrame([{"image_size": size, "difference": difference, "outcome": outcome}])}
+
+
+def reasons_of(subject: Subject) -> pd.DataFrame:
+    """Layers and their params by what becomes of them: a scheme, or why they stay dense."""
+
+    def fate(layer: Layer) -> str:
+        if layer.name not in subject.able:
+            return subject.refused.get(layer.name, "no scheme")
+        scheme = subject.schemes[layer.name]
+        return scheme if pays(layer, scheme) else f"{scheme}: no rank lies below break-even"
+
+    rows = [{"fate": fate(layer), "layers": 1, "params": layer.shape.weights} for layer in subject.layers]
+    return pd.DataFrame(rows).groupby("fate", as_index=False, sort=False).sum()
 
 
 def pays(layer: Layer, scheme: str) -> bool:
@@ -93,40 +196,105 @@ def pays(layer: Layer, scheme: str) -> bool:
     return all(limit is None or limit > 1 for limit in (entry.breakeven_params(shape), entry.breakeven_macs(shape)))
 
 
-def dense_cost(layer: Layer) -> tuple[int, int]:
-    """Params and MACs of a dense layer."""
-    return layer.shape.weights + layer.shape.biases, layer.shape.macs
+@torch.inference_mode()
+def full_rank_difference(subject: Subject) -> float:
+    """How far outputs move when all layers are replaced at full rank, as a share of their norm."""
+    full, call = copy_of(subject.model), random_call((3, subject.size, subject.size))
+    for name, scheme in subject.schemes.items():
+        put_(full, name, replace_exactly(full.get_submodule(name), SCHEMES[scheme]))
+    return share(call(full), call(subject.model))
 
 
-def costs(model: nn.Module, size: int) -> tuple[int, int]:
-    """Params, and MACs by torch's own counter."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.zeros(1, 3, size, size))
-    return sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() // 2
+def share(outputs: object, expected: object) -> float:
+    """The norm of a difference as a share of the norm of what is expected."""
+    pairs = zip(tensors_of(outputs), tensors_of(expected), strict=True)
+    return max(float((one - other).norm() / other.norm()) for one, other in pairs)
 
 
-def params_of(name: str) -> int:
-    """Params of a model, as torchvision states them."""
-    return int(torchvision.models.get_model_weights(name).DEFAULT.meta["num_params"])
+def predict(before: Cost, subject: Subject) -> tuple[int, int]:
+    """Params and MACs after the cuts, by closed formulas."""
+    params, macs = before.params, before.macs
+    for cut in subject.cuts:
+        layer = subject.able[cut.layer]
+        after = layer_cost(layer, cut)
+        params += after[0] - layer.shape.weights - layer.shape.biases
+        macs += after[1] - layer.shape.macs
+    return params, macs
 
 
-def main(names: list[str]) -> None:
-    """Print a line for each model, then the table of reasons."""
+def onnx_difference(model: nn.Module, size: int) -> tuple[int, float]:
+    """The image size of an export to ONNX, and how far its outputs are from the model's."""
+    setting = Setting(device="cpu", batch_size=2, threads=1, memory_format="contiguous")
+    images, expected = smallest(model, size)
+    with TemporaryDirectory() as folder:
+        ONNX.write(model, Path(folder) / "model.onnx", images)
+        given: Tensor = ONNX.open(Path(folder) / "model.onnx", setting)(images).call()
+    return images.shape[-1], share(given, expected)
+
+
+def smallest(model: nn.Module, size: int) -> tuple[Tensor, Tensor]:
+    """Two small images, or two of the usual size where a model takes no other; and its outputs."""
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    small = images[..., :SMALL, :SMALL].contiguous()
+    try:
+        return small, model(small)
+    except Exception:  # a model of a fixed size says so in its own words
+        return images, model(images)
+
+
+def library_of(name: str) -> str:
+    """The library of a builder with its version."""
+    library = "timm" if name.startswith("timm:") else "torchvision"
+    return f"{library} {version(library)}"
+
+
+def builders() -> Iterator[str]:
+    """Every builder of the study."""
+    every = torchvision.models.list_models(module=torchvision.models)
+    params = {name: int(torchvision.models.get_model_weights(name).DEFAULT.meta["num_params"]) for name in every}
+    listed = sorted((name for name in every if params[name] <= LARGEST or name in LARGER), key=params.__getitem__)
+    timm = [f"timm:{name}" for name in TIMM.split() if find_spec("timm")]
+    while listed or timm:  # in turn, so that what is stopped has some of both
+        yield from (*listed[:1], *timm[:1])
+        listed, timm = listed[1:], timm[1:]
+
+
+STEPS: dict[str, Callable[[str], dict[str, pd.DataFrame]]] = {"models": model_tables, "onnx": onnx_tables}
+"""What is done in turn with every builder, by the table that has a row for each."""
+
+
+def append(path: Path, rows: pd.DataFrame) -> None:
+    """Add rows to a table."""
+    before = [pd.read_csv(path)] if path.exists() else []
+    write_whole(path, pd.concat([*before, rows]).convert_dtypes().to_csv(index=False).encode())
+
+
+def take(table: str, name: str, folder: Path) -> None:
+    """One step with one builder, into its tables; a row states what failed."""
+    started = time.perf_counter()
+    try:
+        tables = STEPS[table](name)
+    except Exception as error:  # whatever a model's own code, or an exporter, raises
+        tables = {table: pd.DataFrame([{"outcome": " ".join(reason_of(error).split())[:300]}])}
+    seconds = time.perf_counter() - started
+    tables[table] = tables[table].assign(seconds=seconds, commit=read_commit())
+    for key, rows in reversed(tables.items()):
+        rows.insert(0, "builder", name)
+        rows.insert(1, "library", library_of(name))
+        append(folder / f"{key}.csv", rows)
+    print(f"{name:36} {table:6} {seconds:6.1f} s  {tables[table]['outcome'].iloc[0]}", flush=True)
+
+
+def main(folder: Path, names: list[str]) -> None:
+    """Examine the builders that have no row yet."""
     warnings.simplefilter("ignore")
-    if not names:
-        every = torchvision.models.list_models(module=torchvision.models)
-        names = [name for name in every if params_of(name) <= LARGEST]
-        names += [f"timm:{name}" for name in TIMM if find_spec("timm")]
-    reasons: Counter[str] = Counter()
-    for name in names:
-        outcome = examine(build(name), SIZES.get(name, 224))
-        reasons.update(outcome.unsound.values())
-        reasons["factorized"] += len(outcome.layers) - len(outcome.unsound)
-        words = "as predicted" if outcome.is_predicted else "NOT AS PREDICTED"
-        print(f"{name:32} {len(outcome.layers):4} layers {outcome.covered:7.1%} of params covered, {words}", flush=True)
-    for reason, count in reasons.most_common():
-        print(f"{count:6} {reason}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in STEPS:
+        path = folder / f"{table}.csv"
+        known = set(pd.read_csv(path)["builder"]) if path.exists() else set()
+        for name in [name for name in names or builders() if name not in known]:
+            take(table, name, folder)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,4 +1,6 @@
-"""`nn.MultiheadAttention` with its projections as linear layers of their own, so that they can be factorized.
+"""Attention with its projections as linear layers that are called, so that they can be factorized.
+
+`nn.MultiheadAttention` is opened here, what torchvision's Swin Transformers have in `windows`.
 
 Shapes: N images, L queries, S keys, E embedding, H heads.
 """
@@ -12,6 +14,7 @@ from torch.nn import functional
 
 from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.examples import Call
+from lrbench.lowrank.windows import CLOSED, WindowAttention
 
 FUSED = "in_proj"
 """The projection of all three where an attention is of a sequence to itself."""
@@ -132,6 +135,9 @@ def open_attention(model: nn.Module, call: Call) -> nn.Module:
 
     def watch(name: str) -> Any:
         def see(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if not isinstance(module, nn.MultiheadAttention):
+                fused[name] = True
+                return
             named = {**dict(zip(("query", "key", "value"), args, strict=False)), **kwargs}
             is_self = named["query"] is named["key"] and named["key"] is named["value"]
             fused[name] = fused.get(name, True) and is_self and bool(module._qkv_same_embed_dim)
@@ -156,12 +162,22 @@ def open_named(model: nn.Module, fused: dict[str, bool]) -> nn.Module:
     opened = copy_of(model)
     for name, is_fused in fused.items():
         closed = opened.get_submodule(name)
-        assert isinstance(closed, nn.MultiheadAttention)
-        attention = Attention(closed, fused=is_fused).to(closed.out_proj.weight.device)
+        attention = _opened(closed, fused=is_fused)
         for alias, module in list(opened.named_modules(remove_duplicate=False)):
             if module is closed:
                 opened.set_submodule(alias, attention)
     return opened
+
+
+def _opened(closed: nn.Module, *, fused: bool) -> nn.Module:
+    if isinstance(closed, nn.MultiheadAttention):
+        return Attention(closed, fused=fused).to(closed.out_proj.weight.device)
+    return WindowAttention(closed)
+
+
+def is_opened(module: nn.Module) -> bool:
+    """Whether a module is an attention that was opened."""
+    return isinstance(module, Attention | WindowAttention)
 
 
 def open_for(model: nn.Module, layers: Iterable[str]) -> nn.Module:
@@ -175,10 +191,9 @@ def open_for(model: nn.Module, layers: Iterable[str]) -> nn.Module:
 
 
 def _can_open(module: nn.Module) -> bool:
-    return (
-        type(module) is nn.MultiheadAttention
-        and module.bias_k is None
-        and not module.add_zero_attn
-        and not any((module._forward_hooks, module._forward_pre_hooks))
-        and "forward" not in vars(module)
-    )
+    if any((module._forward_hooks, module._forward_pre_hooks)) or "forward" in vars(module):
+        return False
+    if type(module) is nn.MultiheadAttention:
+        return module.bias_k is None and not module.add_zero_attn
+    kind = type(module)
+    return kind.__module__ == "torchvision.models.swin_transformer" and kind.__name__ in CLOSED

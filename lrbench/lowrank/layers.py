@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lrbench.lowrank.attention import Attention
+from lrbench.lowrank.attention import is_opened
 from lrbench.lowrank.examples import Example, call_of
 from lrbench.lowrank.plain import Plain, plain_of
 
@@ -164,7 +164,7 @@ def find_layers(model: nn.Module, example: Example) -> tuple[Layer, ...]:
     hooked = {name: "it has hooks, which its factors would not have" for name in modules if _has_hooks(modules[name])}
     reasons = {**hooked, **refusals(model)}
     found = (_layer(name, modules[name], made, reason=reasons.get(name)) for name, made in calls.items() if made)
-    opened = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, Attention))
+    opened = tuple(f"{name}." for name, module in model.named_modules() if is_opened(module))
     return tuple(replace(layer, mended=True) if layer.name.startswith(opened) else layer for layer in found)
 
 

@@ -1,72 +1,59 @@
-"""Params, and MACs by fvcore, of a model for one image."""
+"""Params and MACs of a model for one image, or for one call of any other kind."""
 
-import logging
-import warnings
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
+from lrbench.lowrank.examples import Example, call_of
+from lrbench.measure.by_fvcore import Traced, trace_macs
+from lrbench.measure.by_torch import count_macs
 from lrbench.results.records import Cost
 
-MAC_OPERATORS = frozenset({"conv", "linear", "addmm", "matmul", "bmm", "baddbmm", "einsum"})
-"""fvcore's names of the operators that are multiply-accumulates; its other counts are `other_ops`.
 
-fvcore counts one multiply-add as one flop, so its number is our MACs, and FLOPs = 2 x MACs.
-"""
-
-
-def measure_cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
-    """Count params and, by tracing one forward pass, MACs.
+def measure_cost(model: nn.Module, example: Example) -> Cost:
+    """Count params and, by forward passes, MACs: by torch's own counter, and beside it by fvcore.
 
     Args:
-        model: any module in eval mode, on any device.
-        input_shape: of one image, (C, H, W).
+        model: any module, on any device; it is put into eval mode.
+        example: the shape of one image, (C, H, W); or an input with its batch; or several, in a sequence or by keyword.
 
-    Returns: MACs of convolutions, linear layers and matrix products; what else fvcore counts (batch norm,
-        pooling); and the operators that it met but cannot count.
+    Returns: MACs of convolutions, linear layers and matrix products. Fvcore's count, with what else it counts (batch
+        norm, pooling), is empty where it cannot trace the model, with the reason.
     """
-    with warnings.catch_warnings():
-        # fvcore uses torch.jit, deprecated since torch 2.13: its import and its tracing both warn.
-        warnings.filterwarnings("ignore", message=".*torch.jit")
-        from fvcore.nn import FlopCountAnalysis
-        from fvcore.nn.jit_handles import conv_flop_count, get_shape
-
-        def same_padded(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-            """A convolution with padding='same' or 'valid', which fvcore does not count."""
-            return Counter({"conv": conv_flop_count(*map(get_shape, (*inputs[:2], outputs[0])))})
-
-        class WholeModel(FlopCountAnalysis):  # type: ignore[misc]
-            """Counts of the model as a whole: its modules go by numbers, for fvcore reads names as paths."""
-
-            def _get_aliases(self, model: nn.Module) -> dict[str | nn.Module, str]:
-                modules = dict.fromkeys(model.modules())
-                numbered: dict[str | nn.Module, str] = {
-                    module: "" if module is model else f"m{number}" for number, module in enumerate(modules)
-                }
-                return {**numbered, **{name: name for name in numbered.values()}}
-
-        parameter = next(model.parameters())
-        image = torch.zeros(1, *input_shape, dtype=parameter.dtype, device=parameter.device)
-        logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
-        analysis = WholeModel(model.eval(), image)
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        analysis.set_op_handle("aten::_convolution_mode", same_padded)
-        counts = analysis.by_operator()
-        uncounted = analysis.unsupported_ops()
-    macs = sum(int(count) for name, count in counts.items() if name in MAC_OPERATORS)
+    call = call_of(example)
+    counts, traced = count_macs(model.eval(), call), trace_macs(model, call)
+    macs = sum(counts.macs.values())
+    params = sum(parameter.numel() for parameter in model.parameters())
+    if isinstance(traced, str):
+        return Cost(params=params, macs=macs, other_ops=None, uncounted=(), lacking=counts.lacking, untraced=traced)
     return Cost(
-        params=sum(parameter.numel() for parameter in model.parameters()),
+        params=params,
         macs=macs,
-        other_ops=sum(int(count) for count in counts.values()) - macs,
-        uncounted=tuple(sorted(uncounted)),
+        other_ops=traced.other_ops,
+        uncounted=traced.uncounted,
+        macs_fvcore=sum(traced.macs.values()),
+        differing=_differing(counts.macs, traced),
+        lacking=counts.lacking,
     )
+
+
+def _differing(macs: Mapping[str, int], traced: Traced) -> tuple[str, ...]:
+    """The operators whose MACs fvcore counts otherwise, or not at all."""
+    return tuple(sorted(name for name in {**macs, **traced.macs} if macs.get(name, 0) != traced.macs.get(name, 0)))
+
+
+def in_words(cost: Cost) -> tuple[str, ...]:
+    """What a user should know of how a model's MACs were counted: what they lack, and why fvcore's are missing."""
+    lacking = f"MACs lack what {', '.join(cost.lacking)} does: there is no formula for it" if cost.lacking else ""
+    untraced = f"fvcore cannot trace the model, macs_fvcore stays empty: {cost.untraced}" if cost.untraced else ""
+    return tuple(filter(None, (lacking, untraced)))
 
 
 def denormal_share(model: nn.Module) -> float:
     """The share of a model's weights that are denormal; many processors are slow with them unless they are flushed."""
-    weights = [p.detach().abs() for p in model.parameters() if p.dim() > 1]
+    weights = [
+        p.detach().abs() for p in model.parameters() if p.dim() > 1 and (p.is_floating_point() or p.is_complex())
+    ]
     near = sum(int(((w > 0) & (w < torch.finfo(w.dtype).tiny)).sum()) for w in weights)
     return near / max(1, sum(w.numel() for w in weights))

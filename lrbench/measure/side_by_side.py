@@ -62,7 +62,9 @@ def place(model: nn.Module, setting: Setting) -> nn.Module:
     Raises: InputError when batch norm is to be folded and the model cannot be traced.
     """
     model = fold_batch_norm(model) if setting.folded else model.eval()
-    model.to(device=setting.device, dtype=DTYPES[setting.dtype])
+    dtype = DTYPES[setting.dtype]  # of real numbers only: `.to` would also make complex ones real
+    model.to(device=setting.device)
+    model._apply(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)  # type: ignore[no-untyped-call]
     model.to(memory_format=MEMORY_FORMATS[setting.memory_format])
     return model
 

@@ -11,9 +11,11 @@ from lrbench.learn.precision import SLOW, is_slow, resolve
 from lrbench.learn.presets import with_preset
 from lrbench.learn.survey import survey
 from lrbench.learn.train import pick_device
+from lrbench.measure import cost
 from lrbench.measure.environment import read_commit, read_environment
 from lrbench.measure.settings import settings
 from lrbench.measure.side_by_side import fold_batch_norm
+from lrbench.plan.memory_formats import without_refused_formats
 from lrbench.plan.spec import SweepSpec
 from lrbench.plan.trials import Untrained, build_untrained, plan_trials
 from lrbench.progress import Progress, silent
@@ -70,14 +72,42 @@ def prepare(
 ) -> Run:
     """Plan a spec's trials and build its dense model; what cannot run here is refused before anything starts.
 
-    In the run's spec `amp` says what is done on this machine. `limit_s`: seconds in which a user's own model must be
-    built and run once; None for no limit.
+    In the run's spec `amp` says what is done on this machine, and channels_last is left out where the model cannot
+    compute in it. `limit_s`: seconds in which a user's own model must be built and run once; None for no limit.
 
     Raises: InputError for a device that is not available, or data or a model that cannot be used.
     """
     settings(spec.latency)
     spec = spec.model_copy(update={"data": with_preset(spec.data, spec.model)})
     environment = read_environment()
+    spec, slow = _resolved(spec, environment)
+    require_loop(spec.finetune)
+    seen = survey(spec.data, cache=cache / "images")
+    identity, classes = seen.identity, seen.classes
+    first = spec.baseline.seed if spec.baseline.seed is not None else spec.sweep.seeds[0]
+    dense = build_untrained(spec, classes=classes, seed=first, limit_s=limit_s)
+    seeds = spec.sweep.later_seeds()
+    spec, formats = without_refused_formats(spec, dense.model)
+    if "folded" in spec.latency.batch_norms:
+        with guarded(f"model.name={spec.model.name!r} cannot be folded, it raised"):
+            fold_batch_norm(dense.model)
+    counted = cost.in_words(dense.cost)
+    notes = (*seen.notes, dense.note, *dense.unsound, *counted, formats, *slow, seen_before(spec))
+    return Run(
+        spec=spec,
+        trials=plan_trials(spec, identity=identity, layers=dense.layers),
+        dense=dense,
+        environment=environment,
+        commit=read_commit(),
+        cache=cache.absolute(),  # a user's code may change the working directory
+        progress=progress,
+        notes=tuple(filter(None, notes)),
+        later=plan_trials(spec, identity=identity, seeds=seeds, layers=dense.layers) if seeds else (),
+    )
+
+
+def _resolved(spec: SweepSpec, environment: Environment) -> tuple[SweepSpec, list[str]]:
+    """A spec whose `amp` says what is done on this machine, and warnings of what is slow on it."""
     flags = environment.isa.split()
     devices = {name: pick_device(recipe.device) for name, recipe in recipes_of(spec).items()}
     recipes = {
@@ -89,27 +119,7 @@ def prepare(
         for name, recipe in recipes.items()
         if is_slow(recipe, devices[name], flags)
     ]
-    spec = spec.model_copy(update=recipes)
-    require_loop(spec.finetune)
-    seen = survey(spec.data, cache=cache / "images")
-    identity, classes = seen.identity, seen.classes
-    first = spec.baseline.seed if spec.baseline.seed is not None else spec.sweep.seeds[0]
-    dense = build_untrained(spec, classes=classes, seed=first, limit_s=limit_s)
-    seeds = spec.sweep.later_seeds()
-    if "folded" in spec.latency.batch_norms:
-        with guarded(f"model.name={spec.model.name!r} cannot be folded, it raised"):
-            fold_batch_norm(dense.model)
-    return Run(
-        spec=spec,
-        trials=plan_trials(spec, identity=identity, layers=dense.layers),
-        dense=dense,
-        environment=environment,
-        commit=read_commit(),
-        cache=cache.absolute(),  # a user's code may change the working directory
-        progress=progress,
-        notes=tuple(filter(None, (*seen.notes, dense.note, *dense.unsound, *slow, seen_before(spec)))),
-        later=plan_trials(spec, identity=identity, seeds=seeds, layers=dense.layers) if seeds else (),
-    )
+    return spec.model_copy(update=recipes), slow
 
 
 def seen_before(spec: SweepSpec) -> str:

@@ -77,7 +77,7 @@ def build_untrained(spec: SweepSpec, *, classes: int, seed: int, limit_s: float 
                 f"layer_sets.{name} matches no {' or '.join(kinds)} layer of {spec.model.name}; "
                 f"layers of the model: {examples or 'none of that kind'}"
             )
-    with guarded(f"model.name={spec.model.name!r} cannot be traced to count its MACs, it raised"):
+    with guarded(f"the MACs of model.name={spec.model.name!r} cannot be counted, it raised"):
         cost = measure_cost(model, (3, size, size))
     with guarded(f"the layers of model.name={spec.model.name!r} cannot be checked, it raised"):
         unsound = unsound_layers(spec, layers, model=model, call=random_call((3, size, size)))

@@ -130,12 +130,21 @@ class Accuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Params, MACs (convolutions, linear layers, matrix products), other counted and uncounted operators."""
+    """Params, and MACs (convolutions, linear layers, matrix products) by torch's counter; in old logs by fvcore.
+
+    `macs_fvcore` is fvcore's count, `other_ops` what else it counts and `uncounted` the operators that it cannot count;
+    `untraced` says why there is none. `differing` are operators whose MACs the two count differently, `lacking` those
+    that are in neither.
+    """
 
     params: Whole
     macs: Whole
-    other_ops: Whole
+    other_ops: Whole | None
     uncounted: tuple[str, ...]
+    macs_fvcore: Whole | None = None
+    differing: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    untraced: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

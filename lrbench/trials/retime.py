@@ -4,12 +4,15 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from lrbench.config.axes import AXES
 from lrbench.config.names import is_own
 from lrbench.config.sections import LatencyChoice
 from lrbench.errors import InputError
 from lrbench.learn.architectures import build_dense, bytes_of, check_unchanged, make_architecture
 from lrbench.limits import require_cpus
+from lrbench.measure.memory_formats import refuses_channels_last
 from lrbench.plan.spec import kept_sections, make_spec
 from lrbench.progress import Progress
 from lrbench.results.environment import Environment
@@ -80,22 +83,33 @@ def time_subjects(
     """Time what is not yet timed on this machine, or was unfit; the first record is the machine's environment.
 
     `again` are keys of architectures to time again.
+
+    Raises: InputError when a model cannot compute in a memory format to time it in.
     """
     history = History(held)
     yield from history.new([environment])
     sessions = fit_sessions(record for record in held if isinstance(record, Session))
     for subject in subjects:
+        model = build_dense(subject.dense)
+        _require_formats(subject, model)
         timings = missing_timings(
             subject.choice,
             subject.architectures,
             sessions,
             environment=environment.key,
-            model_bytes=bytes_of(build_dense(subject.dense)),
+            model_bytes=bytes_of(model),
             again=again,
         )
         yield from history.new(
             run_timings(subject.choice, timings, dense=subject.dense, environment=environment.key, progress=progress)
         )
+
+
+def _require_formats(subject: Subject, model: nn.Module) -> None:
+    """Raises: InputError when a model is to be timed in channels_last and cannot compute in it."""
+    size = subject.dense.image_size
+    if "channels_last" in subject.choice.memory_formats and (reason := refuses_channels_last(model, (3, size, size))):
+        raise InputError(f"latency.memory_formats: {subject.dense.model} cannot be timed in channels_last: {reason}")
 
 
 def _axes(sessions: Iterable[Session]) -> dict[str, dict[Any, None]]:

@@ -208,7 +208,7 @@ FORWARDS = (
     *("return x", "return (x, x)", "return x.mean((1, 2, 3))", "return torch.zeros(3, 10)", "torch.empty(1 << 55)"),
     *("raise MemoryError", "raise RecursionError", "return torch.zeros(1, 10, dtype=torch.int64)", "os.abort()"),
     *("ctypes.string_at(0)", "os.kill(os.getpid(), 9)", "os._exit(3)", "torch.jit.is_tracing() and sys.exit(0)"),
-    *("torch.jit.is_tracing() and {}['key']", "raise ValueError('two\\nlines')"),
+    "raise ValueError('two\\nlines')",
 )
 BUILDS = (
     *("return torch.jit.script(nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()))", "return 3"),

@@ -6,11 +6,13 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models import swin_transformer
 
 import lrbench
 from lrbench.lowrank.attention import Attention, open_attention
 from lrbench.lowrank.examples import call_of
-from lrbench.lowrank.layers import find_layers
+from lrbench.lowrank.layers import Factors, find_layers
+from lrbench.lowrank.windows import CLOSED, WindowAttention
 
 
 class Wrapped(nn.Module):
@@ -89,3 +91,39 @@ def test_nearly_all_of_a_vision_transformer_is_in_layers_that_can_be_cut() -> No
     full = {"encoder.layers.encoder_layer_0.self_attention.in_proj": 64}
     with pytest.warns(UserWarning, match="rank 64 has"):
         torch.testing.assert_close(lrbench.compress(model, full, scheme="linear", example=image)(image), model(image))
+
+
+def test_every_attention_of_torchvisions_swin_transformers_is_opened() -> None:
+    names = {name for name, kind in vars(swin_transformer).items() if isinstance(kind, type) and "Attention" in name}
+    assert names == set(CLOSED)
+
+
+@pytest.mark.parametrize("kind", [swin_transformer.ShiftedWindowAttention, swin_transformer.ShiftedWindowAttentionV2])
+@pytest.mark.parametrize(("window", "shift"), [((7, 7), (3, 3)), ((4, 3), (2, 1)), ((4, 4), (0, 0)), ((3, 9), (1, 4))])
+@pytest.mark.parametrize("bias", [True, False])
+def test_window_attention_computes_the_same(
+    kind: type[nn.Module], window: tuple[int, int], shift: tuple[int, int], bias: bool
+) -> None:
+    torch.manual_seed(0)
+    closed = kind(8, list(window), list(shift), 2, qkv_bias=bias, proj_bias=bias).double()
+    for parameter in closed.parameters():
+        nn.init.normal_(parameter)
+    model, images = nn.Sequential(closed).eval(), torch.randn(2, 9, 8, 8, dtype=torch.float64)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    opened = open_attention(model, call_of(images))
+    assert isinstance(opened[0], WindowAttention)
+    torch.testing.assert_close(opened(images), model(images))
+    torch.testing.assert_close(torch.fx.symbolic_trace(opened)(images), model(images))
+    assert {"0.qkv", "0.proj"} <= {layer.name for layer in find_layers(opened, images)}
+    assert opened.state_dict().keys() == before.keys(), "a checkpoint fits before and after"
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], msg="the model is left alone")
+
+
+@pytest.mark.parametrize("kind", [swin_transformer.ShiftedWindowAttention, swin_transformer.ShiftedWindowAttentionV2])
+def test_window_attention_is_compressed_by_the_names_of_its_layers(kind: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    model, images = nn.Sequential(kind(8, [4, 4], [2, 2], 2)).eval(), torch.randn(1, 8, 8, 8)
+    small = lrbench.compress(model, {"0.qkv": 2, "0.proj": 2}, scheme="linear", example=images)
+    assert sum(isinstance(module, Factors) for module in small.modules()) == 2
+    torch.testing.assert_close(small(images).shape, images.shape)

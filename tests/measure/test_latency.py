@@ -16,7 +16,16 @@ from lrbench.measure import cuda
 from lrbench.measure.environment import Watch
 from lrbench.measure.prepared import renew_
 from lrbench.measure.settings import settings
-from lrbench.measure.side_by_side import block_of, clocked, fold_batch_norm, prepare, quiet, time_side_by_side
+from lrbench.measure.side_by_side import (
+    DTYPES,
+    block_of,
+    clocked,
+    fold_batch_norm,
+    place,
+    prepare,
+    quiet,
+    time_side_by_side,
+)
 from lrbench.results.sessions import Timed
 
 
@@ -123,6 +132,18 @@ def test_quiet_sets_threads_and_puts_everything_back() -> None:
     with quiet(1):
         assert (torch.get_num_threads(), gc.isenabled(), torch.is_inference_mode_enabled()) == (1, False, True)
     assert (torch.get_num_threads(), gc.isenabled(), torch.is_inference_mode_enabled()) == (before, True, False)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_only_tensors_of_real_numbers_take_the_dtype_of_a_setting(dtype: str) -> None:
+    model = nn.Conv2d(3, 4, 3)
+    for name, kept in (("waves", torch.complex64), ("steps", torch.int8), ("mask", torch.bool)):
+        model.register_buffer(name, torch.full((2,), 1, dtype=kept))
+    model.waves *= 1j
+    place(model, Setting(device="cpu", batch_size=1, threads=1, memory_format="contiguous", dtype=dtype))
+    assert model.weight.dtype == DTYPES[dtype]
+    assert (model.waves == 1j).all()
+    assert (model.steps.dtype, model.mask.dtype) == (torch.int8, torch.bool)
 
 
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])

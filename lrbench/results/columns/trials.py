@@ -88,7 +88,7 @@ TRIALS = Table[Outcome](
             "macs",
             WHOLE,
             measured(lambda done: done.cost.macs),
-            "MACs of one image: convolutions, linear layers, matrix products, by fvcore",
+            "MACs of one image: convolutions, linear layers, matrix products (torch's counter; in old logs fvcore)",
             filled=WHEN_DONE,
         ),
         Column(
@@ -199,6 +199,24 @@ TRIALS = Table[Outcome](
             lambda row: row.trial.weights_digest,
             "digest of the file of given weights; `none`: no file, or not recorded",
             filled=ALWAYS,
+        ),
+        Column(
+            "macs_fvcore",
+            WHOLE,
+            measured(lambda done: done.cost.macs_fvcore),
+            "`macs` as fvcore counts them; empty: it cannot trace the model, or not recorded",
+        ),
+        Column(
+            "fvcore_differs",
+            TEXT,
+            measured(lambda done: done.cost.untraced or " ".join(done.cost.differing)),
+            "operators whose MACs fvcore counts otherwise or not at all, or why it cannot trace the model",
+        ),
+        Column(
+            "lacking_ops",
+            TEXT,
+            measured(lambda done: " ".join(done.cost.lacking)),
+            "operators that multiply and have no formula: `macs` lacks what they do",
         ),
     ),
 )

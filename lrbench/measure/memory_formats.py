@@ -1,0 +1,60 @@
+"""Whether a model computes the same in the memory format channels_last, tried on two random images."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lrbench.guard import reason_of
+from lrbench.lowrank.copies import copy_of
+from lrbench.lowrank.examples import place_of, tensors_of
+
+WITHIN = 1e-3
+"""Largest difference of outputs, as a share of their norm: memory formats sum in another order."""
+
+
+def refuses_channels_last(model: nn.Module, shape: Sequence[int]) -> str:
+    """Why a model cannot be trained or timed in channels_last, in words; "" where it can.
+
+    A `.view` may fail on such images, and parameters of five dimensions do not take the format. What fails anyway, or
+    gives other outputs from call to call, is not held against it.
+
+    Args:
+        model: left alone.
+        shape: of one image, (C, H, W).
+    """
+    images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)).to(**place_of(model))
+    for training in (False, True):
+        expected = _outputs(model, images, torch.contiguous_format, training=training)
+        given = _outputs(model, images, torch.channels_last, training=training)
+        if isinstance(expected, str):
+            return ""
+        if isinstance(given, str):
+            return f"in it the model raises {given}"
+        if not training and not _close(given, expected):
+            again = _outputs(model, images, torch.contiguous_format, training=False)
+            if _close(again, expected):
+                return "in it the model gives other outputs"
+    return ""
+
+
+def _outputs(
+    model: nn.Module, images: Tensor, memory_format: torch.memory_format, *, training: bool
+) -> list[Tensor] | str:
+    """The outputs of a copy of a model in a memory format, or what it raises."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            placed = copy_of(model).train(training).to(memory_format=memory_format)
+            return list(tensors_of(placed(images.contiguous(memory_format=memory_format))))
+    except Exception as error:  # whatever torch or the model's own code raises
+        return " ".join(reason_of(error).split())
+
+
+def _close(outputs: list[Tensor] | str, expected: list[Tensor]) -> bool:
+    if isinstance(outputs, str) or [one.shape for one in outputs] != [other.shape for other in expected]:
+        return False
+    return all(
+        float((one - other).norm()) <= WITHIN * float(other.norm())
+        for one, other in zip(outputs, expected, strict=True)
+    )
