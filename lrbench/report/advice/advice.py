@@ -202,7 +202,7 @@ def _timing(points: pd.DataFrame, choice: Recommendation, limited: bool) -> Iter
     untimed = int(cut["ratio"].isna().sum())
     if untimed and (limited or choice.cost == "latency"):
         yield f"{untimed} of {len(cut)} points were not timed in this setting, and left out where latency counts."
-    shown = {"recommended": choice.point, "next cheaper": choice.cheaper, "next dearer": choice.dearer}
+    shown = {"recommended": choice.point, "next cheaper": choice.cheaper, "next more expensive": choice.dearer}
     if choice.point is None and limited:
         shown = {str(point["name"]): point for point in cut.to_dict("records")}
     unfit = [name for name, point in shown.items() if point and not pd.isna(point["fit"]) and not point["fit"]]

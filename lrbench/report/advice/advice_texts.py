@@ -70,7 +70,7 @@ def tables_of(advice: Advice) -> Iterator[TextTable]:
         heads=("constraint", "#limit", "#value", "#these weights hold with", "#retrained", ""),
         rows=list(map(_held_row, choice.held)),
     )
-    named = {"recommended": choice.point, "next cheaper": choice.cheaper, "next dearer": choice.dearer}
+    named = {"recommended": choice.point, "next cheaper": choice.cheaper, "next more expensive": choice.dearer}
     if not any(point is not None and point["dense"] for point in named.values()):
         named["dense"] = advice.dense
     unseen = ", which no choice saw" if advice.split == "search" else ""
@@ -105,7 +105,7 @@ def _chance(probability: float) -> str:
 def _held_row(held: Held) -> tuple[str, ...]:
     values = (_value(held.name, value) for value in (held.limit, held.value))
     chances = (_chance(chance) for chance in (held.probability, held.retrained))
-    return held.name, *values, *chances, "binding" if held.binding else ""
+    return held.name, *values, *chances, "decides" if held.binding else ""
 
 
 def _nearest_row(nearest: Nearest) -> tuple[str, ...]:

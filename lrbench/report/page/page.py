@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -10,9 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lrbench.limits import writing
+from lrbench.report.choice.pick import USUAL_DROP
 from lrbench.report.page import sections
 from lrbench.report.page.charts import build_charts
-from lrbench.report.page.decide import CONFIDENCES, decide_data
+from lrbench.report.page.decide import PERCENTAGES, USUAL_LEVEL, decide_data
 from lrbench.report.page.details import packed_table, trial_data
 from lrbench.report.page.findings import findings
 from lrbench.report.page.overlay import Overlay, read_overlay
@@ -44,7 +46,13 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
     charts, decide = list(build_charts(overlay)), decide_data(overlay)
     scripts = list(map(_asset, SCRIPTS))
     table = sections.trial_table(overlay)
-    data = {"decide": decide, "charts": charts, "table": packed_table(table), **trial_data(overlay)}
+    data = {
+        "confidences": PERCENTAGES,
+        "decide": decide,
+        "charts": charts,
+        "table": packed_table(table),
+        **trial_data(overlay),
+    }
     loader = Environment(
         loader=PackageLoader("lrbench.report.page", "assets"),
         autoescape=True,
@@ -55,10 +63,12 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
     )
     return loader.get_template("page.html").render(
         labels=overlay.labels,
-        folders=" ".join(map(str, folders)),
+        folders=shlex.join(map(str, folders)),
         findings=list(findings(overlay)),
         can_decide=bool(decide),
-        confidences=[f"{100 * confidence:.0f}" for confidence in CONFIDENCES],
+        confidences=PERCENTAGES,
+        usual_level=USUAL_LEVEL,
+        usual_drop=f"{100 * USUAL_DROP:g}",
         charts=charts,
         trials=table,
         facets=_facets(table),

@@ -66,7 +66,7 @@ function wirePanel(data, state) {
     if (input(name).selectedIndex === -1) input(name).value = before;
   }
   const draw = () => {
-    const asked = readAsked(), confidence = [50, 80, 90, 95, 99][asked.level];
+    const asked = readAsked(), confidence = data.confidences[asked.level];
     for (const id of ["drop", "latency", "macs", "params"]) if (input(id).value !== "") input(`${id}-range`).value = input(id).value;
     const found = answer(input("answer"), group(), asked, confidence);
     hero(groups, Number(input("group").value), asked, state);

@@ -20,7 +20,7 @@ function readAsked() {
 
 // The command that gives the same answer.
 function command(group, asked, confidence) {
-  const words = ["lrbench recommend", group.folder, `--among "${group.name}"`];
+  const words = [group.recommend];
   if (asked.drop !== null) words.push(`--max-drop ${asked.drop}`);
   for (const name of ["latency", "macs", "params"]) if (asked[name] !== null) words.push(`--${name} ${+asked[name].toFixed(6)}`);
   words.push(`--confidence ${confidence / 100}`, `--minimise ${asked.cost}`);
@@ -41,7 +41,7 @@ function costText(group, asked, i) {
 
 function dropText(group, asked, i, confidence) {
   const { points } = group, bound = points.drop[asked.level][i];
-  if (points.dense[i]) return "it is what drops are measured against";
+  if (points.itself[i]) return "it is what drops are measured against";
   if (bound === null) return "what it loses is not known";
   const most = bound > 0 ? `at most ${bound.toFixed(2)} points lost` : `at least ${(-bound).toFixed(2)} points gained`;
   return `${most} with ${confidence} % confidence (measured: ${signed(-points.measured[i])} on ${group.images.toLocaleString("en")} images of the ${group.split} split)`;
@@ -49,7 +49,7 @@ function dropText(group, asked, i, confidence) {
 
 function testText(group, i) {
   const { points } = group, drop = points.test_drop[i];
-  if (points.dense[i] || drop === null) return `test accuracy ${points.test_accuracy[i].toFixed(1)} %`;
+  if (points.itself[i] || drop === null) return `test accuracy ${points.test_accuracy[i].toFixed(1)} %`;
   const ends = points.test_drop_low[i] === null ? "" : ` (${signed(-points.test_drop_high[i])} to ${signed(-points.test_drop_low[i])})`;
   const seen = group.split === "test" ? "the test split chose it, which flatters it" : "shown after the choice, never used for it";
   return `${signed(-drop)} points${ends} from ${group.reference}, ${points.test_accuracy[i].toFixed(1)} % (${seen})`;
@@ -80,7 +80,7 @@ function beside(group, asked, i, side) {
   const { points } = group, bound = points.drop[asked.level][i], setting = group.settings[asked.setting];
   const cost = asked.cost === "latency" ? `${percent(setting.ratio[i])} of the time` : `${percent(points[asked.cost][i])} of the ${COSTS[asked.cost]}`;
   const unsure = side === "less" && asked.drop !== null && !(bound !== null && bound <= asked.drop);
-  const lost = points.dense[i] || bound === null ? "" : `, ${bound > 0 ? `at most ${bound.toFixed(2)} points lost` : "nothing lost"}${unsure ? ": not sure enough" : ""}`;
+  const lost = points.itself[i] || bound === null ? "" : `, ${bound > 0 ? `at most ${bound.toFixed(2)} points lost` : "nothing lost"}${unsure ? ": not sure enough" : ""}`;
   return `${points.name[i]} (${short(points.trial[i])}): ${cost}${lost}`;
 }
 
@@ -106,10 +106,10 @@ function answer(host, group, asked, confidence) {
   rowOf(facts, "costs", costText(group, asked, i));
   rowOf(facts, "loses", dropText(group, asked, i, confidence));
   rowOf(facts, "held-out test", testText(group, i));
-  rowOf(facts, "what binds", binds.length ? `${binds.join(" and ")}: without ${binds.length > 1 ? "either limit" : "that limit"} another point would be chosen` : "no limit: the same point without any one of them");
+  rowOf(facts, "deciding limit", binds.length ? `${binds.join(" and ")}: without ${binds.length > 1 ? "either limit" : "that limit"} another point would be chosen` : "no limit: the same point without any one of them");
   rowOf(facts, "next cheaper", beside(group, asked, found.cheaper, "less"));
-  rowOf(facts, "next dearer", beside(group, asked, found.dearer, "more"));
-  host.append(head, facts, copied(group.export.replaceAll("TRIAL", short(points.trial[i]))), again(command(group, asked, confidence)));
+  rowOf(facts, "next more expensive", beside(group, asked, found.dearer, "more"));
+  host.append(head, facts, copied(group.export.join(short(points.trial[i]))), again(command(group, asked, confidence)));
   return found;
 }
 
@@ -136,10 +136,10 @@ function hero(groups, current, asked, { shown, open }) {
       paths: [{ colour: "var(--muted)", points: front }], callouts: callouts(group, group === chosenGroup, points, asked, name, words),
       guides: [{ y: 0, look: "solid" }, { x: 1, text: "dense" }], note: below ? `${below} of ${points.length} points lie below` : "",
       x: { label: `${words}, share of dense`, domain: [least - 0.04, most + 0.05], format: d3.format(".0%") },
-      y: { label: "points of test accuracy from dense", domain: [low - 0.2, high + (high - low) * 0.32], format: (v) => (v > 0 ? `+${v}` : `${v}`) },
+      y: { label: `test accuracy, points from ${group.reference}`, domain: [low - 0.2, high + (high - low) * 0.32], format: (v) => (v > 0 ? `+${v}` : `${v}`) },
     }, open);
   });
-  input("hero-note").textContent = "A mark is a point (all seeds of a method, layer set and rank rule): paired difference from dense on the test split, 95 % bars on the front. "
+  input("hero-note").textContent = "A mark is a point (all seeds of a method, layer set and rank rule): paired difference on the test split, 95 % bars on the front. "
     + "Edged: on the front by the split that chooses; large: surely there. Hollow: unfit timing. The band is one point. Drag to zoom, double click for all.";
 }
 const settingOf = (group, name) => group.settings.find((setting) => setting.name === name);
@@ -148,9 +148,9 @@ function heroPoints(group, costs, asked, name, shown) {
   const { points } = group, front = asked.cost === "latency" ? settingOf(group, name).front : group.fronts[asked.cost];
   const fit = asked.cost === "latency" ? settingOf(group, name).fit : null;
   return points.name.map((label, i) => ({
-    i, x: costs[i], y: points.dense[i] ? 0 : points.test_drop[i] === null ? null : -points.test_drop[i], id: points.number[i],
+    i, x: costs[i], y: points.test_drop[i] === null ? null : -points.test_drop[i], id: points.number[i],
     low: points.test_drop_high[i] === null ? null : -points.test_drop_high[i], high: points.test_drop_low[i] === null ? null : -points.test_drop_low[i],
-    bars: Boolean(front.on[i]) && !points.dense[i], edge: Boolean(front.on[i]), hollow: Boolean(fit && !fit[i] && !points.dense[i]),
+    bars: Boolean(front.on[i]) && !points.itself[i], edge: Boolean(front.on[i]), hollow: Boolean(fit && !fit[i] && !points.dense[i]),
     colour: points.dense[i] ? -1 : points.colour[i], size: front.on[i] ? FRONT_SIZE + (SURE_SIZE - FRONT_SIZE) * (front.chance[i] ?? 0) : BEATEN_SIZE,
     text: `${label}, trial ${short(points.trial[i])}\n${costText(group, asked, i)}\n${testText(group, i)}\non the front with ${percent(front.chance[i] ?? 0)}`,
   })).filter((p) => p.x !== null && p.y !== null && (points.dense[p.i] || shown.has(p.id))).sort((a, b) => a.edge - b.edge);
