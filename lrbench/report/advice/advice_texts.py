@@ -30,9 +30,6 @@ LAYERS = ("layer", "scheme", "#rank", "#of", "#params", "#dense params", "#MACs"
 PERCENT = {"max-drop": " points", "accuracy": " %"}
 """Constraints that are told in hundredths, and what stands behind them."""
 
-GIVEN = "the model as given"
-"""The dense model before any finetuning: what a user starts from."""
-
 
 def headline(advice: Advice) -> str:
     """The recommendation in a sentence."""
@@ -76,8 +73,8 @@ def tables_of(advice: Advice) -> Iterator[TextTable]:
     unseen = ", which no choice saw" if advice.split == "search" else ""
     cost = choice.cost.replace("macs", "MACs")
     drops = {"test_drop": "dense" if advice.reference == "the dense control" else advice.reference}
-    if advice.reference != GIVEN:
-        drops["given_drop"] = GIVEN
+    if advice.reference != advice.untouched:
+        drops["given_drop"] = advice.untouched
     yield TextTable(
         title=f"Choices by {cost}; what counts as accuracy is that of the test split{unseen}",
         heads=(

@@ -6,6 +6,7 @@ The rule that picks among them is `decide` in `assets/decide.js`; a test holds i
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from lrbench.config.axes import AXES
 from lrbench.config.names import ADVICE_CONFIDENCE
 from lrbench.report.choice.bounds import bounds_of
 from lrbench.report.choice.constraints import CONSTRAINTS
-from lrbench.report.choice.pick import Pick
+from lrbench.report.choice.pick import USUAL_DROP, Pick
 from lrbench.report.choice.told import export_command
 from lrbench.report.frames.latency import INTERVAL, SETTING, describe
 from lrbench.report.frames.rivals import Row, Where, choose_setting, name_rivals, name_training
@@ -28,10 +29,16 @@ from lrbench.statistics.shrinkage import NONE
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95, 0.99)
 """How sure a person may ask to be."""
 
-USUAL_LEVEL = CONFIDENCES.index(ADVICE_CONFIDENCE)
-"""The place of what `recommend` asks for when it is not told."""
-
 PERCENTAGES = tuple(round(100 * confidence) for confidence in CONFIDENCES)
+
+QUESTION: Mapping[str, Any] = MappingProxyType(
+    {
+        "confidences": PERCENTAGES,
+        "usual_level": CONFIDENCES.index(ADVICE_CONFIDENCE),
+        "usual_drop": f"{100 * USUAL_DROP:g}",
+    }
+)
+"""What the panel asks before anybody changes it; `usual_level` is a place among the confidences."""
 
 SLOT = "lrbench-slot"
 """Where a trial's key stands in a command until it is chosen."""

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from lrbench.limits import writing
-from lrbench.report.choice.pick import USUAL_DROP
 from lrbench.report.page import sections
 from lrbench.report.page.charts import build_charts
-from lrbench.report.page.decide import PERCENTAGES, USUAL_LEVEL, decide_data
+from lrbench.report.page.decide import PERCENTAGES, QUESTION, decide_data
 from lrbench.report.page.details import packed_table, trial_data
 from lrbench.report.page.findings import findings
 from lrbench.report.page.overlay import Overlay, read_overlay
@@ -53,22 +52,12 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
         "table": packed_table(table),
         **trial_data(overlay),
     }
-    loader = Environment(
-        loader=PackageLoader("lrbench.report.page", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return loader.get_template("page.html").render(
+    return _template().render(
         labels=overlay.labels,
         folders=shlex.join(map(str, folders)),
         findings=list(findings(overlay)),
         can_decide=bool(decide),
-        confidences=PERCENTAGES,
-        usual_level=USUAL_LEVEL,
-        usual_drop=f"{100 * USUAL_DROP:g}",
+        **QUESTION,
         charts=charts,
         trials=table,
         facets=_facets(table),
@@ -86,6 +75,18 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
         scripts=[Markup(script) for script in scripts],
         hashes=" ".join(f"'sha256-{_digest(script)}'" for script in scripts),
     )
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("lrbench.report.page", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
 
 
 def _shown(value: object) -> object:

@@ -8,9 +8,8 @@ import pandas as pd
 
 from lrbench.config.names import STAGES
 from lrbench.report.choice.told import RECOMMENDED
-from lrbench.report.frames.audit import DAMAGES
 from lrbench.report.frames.latency import SETTING, describe
-from lrbench.report.frames.rivals import RIVALS, Row, name_rivals
+from lrbench.report.frames.rivals import RIVALS, Row, name_rivals, name_untouched
 from lrbench.report.frames.scores import SCORES
 from lrbench.report.page.overlay import Overlay
 from lrbench.report.texts import RATIO, ratio_of, with_interval
@@ -55,8 +54,8 @@ def trial_table(overlay: Overlay) -> Table:
     where = "".join(f" ({words})" for words in settings) if len(settings) < 2 else " (first setting of each folder)"
     heads = (
         *("folder", "data", "method", "layer set", "rank rule", "seed", "trial", "params", "MACs", "MAC ratio"),
-        *(f"latency ratio{where}", "truncated", "re-estimated", "finetuned", "kept"),
-        *("points from dense", "points from the model as given", "standing in MACs"),
+        *(f"latency ratio{where}", *(STAGES[stage] for stage in MEASURED), "kept"),
+        *("points from dense", f"points from {name_untouched(overlay.done)}", "standing in MACs"),
     )
     done = overlay.done.to_dict("records")
     picked = {(folder, pick.marked) for folder, pick in overlay.picks}
@@ -114,7 +113,7 @@ def plan_table(overlay: Overlay) -> Table:
     heads = (
         *("folder", "plan", "method", "layers", "seed", "setting", "MACs predicted", "MACs"),
         *("latency ratio predicted", "latency ratio", "damage predicted"),
-        *(f"points lost {words}" for words in DAMAGES.values()),
+        *(f"points lost, {STAGES[stage]}" for stage in MEASURED),
         *("place predicted", "place measured"),
     )
     rows = [_plan_row(plan) for plan in overlay.plans.to_dict("records")]
@@ -131,7 +130,7 @@ def _plan_row(plan: Row) -> tuple[Cell, ...]:
         _real(plan["predicted_latency_ratio"], ".3f"),
         _interval(plan) if timed else Cell(text=""),
         _real(plan["predicted_damage"], ".4f"),
-        *(_real(plan[f"damage_{stage}"], ".2f", scale=100) for stage in DAMAGES),
+        *(_real(plan[f"damage_{stage}"], ".2f", scale=100) for stage in MEASURED),
         *(_whole(plan[f"{which}_rank"]) for which in ("predicted", "measured")),
     )
 
