@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from lrbench.limits import writing
 from lrbench.report.page import sections
+from lrbench.report.page.answers import answer_data
 from lrbench.report.page.charts import build_charts
 from lrbench.report.page.decide import PERCENTAGES, QUESTION, decide_data
 from lrbench.report.page.details import packed_table, trial_data
@@ -22,7 +23,10 @@ from lrbench.report.palette import COLOURS, SCHEMES
 from lrbench.shown import shown
 from lrbench.whole import begins, make_room, write_whole
 
-SCRIPTS = ("d3.min.js", "decide.js", "charts.js", "panel.js", "page.js")
+SCRIPTS = (
+    *("d3.min.js", "address.js", "decide.js", "charts.js", "download.js"),
+    *("panel.js", "why.js", "compare.js", "table.js", "details.js", "page.js"),
+)
 """In the order in which they run."""
 
 
@@ -50,6 +54,7 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
         "decide": decide,
         "charts": charts,
         "table": packed_table(table),
+        "answers": answer_data(overlay),
         **trial_data(overlay),
     }
     return _template().render(

@@ -4,7 +4,7 @@ const LIMITS = { drop: "accuracy", latency: "latency", macs: "MACs", params: "pa
 const COSTS = { latency: "latency", macs: "MACs", params: "params" };
 const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
 const short = (key) => key.slice(0, 8);
-const signed = (points) => `${points > 0 ? "+" : ""}${points.toFixed(1)}`;
+const signed = (points, digits = 1) => `${points > 0 ? "+" : ""}${points.toFixed(digits)}`;
 const FRONT_SIZE = 40, BEATEN_SIZE = 18, SURE_SIZE = 90, SEEN = 6.5;
 
 function input(id) { return document.getElementById(id); }
@@ -58,11 +58,7 @@ function testText(group, i) {
 function copied(text) {
   const line = element("div", "", "command"), code = element("code", text), button = element("button", "copy");
   button.type = "button";
-  button.addEventListener("click", async () => {
-    try { await navigator.clipboard.writeText(text); button.textContent = "copied"; }
-    catch { getSelection().selectAllChildren(code); button.textContent = "selected: copy it"; }
-    setTimeout(() => { button.textContent = "copy"; }, 2000);
-  });
+  button.addEventListener("click", () => copyText(button, text, code));
   line.append(code, button);
   return line;
 }
@@ -122,10 +118,11 @@ function hero(groups, current, asked, { shown, open }) {
   const methods = new Map();
   drawn.forEach((group) => group.points.method.forEach((method, i) => { if (!group.points.dense[i]) methods.set(method, group.points.colour[i]); }));
   legend(input("hero-legend"), [...[...methods].map(([method, colour]) => ({ name: method, colour })), { name: "dense control", colour: -1 }]);
-  const host = input("hero-panels");
+  const host = input("hero-panels"), figure = input("hero");
+  if (!figure.querySelector(".tools")) host.before(tools("the hero chart", () => rowsOfFigure(figure), () => drawingOf(figure)));
   while (host.children.length > drawn.length) host.lastChild.remove();
   while (host.children.length < drawn.length) host.append(element("div"));
-  const every = drawn.flatMap((group) => heroPoints(group, costs(group), asked, name, shown));
+  const every = drawn.flatMap((group) => heroPoints(group, costs(group), asked, name, null));
   const low = Math.max(-SEEN, Math.min(-2, d3.min(every, (p) => Math.min(p.y, p.low ?? p.y)) ?? -2)), high = Math.max(1, d3.max(every, (p) => p.high ?? p.y) ?? 1);
   const least = Math.min(0.9, d3.min(every, (p) => p.x) ?? 0.5), most = Math.max(1, d3.max(every.filter((p) => p.y > low), (p) => p.x) ?? 1);
   drawn.forEach((group, place) => {
@@ -144,16 +141,27 @@ function hero(groups, current, asked, { shown, open }) {
 }
 const settingOf = (group, name) => group.settings.find((setting) => setting.name === name);
 
+// Which points are on the front, and how probably: as Python has it where all are shown, else among those that are.
+function heroFront(group, costs, asked, name, isShown) {
+  const { points } = group, setting = asked.cost === "latency" ? settingOf(group, name) : null;
+  const all = setting ? setting.front : group.fronts[asked.cost], order = (setting ? setting.order : group.orders[asked.cost]).filter(isShown);
+  if (order.length === (setting ? setting.order : group.orders[asked.cost]).length) return all;
+  const anyFit = setting && order.some((i) => setting.fit[i]), on = frontAmong(points, costs, order, (i) => !anyFit || setting.fit[i]);
+  return { on: points.name.map((_, i) => on.has(i)), chance: all.chance };
+}
+
+// The marks of a panel; `shown` are the numbers of the trials that filters leave, or null for all.
 function heroPoints(group, costs, asked, name, shown) {
-  const { points } = group, front = asked.cost === "latency" ? settingOf(group, name).front : group.fronts[asked.cost];
+  const { points } = group, isShown = (i) => shown === null || points.dense[i] || shown.has(points.number[i]);
+  const front = heroFront(group, costs, asked, name, isShown);
   const fit = asked.cost === "latency" ? settingOf(group, name).fit : null;
   return points.name.map((label, i) => ({
     i, x: costs[i], y: points.test_drop[i] === null ? null : -points.test_drop[i], id: points.number[i],
     low: points.test_drop_high[i] === null ? null : -points.test_drop_high[i], high: points.test_drop_low[i] === null ? null : -points.test_drop_low[i],
     bars: Boolean(front.on[i]) && !points.itself[i], edge: Boolean(front.on[i]), hollow: Boolean(fit && !fit[i] && !points.dense[i]),
     colour: points.dense[i] ? -1 : points.colour[i], size: front.on[i] ? FRONT_SIZE + (SURE_SIZE - FRONT_SIZE) * (front.chance[i] ?? 0) : BEATEN_SIZE,
-    text: `${label}, trial ${short(points.trial[i])}\n${costText(group, asked, i)}\n${testText(group, i)}\non the front with ${percent(front.chance[i] ?? 0)}`,
-  })).filter((p) => p.x !== null && p.y !== null && (points.dense[p.i] || shown.has(p.id))).sort((a, b) => a.edge - b.edge);
+    text: () => `${label}, trial ${short(points.trial[i])}\n${costText(group, asked, i)}\n${testText(group, i)}\non the front with ${percent(front.chance[i] ?? 0)}`,
+  })).filter((p) => p.x !== null && p.y !== null && isShown(p.i)).sort((a, b) => a.edge - b.edge);
 }
 
 // What is chosen, and what would be within 1 and 3 points; each point has one callout.
