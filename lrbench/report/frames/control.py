@@ -7,6 +7,7 @@ import pandas as pd
 
 from lrbench.report.frames.pooling import STAGE, Right, answers_of
 from lrbench.report.frames.rivals import RIVALS, Row
+from lrbench.report.frames.rows import rows_of
 from lrbench.statistics.posterior import drop_between
 
 SEEDS = [*RIVALS, "seed", "baseline_seed"]
@@ -27,11 +28,11 @@ def with_control(trials: pd.DataFrame, right: Right) -> pd.DataFrame:
         right: of `unpack_answers`.
     """
     controls: dict[tuple[int, tuple[Hashable, ...]], Row] = {}
-    for dense in trials[trials["scheme"] == "dense"].to_dict("records"):
+    for dense in rows_of(trials[trials["scheme"] == "dense"]):
         for key in _keys(dense):
             controls.setdefault(key, dense)
     rows = []
-    for trial in trials.to_dict("records"):
+    for trial in rows_of(trials):
         control = next((controls[key] for key in _keys(trial) if key in controls), None)
         rows.append((control["trial"], *_loss(trial, control, right)) if control else (None, np.nan, np.nan, np.nan))
     judged = pd.DataFrame(rows, index=trials.index, columns=["control", "loss", "loss_low", "loss_high"])

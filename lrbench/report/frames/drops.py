@@ -8,6 +8,7 @@ import pandas as pd
 
 from lrbench.report.frames.pooling import STAGE, Right, answers_of, points_of
 from lrbench.report.frames.rivals import Row, name_untouched
+from lrbench.report.frames.rows import rows_of
 from lrbench.statistics.components import Component, Deviations
 from lrbench.statistics.luck import PRIOR, deviations_of, pooled
 from lrbench.statistics.posterior import Answers, Drop, Share, drop_between, lost_by_each, luck_of, share_of
@@ -81,7 +82,7 @@ def with_drops(points: pd.DataFrame, trials: pd.DataFrame, right: Right, *, spli
     luck = _luck_of(lost)
     posteriors = _posteriors(points, lost, luck)
     rows = []
-    for row, one, posterior in zip(points.to_dict("records"), lost, posteriors, strict=True):
+    for row, one, posterior in zip(rows_of(points), lost, posteriors, strict=True):
         share, again = _accuracies(row, one, posterior, luck)
         rows.append(
             {

@@ -8,10 +8,11 @@ import numpy as np
 from scipy.special import ndtri
 
 from lrbench.report.frames.rivals import SUBJECT, Row
+from lrbench.report.frames.rows import rows_of
 from lrbench.report.page.overlay import Overlay
 from lrbench.statistics.posterior import CONFIDENCE
 
-MOST_BYTES = 4_000_000
+MOST_BYTES = 2_000_000
 """Of all masks together; over it only what lies on a front, or is dense, keeps its own."""
 
 
@@ -22,7 +23,7 @@ def answer_data(overlay: Overlay, *, most_bytes: int = MOST_BYTES) -> dict[str, 
     others as what differs from it, which compresses well. `bases` names that first trial. `z` is the quantile of an
     interval.
     """
-    done = overlay.done.to_dict("records")
+    done = rows_of(overlay.done, ["number", "trial", "folder", "scheme", "kept", "correct_kept", "samples", *SUBJECT])
     small = sum(-(-int(trial["samples"]) // 8) for trial in done) <= most_bytes
     wanted = None if small else _outstanding(overlay)
     bases: dict[tuple[Any, ...], int] = {}
@@ -56,7 +57,7 @@ def _outstanding(overlay: Overlay) -> set[int]:
     known = set(zip(front["folder"], front["trial"], strict=True))
     return {
         int(trial["number"])
-        for trial in overlay.done.to_dict("records")
+        for trial in rows_of(overlay.done, ["number", "trial", "folder", "scheme"])
         if trial["scheme"] == "dense" or (trial["folder"], trial["trial"]) in known
     }
 

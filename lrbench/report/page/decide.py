@@ -20,6 +20,7 @@ from lrbench.report.choice.pick import USUAL_DROP, Pick
 from lrbench.report.choice.told import export_command
 from lrbench.report.frames.latency import INTERVAL, SETTING, describe
 from lrbench.report.frames.rivals import Row, Where, choose_setting, name_rivals, name_training
+from lrbench.report.frames.rows import rows_of
 from lrbench.report.page.overlay import Overlay
 from lrbench.report.page.packing import listed
 from lrbench.report.palette import colour_numbers
@@ -52,7 +53,9 @@ def decide_data(overlay: Overlay) -> list[dict[str, Any]]:
 
     The group comes first, and in it the setting, that `recommend` takes when it is not told which.
     """
-    numbers = {(row["folder"], row["trial"]): row["number"] for row in overlay.done.to_dict("records")}
+    numbers = {
+        (row["folder"], row["trial"]): row["number"] for row in rows_of(overlay.done, ["folder", "trial", "number"])
+    }
     groups = []
     for (folder, rivals), picks in groupby(overlay.picks, key=lambda pair: (pair[0], tuple(pair[1].rivals.values()))):
         of_group = [pick for _, pick in picks]

@@ -6,13 +6,14 @@ from lrbench.config.names import STAGES
 from lrbench.report.frames.damage import WHAT
 from lrbench.report.frames.latency import SETTING, describe
 from lrbench.report.frames.rivals import RIVALS, name_rivals
+from lrbench.report.frames.rows import rows_of
 from lrbench.report.results import Results
 from lrbench.results.records import MEASURED
 
 
 def _by_setting(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows with their setting in words as `panel`."""
-    names = [describe(row.items()) + f" ({row['environment']})" for row in frame[SETTING].to_dict("records")]
+    names = [describe(row.items()) + f" ({row['environment']})" for row in rows_of(frame, SETTING)]
     return frame.assign(panel=names)
 
 
@@ -35,7 +36,7 @@ def stages(results: Results) -> pd.DataFrame:
 def budgets(results: Results) -> pd.DataFrame:
     """Trials whose ranks a budget chose, by group of rivals."""
     outcomes = results.budgets
-    names = [name_rivals(row) for row in outcomes[RIVALS].to_dict("records")]
+    names = [name_rivals(row) for row in rows_of(outcomes, RIVALS)]
     return outcomes.assign(panel=names, accuracy=100 * outcomes["accuracy_kept"], way=outcomes["allocation"])
 
 
