@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.segment import Segment
 
 from lrbench.config.names import STAGES
-from lrbench.results.records import Failure, Measurement, Record, Sensitivity, Trial
+from lrbench.results.records import MEASURED, Failure, Measurement, Record, Sensitivity, Trial
 from lrbench.results.sessions import LayerSession, Session, TimingFailure
 from lrbench.shown import shown
 
@@ -64,9 +64,10 @@ def units_of(trials: Iterable[Trial]) -> int:
 def describe(record: Record) -> str:
     """One lasting line for a finished trial or timing session; "" for records that need none."""
     if isinstance(record, Measurement):
-        stages = {"dense": record.dense, "truncated": record.truncated, "re-estimated": record.recalibrated}
-        stages |= {"finetuned": record.after_finetuning}
-        told = ", ".join(f"{accuracy.accuracy:.2%} {stage}" for stage, accuracy in stages.items() if accuracy)
+        measured = (record.dense, record.truncated, record.recalibrated, record.after_finetuning)
+        words = ("dense", *(STAGES[stage] for stage in MEASURED))
+        stages = zip(words, measured, strict=True)
+        told = ", ".join(f"{accuracy.accuracy:.2%} {stage}" for stage, accuracy in stages if accuracy)
         return (
             f"done    {record.trial.label}: {record.cost.params:,} params, {record.cost.macs:,} MACs, accuracy {told}; "
             f"kept: {STAGES[record.kept_stage]}"

@@ -32,8 +32,8 @@ Ratio = Annotated[float | None, typer.Option(min=0.0, max=2.0, help="largest rat
 Drop = Annotated[
     float | None,
     typer.Option(
-        help="largest loss in accuracy against the dense control (the model as given, where nothing was finetuned), in "
-        "percentage points"
+        help="largest loss in accuracy against the dense control (where nothing was finetuned: the untouched dense "
+        "model), in percentage points"
     ),
 ]
 Accuracy = Annotated[float | None, typer.Option(min=1.0, max=100.0, help="least accuracy in percent")]

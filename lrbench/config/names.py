@@ -92,9 +92,9 @@ CALIBRATION_SPLITS: Words = MappingProxyType(
 """Where calibration images come from."""
 
 STAGES: Words = MappingProxyType(
-    {"dense": "as given", "truncated": "truncated", "recalibrated": "re-estimated", "finetuned": "finetuned"}
+    {"dense": "unchanged", "truncated": "truncated", "recalibrated": "re-estimated", "finetuned": "finetuned"}
 )
-"""The stages of a trial; a model of one of them is kept."""
+"""The stages of a trial; a model of one of them is kept. `re-estimated` is its batch norm."""
 
 SCHEMES: Words = MappingProxyType(
     {

@@ -87,7 +87,7 @@ class Results:
 
         Args:
             max_drop_points: largest loss of accuracy against the dense control, or where nothing was finetuned against
-                the model as given, in percentage points.
+                the untouched dense model, in percentage points.
             accuracy_percent: least accuracy.
             latency: largest ratio of latencies to the dense model, in the setting in which most was timed.
             macs: largest ratio of MACs to the dense model.

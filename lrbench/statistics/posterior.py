@@ -15,8 +15,7 @@ from math import inf, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincc, ndtr, ndtri, stdtr, stdtrit
-from scipy.stats import beta
+from scipy.special import betaincc, betaincinv, ndtr, ndtri, stdtr, stdtrit
 
 from lrbench.statistics.components import Component
 from lrbench.statistics.luck import PRIOR_OF_ACCURACY, deviations_of, pooled, with_luck
@@ -67,7 +66,7 @@ class Share:
 
     def interval(self) -> tuple[float, float]:
         """The equal-tailed interval."""
-        low, high = beta.ppf(ndtr(_ends(self.freedom)), *self._shape)
+        low, high = betaincinv(*self._shape, ndtr(_ends(self.freedom)))
         return float(low), float(high)
 
     def with_luck(self, luck: Component, trainings: float) -> "Share":

@@ -148,7 +148,7 @@ def test_the_command_prints_predictions_and_corrections(tmp_path: Path, lrbench)
     assert "(environment e1); single layers were timed elsewhere" in result.output
     assert "Measured accuracy on the search split moved 3 of 5 plans" in result.output
     assert "minmax (mixed, trial t3) is best, and was predicted at place 2" in result.output
-    assert "orders the accuracy lost after finetuning with Spearman's rho 0.70" in result.output
+    assert "orders the accuracy lost (finetuned) with Spearman's rho 0.70" in result.output
 
 
 def test_plans_without_timings_are_audited_too(tmp_path: Path, lrbench) -> None:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import samples
@@ -140,6 +141,44 @@ def test_the_answer_follows_the_limits_and_lives_in_the_address(chromium: Any, t
     find = opened(chromium, page, fragment.replace("drop=-2", "drop=10"))
     assert find("#answer").text == generous
     assert find("#layers table").text.startswith("channel") or find("#layers table").text.startswith("spatial")
+
+
+def test_trials_are_compared_and_what_is_shown_lives_in_the_address(chromium: Any, tmp_path: Path) -> None:
+    """Filters change the front and keep the zoom; a link brings the same filters, trials and differences."""
+    page = write_report([samples.folder_of(tmp_path / "run", samples.sweep())], tmp_path / "page.html")
+    find = opened(chromium, page)
+    until(lambda: chromium.execute_script("return document.querySelector('#hero .mark')"))
+    edged = "return document.querySelectorAll('#hero .mark:not([stroke=none])').length"
+    front = chromium.execute_script(edged)
+    chromium.execute_script("document.querySelector('#hero .plot').zoomed = [[0, 2], [-200, 50]]")
+    find("#words").send_keys("channel late")
+    until(lambda: find("#count").text == "2 of 9 trials")
+    assert chromium.execute_script("return document.querySelector('#hero .plot').zoomed") == [[0, 2], [-200, 50]]
+    assert 0 < chromium.execute_script(edged) != front
+    for box in (0, 1):
+        chromium.execute_script("document.querySelectorAll('.tick-one')[arguments[0]].click()", box)
+    compared = find("#compared").text
+    assert "points from the first" in compared
+    assert "of 64, channel" in compared
+    rows = visible(chromium)
+    find = opened(chromium, page, "#" + chromium.current_url.partition("#")[2])
+    assert find("#compared").text == compared
+    assert visible(chromium) == rows
+    assert len(rows) == 2
+
+
+def test_what_is_shown_can_be_taken_away(chromium: Any, tmp_path: Path) -> None:
+    opened(chromium, write_report([samples.folder_of(tmp_path / "run", samples.sweep())], tmp_path / "page.html"))
+    until(lambda: chromium.execute_script("return document.querySelector('#hero .mark')"))
+    drawing, rows = chromium.execute_script(
+        "const hero = document.getElementById('hero'); return [drawingOf(hero), rowsOfFigure(hero)]"
+    )
+    root = ElementTree.fromstring(drawing)
+    texts = {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert "dense control" in texts
+    assert not [node for node in root.iter() if "var(" in ElementTree.tostring(node, encoding="unicode")]
+    assert len(rows) == 1 + chromium.execute_script("return document.querySelectorAll('#hero .mark').length")
+    assert rows[0] == ["panel", "point", "time, share of dense", rows[0][3], "low", "high"]
 
 
 def test_a_telephone_has_no_sideways_scrolling(chromium: Any, tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ import samples
 
 from lrbench.report.figures import budgets
 from lrbench.report.figures.draw import drawings
+from lrbench.report.page import points
 from lrbench.report.results import Results
-from lrbench.results.records import Prediction
+from lrbench.results.log import read_records
+from lrbench.results.records import Accuracy, Measurement, Prediction
 
 RULES = ("knapsack macs=0.5", "uniform macs=0.5", "knapsack macs=0.25", "greedy latency=0.7")
 
@@ -36,3 +38,16 @@ def test_the_figure_is_drawn_where_there_are_such_trials(tmp_path: Path) -> None
     some, none = folder(tmp_path / "some"), samples.folder_of(tmp_path / "none", samples.sweep())
     assert ["budgets" in dict(drawings(Results(place))) for place in (some, none)] == [True, False]
     assert len(budgets.draw(Results(none).budgets).axes) == 1
+
+
+def test_the_page_shows_the_accuracy_that_was_kept(tmp_path: Path) -> None:
+    """A finetuning that did harm was not kept: its accuracy is none of the plan's."""
+    records = [
+        replace(record, recalibrated=Accuracy(correct=70, samples=100, loss=1.0), kept="recalibrated")
+        if isinstance(record, Measurement) and record.predicted
+        else record
+        for record in read_records(folder(tmp_path / "first"))
+    ]
+    results = Results(samples.folder_of(tmp_path / "kept", records))
+    assert set(points.budgets(results)["accuracy"]) == {70.0}
+    assert set(points.damages(results)["lost"].round(9)) == {10.0}, "the dense control of these has 80"

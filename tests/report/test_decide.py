@@ -1,6 +1,7 @@
 """The Decide panel: its bounds are `recommend` turned round, and its script chooses what `recommend` chooses."""
 
 import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -124,6 +125,42 @@ def script(cases: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[dict[str,
     return answers
 
 
+def said_of(group: dict[str, Any], call: str) -> str:
+    """What the panel's script says of a group, nothing asked but 1 point."""
+    panel = (files("lrbench.report.page") / "assets" / "panel.js").read_text()
+    run = f"""{DECIDE}{panel}
+    const group = JSON.parse(require("fs").readFileSync(0, "utf8"));
+    const asked = {{ drop: 1, latency: null, macs: null, params: null, level: 1, cost: "macs", setting: 0 }};
+    console.log({call});
+    """
+    done = subprocess.run([str(NODE), "-e", run], input=json.dumps(group), capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(NODE is None, reason="needs node on the PATH")
+def test_dense_is_the_reference_only_where_it_is_its_own(folder: Path) -> None:
+    """A control that was finetuned and is held against the model as given has a difference of its own."""
+    (group,) = decide_data(read_overlay([folder]))
+    (dense,) = [i for i, is_dense in enumerate(group["points"]["dense"]) if is_dense]
+    assert group["points"]["itself"] == group["points"]["dense"]
+    assert said_of(group, f"dropText(group, asked, {dense}, 80)") == "it is what drops are measured against"
+    group["points"] |= {"itself": [0] * len(group["points"]["dense"])}
+    assert said_of(group, f"dropText(group, asked, {dense}, 80)").endswith("images of the search split)")
+    assert "from the dense control" in said_of(group, f"testText(group, {dense})")
+
+
+@pytest.mark.skipif(NODE is None, reason="needs node on the PATH")
+@pytest.mark.parametrize("name", ["run", "a run", "it's $(date) `TRIAL`;", '"'])
+def test_the_commands_to_copy_are_those_of_the_folder(name: str, tmp_path: Path) -> None:
+    target = samples.folder_of(tmp_path / name, log(3))
+    (group,) = decide_data(read_overlay([target]))
+    words = shlex.split(said_of(group, "command(group, asked, 80)"))
+    assert words[:5] == ["lrbench", "recommend", str(target), "--among", group["name"]]
+    assert words[5:] == ["--max-drop", "1", "--confidence", "0.8", "--minimise", "macs"]
+    exported = shlex.split(said_of(group, 'group.export.join("t1")'))
+    assert exported == ["lrbench", "export", str(target), "t1", "--to", "export/t1"]
+
+
 def random_asks(random: np.random.Generator, settings: int) -> dict[str, Any]:
     """Limits as a person might set them; the costs often none."""
     share = lambda: None if random.random() < 0.6 else round(float(random.uniform(0.3, 1.1)), 3)  # noqa: E731
@@ -183,7 +220,7 @@ def test_the_usual_group_and_setting_come_first(folder: Path) -> None:
     (group,) = decide_data(read_overlay([folder]))
     assert group["usual"]
     assert group["settings"][0]["options"].startswith("--device cpu --batch 1")
-    assert group["export"] == f"lrbench export {folder} TRIAL --to export/TRIAL"
+    assert "t1".join(group["export"]) == f"lrbench export {folder} t1 --to export/t1"
     assert group["points"]["dense"].count(1) == 1
 
 

@@ -13,13 +13,16 @@ import pandas as pd
 import pytest
 import samples
 
+from bench.tiled import tiled
 from lrbench.errors import InputError
 from lrbench.report.choice.pick import usual_picks
+from lrbench.report.page.answers import MOST_BYTES, answer_data
 from lrbench.report.page.charts import CHARTS
 from lrbench.report.page.overlay import label_folders
 from lrbench.report.page.packing import compressed, decompressed
-from lrbench.report.page.page import write_report
+from lrbench.report.page.page import SCRIPTS, write_report
 from lrbench.report.results import Results
+from lrbench.results.log import read_records
 from lrbench.results.records import Accuracy, Measurement
 from lrbench.results.sessions import Session
 
@@ -154,7 +157,7 @@ def test_the_page_says_when_nothing_is_sure_enough_or_faster(tmp_path: Path) -> 
 def test_names_run_no_script_and_load_nothing(tmp_path: Path) -> None:
     page = page_of(tmp_path, samples.hostile(), samples.sweep())
     scripts = [words for tag, _, words in page.elements if tag == "script"]
-    assert len(scripts) == 6, "the data, d3, the page's own"
+    assert len(scripts) == 1 + len(SCRIPTS), "the data, d3, the page's own"
     tags = {tag for tag, _, _ in page.elements}
     assert not tags & {"img", "iframe", "object", "embed", "link", "svg", "base"}
     for tag, attributes, _ in page.elements:
@@ -253,3 +256,17 @@ def test_the_command_writes_beside_the_tables_and_says_where(tmp_path: Path, lrb
     assert (wrong.exit_code, "is no results folder" in wrong.output) == (2, True)
     blocked = lrbench("report", first, "--out", first / "trials.csv" / "x.html")
     assert (blocked.exit_code, "cannot be written" in blocked.output) == (2, True)
+
+
+@pytest.mark.long
+def test_ten_thousand_trials_would_make_a_page_of_ten_megabytes_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what a trial more adds, with all that a real trial holds, and the most that masks of answers may take."""
+    monkeypatch.setattr(answer_data, "__kwdefaults__", {"most_bytes": 0})
+    records, sizes = read_records(Path(__file__).parents[2] / "results" / "imagenette"), {}
+    for count in (100, 300):
+        folder = samples.folder_of(tmp_path / str(count), list(tiled(records, count)))
+        sizes[count] = write_report([folder], tmp_path / f"{count}.html").stat().st_size
+    assert sizes[100] < 2_000_000
+    assert sizes[100] + (sizes[300] - sizes[100]) / 200 * 9_900 + MOST_BYTES * 4 / 3 < 10_000_000

@@ -183,3 +183,12 @@ def test_a_trial_is_held_against_the_control_of_its_own_seed() -> None:
     assert found.loc[["t0", "t1", "t2"], "loss"].tolist() == pytest.approx([0, 0.01, 0])
     assert found.loc[["t0", "t1", "t2"], "control"].tolist() == ["d0", "d1", "d0"]
     assert controlled(answered("t", 80, 100))["loss"].isna().all(), "no control, no loss"
+
+
+def test_a_trial_is_held_against_the_control_of_its_own_weights() -> None:
+    """Also where that has another seed; of other weights only where there is none of the same."""
+    controls = [answered(f"d{i}", 80 + i, 100, seed=i, weights=f"w{i}", **DENSE) for i in (0, 1)]
+    cut = [("a", "w0", 0), ("b", "w1", 1), ("c", "w1", 0), ("d", "w2", 1), ("e", "w2", 7)]
+    trials = [answered(name, 80, 100, weights=weights, seed=seed) for name, weights, seed in cut]
+    found = controlled(*controls, *trials)
+    assert found.loc[[name for name, *_ in cut], "control"].tolist() == ["d0", "d1", "d1", "d1", "d0"]

@@ -30,9 +30,6 @@ LAYERS = ("layer", "scheme", "#rank", "#of", "#params", "#dense params", "#MACs"
 PERCENT = {"max-drop": " points", "accuracy": " %"}
 """Constraints that are told in hundredths, and what stands behind them."""
 
-GIVEN = "the model as given"
-"""The dense model before any finetuning: what a user starts from."""
-
 
 def headline(advice: Advice) -> str:
     """The recommendation in a sentence."""
@@ -70,14 +67,14 @@ def tables_of(advice: Advice) -> Iterator[TextTable]:
         heads=("constraint", "#limit", "#value", "#these weights hold with", "#retrained", ""),
         rows=list(map(_held_row, choice.held)),
     )
-    named = {"recommended": choice.point, "next cheaper": choice.cheaper, "next dearer": choice.dearer}
+    named = {"recommended": choice.point, "next cheaper": choice.cheaper, "next more expensive": choice.dearer}
     if not any(point is not None and point["dense"] for point in named.values()):
         named["dense"] = advice.dense
     unseen = ", which no choice saw" if advice.split == "search" else ""
     cost = choice.cost.replace("macs", "MACs")
     drops = {"test_drop": "dense" if advice.reference == "the dense control" else advice.reference}
-    if advice.reference != GIVEN:
-        drops["given_drop"] = GIVEN
+    if advice.reference != advice.untouched:
+        drops["given_drop"] = advice.untouched
     yield TextTable(
         title=f"Choices by {cost}; what counts as accuracy is that of the test split{unseen}",
         heads=(
@@ -105,7 +102,7 @@ def _chance(probability: float) -> str:
 def _held_row(held: Held) -> tuple[str, ...]:
     values = (_value(held.name, value) for value in (held.limit, held.value))
     chances = (_chance(chance) for chance in (held.probability, held.retrained))
-    return held.name, *values, *chances, "binding" if held.binding else ""
+    return held.name, *values, *chances, "decides" if held.binding else ""
 
 
 def _nearest_row(nearest: Nearest) -> tuple[str, ...]:

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from lrbench.config.names import STAGES
 from lrbench.errors import InputError
-from lrbench.report.frames.audit import BUDGET, DAMAGES
+from lrbench.report.frames.audit import BUDGET
 from lrbench.report.frames.rivals import WHERE, Row, name_rivals, name_setting
 from lrbench.report.results import Results
 from lrbench.report.texts import Form, TextTable, number, ratio_of, with_interval
+from lrbench.results.records import MEASURED
 
 HEADS = (
     *("plan", "method", "layers", "#seed", "#MACs predicted", "#MACs", "#latency predicted", "#latency ratio, 99 %"),
-    *("#error", "#damage predicted", "#points lost: truncated", "#re-estimated", "#finetuned", "#place"),
+    *("#error", "#damage predicted", f"#points lost: {STAGES[MEASURED[0]]}"),
+    *(*(f"#{STAGES[stage]}" for stage in MEASURED[1:]), "#place"),
 )
 
 COUNTS = ("pairs", "ordered", "significant", "significant_ordered")
@@ -63,7 +66,7 @@ def _tables(audited: pd.DataFrame) -> Iterator[TextTable]:
 
 def _row(plan: Row) -> tuple[str, ...]:
     timed = not pd.isna(plan["ratio"])
-    lost = (100 * plan[f"damage_{stage}"] for stage in DAMAGES)
+    lost = (100 * plan[f"damage_{stage}"] for stage in MEASURED)
     return (
         *(str(plan[name]) for name in ("rank_rule", "method", "layer_set", "seed")),
         *(f"{plan[name]:,.0f}" for name in ("predicted_macs", "macs")),
@@ -103,7 +106,7 @@ def _sentences(audited: pd.DataFrame, correlations: pd.DataFrame) -> Iterator[st
         rho = with_interval(row["rho"], row["rho_low"], row["rho_high"], form=RHO, note=note)
         where = "" if row["among"] == "all" else ", within each budget"
         yield (
-            f"{name_rivals(row)}{where}: predicted damage orders the accuracy lost {DAMAGES[row['stage']]} with "
+            f"{name_rivals(row)}{where}: predicted damage orders the accuracy lost ({STAGES[row['stage']]}) with "
             f"Spearman's rho {rho}."
         )
 

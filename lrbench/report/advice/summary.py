@@ -10,7 +10,7 @@ from lrbench.config.names import STAGES
 from lrbench.report.choice.pick import usual_picks
 from lrbench.report.choice.told import RECOMMENDED, tell_picks
 from lrbench.report.frames.latency import SETTING, describe
-from lrbench.report.frames.rivals import name_rivals, name_training
+from lrbench.report.frames.rivals import name_rivals, name_training, name_untouched
 from lrbench.report.results import Results
 from lrbench.report.texts import TextTable, number, ratio_of
 from lrbench.results.records import MEASURED
@@ -20,9 +20,10 @@ SHORT = 8
 
 HEADS = (
     *("trial", "data", "epochs", "method", "layer set", "rank rule", "#seed", "#params", "#MACs", "#MAC ratio"),
-    *("#latency ratio, 99 %", "#truncated", "#re-estimated", "#finetuned", "kept", "#points from given"),
+    *("#latency ratio, 99 %", *(f"#{STAGES[stage]}" for stage in MEASURED), "kept", "#points from {untouched}"),
     *("#rank after training", "standing in MACs"),
 )
+"""Of the table of trials; `untouched` is what the dense model was before any finetuning."""
 
 
 def trial_table(trials: pd.DataFrame, *, picked: Collection[str | None] = (), title: str = "") -> TextTable:
@@ -34,7 +35,8 @@ def trial_table(trials: pd.DataFrame, *, picked: Collection[str | None] = (), ti
         title: of the table.
     """
     rows = [_row(trial, recommended=trial["trial"] in picked) for trial in trials.to_dict("records")]
-    return TextTable(title=title, heads=HEADS, rows=rows)
+    untouched = name_untouched(trials).removeprefix("the model as ")
+    return TextTable(title=title, heads=[head.format(untouched=untouched) for head in HEADS], rows=rows)
 
 
 def _row(trial: Mapping[Any, Any], *, recommended: bool) -> tuple[str, ...]:

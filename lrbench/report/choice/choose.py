@@ -34,11 +34,29 @@ def front_of(eligible: pd.DataFrame, cost: str) -> pd.DataFrame:
     return front.sort_values([column, "mac_ratio"], kind="stable")
 
 
-def choose(points: pd.DataFrame, keeps: pd.DataFrame, *, objective: str, cost: str) -> Any:
-    """The index of the best point of the front that is sure enough; None when there is none."""
-    eligible = eligible_of(points, keeps, cost=cost)
+Fields = dict[bytes, tuple[pd.DataFrame, pd.DataFrame]]
+"""The eligible points and their front, by which points keep to the limits of cost."""
+
+
+def choose(
+    points: pd.DataFrame, keeps: pd.DataFrame, *, objective: str, cost: str, fields: Fields | None = None
+) -> Any:
+    """The index of the best point of the front that is sure enough; None when there is none.
+
+    Args:
+        points: of `with_drops` and `with_timings`.
+        keeps: by limit, which points keep to it.
+        objective: `accuracy`, or the cost that is minimised.
+        cost: one of `COSTS`.
+        fields: what was found of the same points by other limits on accuracy; this is added.
+    """
+    fields = {} if fields is None else fields
+    key = keeps[[name for name in keeps if name not in ACCURACIES]].to_numpy().tobytes()
+    if key not in fields:
+        eligible = eligible_of(points, keeps, cost=cost)
+        fields[key] = eligible, front_of(eligible, cost)
+    eligible, front = fields[key]
     sure = keeps[[name for name in keeps if name in ACCURACIES]].all(axis=1)[eligible.index]
-    front = front_of(eligible, cost)
     if objective != "accuracy":
         return cheapest(front, eligible, sure, cost=cost)
     candidates = front[sure[front.index]]

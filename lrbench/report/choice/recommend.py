@@ -7,7 +7,7 @@ from math import isfinite
 import pandas as pd
 
 from lrbench.errors import InputError
-from lrbench.report.choice.choose import choose, eligible_of, front_of, neighbours, tied_with
+from lrbench.report.choice.choose import Fields, choose, eligible_of, front_of, neighbours, tied_with
 from lrbench.report.choice.constraints import ACCURACIES, CONSTRAINTS, COSTS, Limits
 from lrbench.report.frames.rivals import Row
 
@@ -182,8 +182,9 @@ def _best(points: pd.DataFrame, name: str, chances: "pd.Series[float]") -> Best 
 def _surest(points: pd.DataFrame, chances: pd.DataFrame, *, objective: str, cost: str) -> Surest | None:
     """What would be chosen with the largest confidence that lets anything be chosen; None when nothing has a chance."""
     least = chances.min(axis=1)
+    fields: Fields = {}  # the front is the same for many confidences
     for confidence in sorted(set(least[least > 0]), reverse=True):
-        chosen = choose(points, chances >= confidence, objective=objective, cost=cost)
+        chosen = choose(points, chances >= confidence, objective=objective, cost=cost, fields=fields)
         if chosen is not None:
             return Surest(point=str(points["name"][chosen]), probability=float(confidence))
     return None

@@ -39,7 +39,7 @@ def tell_picks(picks: Sequence[Pick]) -> Iterator[str]:
     choices, found = picks[0].choices, picks[0].found
     images = f"{int(choices.points['samples'].iloc[0]):,} images of the {choices.split} split"
     seen = (
-        "The test split, which no choice saw, is told after."
+        "The test split, which no choice saw, is shown afterwards."
         if choices.split == "search"
         else "There is no search split: the test split chose, which flatters what it chose."
     )

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from lrbench.report.figures.canvas import HEIGHT, canvas, colours_of, say_empty
+from lrbench.report.figures.canvas import HEIGHT, STAGE_MARKS, canvas, colours_of, say_empty, stage_keys
 from lrbench.report.frames.budgets import is_budgeted
 from lrbench.report.results import Results
 
@@ -43,11 +43,10 @@ def draw(points: pd.DataFrame) -> Figure:
         x = group["rank_rule"].map(rules.index).astype(float) + group["method"].map(shift).astype(float)
         shades = group["method"].map(colours)
         axis.vlines(x, group["accuracy_truncated"], group["accuracy_kept"], colors=list(shades), lw=1.6, alpha=0.6)
-        axis.scatter(x, group["accuracy_truncated"], facecolors="white", edgecolors=list(shades), s=42, zorder=3)
-        axis.scatter(
-            x, group["accuracy_recalibrated"], facecolors="white", edgecolors=list(shades), marker="D", s=26, zorder=3
-        )
-        axis.scatter(x, group["accuracy_finetuned"], color=list(shades), s=42, zorder=3)
+        for stage, (marker, hollow) in STAGE_MARKS.items():
+            faces = "white" if hollow else list(shades)
+            values = group[f"accuracy_{stage}"]
+            axis.scatter(x, values, facecolors=faces, edgecolors=list(shades), marker=marker, s=36, zorder=3)
         axis.scatter(x, group["accuracy_kept"], color="black", marker=".", s=16, zorder=4)
         axis.axhline(group["accuracy_dense"].mean(), color="0.6", ls=":", lw=1.2)
         axis.axhline(control, color="0.2", ls="--", lw=1.2)
@@ -58,9 +57,7 @@ def draw(points: pd.DataFrame) -> Figure:
     line = mpl.lines.Line2D
     handles = [line([], [], color=colours[name], marker="o", ls="", label=name) for name in methods]
     handles += [
-        line([], [], color="0.3", marker="o", mfc="white", ls="", label="truncated"),
-        line([], [], color="0.3", marker="D", ms=5, mfc="white", ls="", label="batch norm re-estimated"),
-        line([], [], color="0.3", marker="o", ls="", label="finetuned"),
+        *stage_keys(),
         line([], [], color="black", marker=".", ls="", label="kept"),
         line([], [], color="0.6", ls=":", label="dense"),
         line([], [], color="0.2", ls="--", label="dense control"),

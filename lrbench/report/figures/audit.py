@@ -5,11 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lrbench.report.figures.canvas import canvas, colours_of, say_empty
-from lrbench.report.frames.audit import DAMAGES
+from lrbench.report.figures.canvas import STAGE_MARKS, canvas, colours_of, say_empty, stage_keys
 from lrbench.report.results import Results
-
-MARKS = dict(zip(DAMAGES, ("o", "D", "o"), strict=True))
 
 
 def info(results: Results) -> pd.DataFrame:
@@ -41,9 +38,7 @@ def draw(audited: pd.DataFrame) -> Figure:
     handles = [
         line([], [], color=colours[name], marker="o", ls="", label=name) for name in dict.fromkeys(plans["planner"])
     ]
-    for stage, words in DAMAGES.items():
-        face = "0.3" if stage == "finetuned" else "white"
-        handles.append(line([], [], color="0.3", mfc=face, marker=MARKS[stage], ls="", label=f"damage {words}"))
+    handles += stage_keys("damage: ")
     if not timed.empty:
         handles.append(line([], [], color="0.3", marker="x", ls="", label="latency scaled by whole models"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
@@ -53,12 +48,12 @@ def draw(audited: pd.DataFrame) -> Figure:
 def _damages(axis: Axes, plans: pd.DataFrame, colours: dict[str, tuple[float, float, float]]) -> None:
     for planner, group in plans.groupby("planner", sort=False):
         colour = colours[str(planner)]
-        for stage, mark in MARKS.items():
-            face = colour if stage == "finetuned" else "white"
+        for stage, (mark, hollow) in STAGE_MARKS.items():
+            face = "white" if hollow else colour
             measured = 100 * group[f"damage_{stage}"].astype(float)
             axis.scatter(group["predicted_damage"], measured, facecolors=[face], edgecolors=[colour], marker=mark, s=36)
     axis.axhline(0, color="0.2", ls="--", lw=1, zorder=1)
-    axis.set(xlabel="damage predicted", ylabel="points of accuracy below the dense baseline")
+    axis.set(xlabel="damage predicted", ylabel="points of accuracy below the dense control")
 
 
 def _latencies(axis: Axes, timed: pd.DataFrame, colours: dict[str, tuple[float, float, float]]) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from lrbench.report.figures.canvas import canvas, colours_of, say_empty
+from lrbench.report.figures.canvas import STAGE_MARKS, canvas, colours_of, say_empty, stage_keys
 from lrbench.report.results import Results
 from lrbench.results.records import MEASURED
 
@@ -38,8 +38,8 @@ def draw(outcomes: pd.DataFrame) -> Figure:
         heights, shades = group["way"].map(ways.index), list(group["method"].map(colours))
         low, high = (group[[f"accuracy_{stage}" for stage in MEASURED]].agg(how, axis=1) for how in ("min", "max"))
         axis.hlines(heights, low, high, colors=shades, lw=1.4, alpha=0.5)
-        for stage, (marker, fill) in zip(MEASURED, (("o", "white"), ("D", "white"), ("o", None)), strict=True):
-            faces = shades if fill is None else fill
+        for stage, (marker, hollow) in STAGE_MARKS.items():
+            faces = "white" if hollow else shades
             axis.scatter(group[f"accuracy_{stage}"], heights, c=faces, edgecolors=shades, marker=marker, s=30, zorder=3)
         for model, (style, _) in DENSE.items():
             axis.axvline(group[f"accuracy_{model}"].mean(), color="0.4", ls=style, lw=1.2)
@@ -52,8 +52,7 @@ def draw(outcomes: pd.DataFrame) -> Figure:
     for axis in axes[len(budgets) :]:
         axis.set_visible(False)
     line = mpl.lines.Line2D
-    marks = (("truncated", "o", "white"), ("batch norm re-estimated", "D", "white"), ("finetuned", "o", "0.3"))
-    handles = [line([], [], color="0.3", marker=mark, mfc=fill, ls="", label=name) for name, mark, fill in marks]
+    handles = [*stage_keys()]
     handles += [line([], [], color="0.4", ls=style, label=words) for style, words in DENSE.values()]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=9, frameon=False)
     return figure

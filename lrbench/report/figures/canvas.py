@@ -7,15 +7,20 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator
 
+from lrbench.config.names import STAGES
 from lrbench.report.palette import assign_colours
 
 mpl.use("agg")
 mpl.rcParams["svg.hashsalt"] = "lrbench"  # the same picture gives the same file
 mpl.rcParams["text.parse_math"] = False  # names are plain text, also with a `$` in them
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+STAGE_MARKS = {"truncated": ("o", True), "recalibrated": ("D", True), "finetuned": ("o", False)}
+"""The marker of each stage of a trial, and whether it is hollow."""
+
 STYLE = {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
 WIDTH, HEIGHT = 8.0, 5.2
 TICK, LINE = 32, 120
@@ -40,6 +45,14 @@ def colours_of(names: Sequence[str]) -> dict[str, tuple[float, float, float]]:
 def markers_of(names: Sequence[str]) -> dict[str, str]:
     """A marker for each name."""
     return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(sorted(set(names)))}
+
+
+def stage_keys(prefix: str = "") -> list[Line2D]:
+    """An entry of a legend for each stage, its words after a prefix."""
+    return [
+        Line2D([], [], color="0.3", marker=mark, mfc="white" if hollow else "0.3", ls="", label=prefix + STAGES[stage])
+        for stage, (mark, hollow) in STAGE_MARKS.items()
+    ]
 
 
 def say_empty(axis: Axes, text: str) -> None:

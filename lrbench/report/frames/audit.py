@@ -6,9 +6,7 @@ from lrbench.config.axes import AXES
 from lrbench.report.frames.latency import INTERVAL, SETTING
 from lrbench.report.frames.rivals import RIVALS
 from lrbench.report.frames.scores import rank_correlation
-
-DAMAGES = {"truncated": "after truncation", "recalibrated": "after re-estimation", "finetuned": "after finetuning"}
-"""Stages at which a plan's damage is measured, in words."""
+from lrbench.results.records import MEASURED
 
 BUDGET = [*RIVALS, "layer_set", "budget", "seed", "baseline_seed"]
 """What plans share that are ranked against one another."""
@@ -19,7 +17,7 @@ COLUMNS = [
     *("predicted_macs", "macs", "macs_equal", "predicted_params", "params", "params_equal"),
     *("environment", *AXES, "predicted_latency_ratio", *INTERVAL, "fit", "latency_error", "layers_timed"),
     *("scaled_ratio", "scaled_error"),
-    *("predicted_damage", *(f"damage_{stage}" for stage in DAMAGES)),
+    *("predicted_damage", *(f"damage_{stage}" for stage in MEASURED), "loss"),
     *("ranked_by", "predicted_rank", "measured_rank", "correction"),
 ]
 
@@ -38,7 +36,8 @@ def audit(losses: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFram
         `fit`, `latency_error` (predicted over measured less 1), `layers_timed` (single layers were timed in this
         setting); `scaled_ratio` and `scaled_error`, what the layers of this setting predict, scaled by the other whole
         models timed in it; `damage_*`, what
-        the dense control was more accurate, both at that one of `DAMAGES`; `predicted_rank` and `measured_rank` (1 is
+        the dense control was more accurate, both at that one of `MEASURED`; `loss`,
+        what it was at the stages that were kept; `predicted_rank` and `measured_rank` (1 is
         least damage; measured on the search split where all were judged on it, else on the test split: `ranked_by`),
         and `correction`, by how many places measuring moved the plan up.
     """
@@ -54,7 +53,7 @@ def audit(losses: pd.DataFrame, ratios: pd.DataFrame, layer_latency: pd.DataFram
         **{
             f"damage_{stage}": plans["control"].map(controls[f"accuracy_{stage}"]).astype(float)
             - plans[f"accuracy_{stage}"].astype(float)
-            for stage in DAMAGES
+            for stage in MEASURED
         },
         ranked_by="test" if split == "kept" else split,
     )
@@ -93,7 +92,7 @@ def audit_correlations(audited: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {**dict(zip(RIVALS, key, strict=True)), "stage": stage, "among": among, **correlation}
         for key, group in audited.drop_duplicates("trial").groupby(RIVALS, sort=False)
-        for stage in DAMAGES
+        for stage in MEASURED
         for among, within in AMONG.items()
         if (correlation := rank_correlation(group, "predicted_damage", f"damage_{stage}", within=within))
     ]

@@ -9,6 +9,7 @@ import pandas as pd
 from lrbench.lowrank.cuts import name_method, truncation_alone
 from lrbench.report.frames.pooling import Right, answers_of
 from lrbench.report.frames.rivals import Row
+from lrbench.report.frames.rows import rows_of
 from lrbench.report.frames.scores import output_errors
 from lrbench.report.frames.trials import name_methods
 from lrbench.statistics.damage import Damaged, bands, fit_damage, left_out
@@ -99,8 +100,11 @@ def model_damages(losses: pd.DataFrame, layers: pd.DataFrame, sensitivity: pd.Da
     known = losses.assign(what="model", name=losses["trial"], stage=stage, measured=lost)
     cut = layers[layers["rank"].notna()].merge(known[["trial", "baseline"]], on="trial")
     cut = cut.assign(output_error=output_errors(cut, sensitivity))
-    cut = cut.assign(damage=[_damage_of(row, law) for row in cut.to_dict("records")])
-    sums = cut.groupby("trial")["damage"].agg(lambda damages: damages.sum(skipna=False))
+    alike = ["layer", "scheme", "truncation", "output_error"]
+    once = cut[alike].drop_duplicates()
+    cut = cut.merge(once.assign(damage=[_damage_of(row, law) for row in rows_of(once)]), on=alike)
+    damages = cut.groupby("trial")["damage"]
+    sums = damages.sum().where(damages.count() == damages.size())
     summed = known.assign(predicted=known["trial"].map(sums).astype(float)).dropna(subset=["predicted", "measured"])
     return summed.drop_duplicates(["architecture", "method", f"correct_{stage}"])  # the same until they are finetuned
 
@@ -137,7 +141,7 @@ def damage_order(calibration: pd.DataFrame, losses: pd.DataFrame, right: Right) 
     Returns: one row a baseline and `what`: `pairs`, how many are `ordered` right; of models how many pairs differ in
         accuracy by more than its paired 95 % interval (`significant`), and how many of these are ordered right.
     """
-    trials: dict[str, Row] = {row["trial"]: row for row in losses.to_dict("records")}
+    trials: dict[str, Row] = {row["trial"]: row for row in rows_of(losses)}
     rows = []
     for (what, baseline), group in calibration.groupby(["what", "baseline"], sort=False):
         found = group.to_dict("records")

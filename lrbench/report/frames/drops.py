@@ -7,7 +7,8 @@ from math import nan, sqrt
 import pandas as pd
 
 from lrbench.report.frames.pooling import STAGE, Right, answers_of, points_of
-from lrbench.report.frames.rivals import Row
+from lrbench.report.frames.rivals import Row, name_untouched
+from lrbench.report.frames.rows import rows_of
 from lrbench.statistics.components import Component, Deviations
 from lrbench.statistics.luck import PRIOR, deviations_of, pooled
 from lrbench.statistics.posterior import Answers, Drop, Share, drop_between, lost_by_each, luck_of, share_of
@@ -23,34 +24,40 @@ class Reference:
 
     Attributes:
         words: what it is.
+        untouched: what the dense model before any finetuning is called.
         stages: by split, at which stage the dense controls have its answers.
     """
 
     words: str
+    untouched: str
     stages: Mapping[str, str]
 
 
 def reference_of(trials: pd.DataFrame, right: Right, *, split: str) -> Reference:
-    """The dense control where something was finetuned, else the dense model as given, before any re-estimation.
+    """The dense control where something was finetuned, else the dense model before any re-estimation.
 
-    A control that was kept as given is both. An older lrbench did not judge the model as given on the search split:
-    there it is the control too.
+    A control that was kept as it was is both. An older lrbench did not judge the dense model on the search split before
+    re-estimation: there it is the control too.
 
     Args:
         trials: finished ones of one group of rivals.
         right: of `unpack_answers`.
         split: by which may be chosen.
     """
-    controls = trials[trials["scheme"] == "dense"]
+    controls, untouched = trials[trials["scheme"] == "dense"], name_untouched(trials)
+
+    def against(words: str, stages: Mapping[str, str]) -> Reference:
+        return Reference(words=words, untouched=untouched, stages=stages)
+
     if len(controls) and (controls["kept"] == "dense").all():
-        return Reference(words="the model as given", stages=STAGE)
+        return against(untouched, STAGE)
     if trials["finetune_epochs"].iloc[0] or controls.empty:
-        return Reference(words="the dense control", stages=STAGE)
+        return against("the dense control", STAGE)
     if all((trial, "dense_search") in right for trial in controls["trial"]):
-        return Reference(words="the model as given", stages={"search": "dense_search", "test": "dense"})
+        return against(untouched, {"search": "dense_search", "test": "dense"})
     if split == "test" or not controls["calibration_images"].any():
-        return Reference(words="the model as given", stages={"search": "search", "test": "dense"})
-    return Reference(words="the dense model, batch norm re-estimated", stages=STAGE)
+        return against(untouched, {"search": "search", "test": "dense"})
+    return against("the dense model, batch norm re-estimated", STAGE)
 
 
 def with_drops(points: pd.DataFrame, trials: pd.DataFrame, right: Right, *, split: str) -> pd.DataFrame:
@@ -75,7 +82,7 @@ def with_drops(points: pd.DataFrame, trials: pd.DataFrame, right: Right, *, spli
     luck = _luck_of(lost)
     posteriors = _posteriors(points, lost, luck)
     rows = []
-    for row, one, posterior in zip(points.to_dict("records"), lost, posteriors, strict=True):
+    for row, one, posterior in zip(rows_of(points), lost, posteriors, strict=True):
         share, again = _accuracies(row, one, posterior, luck)
         rows.append(
             {
@@ -103,7 +110,7 @@ def with_tests(points: pd.DataFrame, trials: pd.DataFrame, right: Right, *, spli
         split: `search` or `test`, by which may be chosen.
 
     Returns: `test_accuracy` (`test_low`, `test_high`), `test_samples`; `test_drop` against `reference_of`, `given_drop`
-        against the dense model as given, before any finetuning; each with its 95 % interval. Drops are empty without a
+        against the dense model before any finetuning; each with its 95 % interval. Drops are empty without a
         dense control.
     """
     stages = reference_of(trials, right, split=split).stages

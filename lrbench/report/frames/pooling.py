@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lrbench.report.frames.latency import INTERVAL
 from lrbench.report.frames.rivals import Row
+from lrbench.report.frames.rows import rows_of
 from lrbench.statistics.fronts import worths_of
 from lrbench.statistics.posterior import Answers, luck_of
 
@@ -43,9 +44,7 @@ def points_of(trials: pd.DataFrame) -> list[list[Row]]:
     seeds = trials.groupby([*POINT[:-1], "seed", "baseline_seed"], dropna=False)
     numbered = trials.assign(repeat=seeds.cumcount())
     members: dict[int, list[Row]] = {}
-    for point, trial in zip(
-        numbered.groupby(POINT, sort=False, dropna=False).ngroup(), numbered.to_dict("records"), strict=True
-    ):
+    for point, trial in zip(numbered.groupby(POINT, sort=False, dropna=False).ngroup(), rows_of(numbered), strict=True):
         members.setdefault(point, []).append(trial)
     return list(members.values())
 

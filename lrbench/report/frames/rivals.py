@@ -51,6 +51,11 @@ def name_training(row: Row) -> str:
     return f"{row['baseline_epochs']}+{row['finetune_epochs']} epochs{recipe}{KEPT_WORDS[row['recalibrate']]}"
 
 
+def name_untouched(trials: pd.DataFrame) -> str:
+    """What the dense model of these trials is called as it was before any finetuning."""
+    return "the model as given" if (trials["weights"] != "none").any() else "dense before finetuning"
+
+
 def choose_rivals(done: pd.DataFrame, among: str | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The trials that may be compared, and what the others are: one group of rivals.
 

@@ -29,7 +29,10 @@ FEWEST = 5
 LEAST = 1e-12
 """Output error that counts as none."""
 
-RESAMPLES = 2000
+RESAMPLES, FEWEST_RESAMPLES, MOST_VALUES = 2000, 100, 500_000
+"""How often is resampled; less often where trials times resamples are more than `MOST_VALUES`: of so many trials an
+interval is narrow. Never less often than `FEWEST_RESAMPLES` times.
+"""
 
 BLOCK = 1_000_000
 """Values that resampling holds at a time."""
@@ -48,7 +51,7 @@ def score_correlations(done: pd.DataFrame, layers: pd.DataFrame, sensitivity: pd
     """
     cut = layers[layers["rank"].notna()].merge(done[["trial", "baseline"]], on="trial")
     known = cut.assign(output_error=output_errors(cut, sensitivity))
-    means = known.groupby("trial")[["energy", "weight_error", "output_error"]].agg(_mean_of_all)
+    means = _means_of_all(known.groupby("trial")[["energy", "weight_error", "output_error"]])
     scored = done[(done["scheme"] != "dense") & (done["finetune_epochs"] > 0)].merge(
         means.reset_index(), on="trial", how="left"
     )
@@ -61,11 +64,13 @@ def score_correlations(done: pd.DataFrame, layers: pd.DataFrame, sensitivity: pd
     return pd.DataFrame(rows, columns=[*RIVALS, "score", "trials", "rho", "rho_low", "rho_high"])
 
 
-def _mean_of_all(values: "pd.Series[float]") -> float:
-    return float(values.mean(skipna=False))
+def _means_of_all(groups: Any) -> pd.DataFrame:
+    """By group the mean of each column; empty where a cell is."""
+    means: pd.DataFrame = groups.mean()
+    return means.where(groups.count().eq(groups.size(), axis=0))
 
 
-def output_errors(cut: pd.DataFrame, sensitivity: pd.DataFrame) -> list[float]:
+def output_errors(cut: pd.DataFrame, sensitivity: pd.DataFrame) -> Floats:
     """What each cut layer's outputs lose when cut alone; rank 0 loses all.
 
     Interpolated between the ranks probed in the logarithm, since errors fall about exponentially with the rank.
@@ -76,12 +81,12 @@ def output_errors(cut: pd.DataFrame, sensitivity: pd.DataFrame) -> list[float]:
         for key, group in sensitivity.sort_values("rank").groupby(place)
     }
 
-    def error(row: Mapping[Any, Any]) -> float:
-        truncation = truncation_alone(row["truncation"])
-        curve = curves.get((row["baseline"], row["layer"], row["scheme"], truncation))
-        return float(np.exp(np.interp(row["rank"], *curve))) if curve else float("nan")
-
-    return [error(row) for row in cut.to_dict("records")]
+    errors, ranks = np.full(len(cut), np.nan), cut["rank"].to_numpy(float)
+    alike: Mapping[Any, Any] = cut.groupby(place).indices
+    for (baseline, layer, scheme, truncation), rows in alike.items():
+        if curve := curves.get((baseline, layer, scheme, truncation_alone(str(truncation)))):
+            errors[rows] = np.exp(np.interp(ranks[rows], *curve))
+    return errors
 
 
 def rank_correlation(frame: pd.DataFrame, first: str, second: str, *, within: Sequence[str] = ()) -> dict[str, float]:
@@ -120,8 +125,10 @@ def _spearman(strata: Sequence[Floats]) -> Floats:
 
 def _bootstrap(strata: Sequence[Floats]) -> tuple[float, float]:
     """The 95 % percentile interval of the rank correlation; always the same for the same values."""
-    random, block = np.random.default_rng(0), max(1, BLOCK // sum(stratum.shape[1] for stratum in strata))
-    sizes = [min(block, RESAMPLES - start) for start in range(0, RESAMPLES, block)]
+    count = sum(stratum.shape[1] for stratum in strata)
+    random, block = np.random.default_rng(0), max(1, BLOCK // count)
+    resamples = max(FEWEST_RESAMPLES, min(RESAMPLES, MOST_VALUES // count))
+    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
 
     def drawn(stratum: Floats, size: int) -> Floats:
         return stratum[:, random.integers(stratum.shape[1], size=(size, stratum.shape[1]))]

@@ -62,7 +62,7 @@ CHARTS: Sequence[Chart] = (
     ),
     Chart(
         title="What each stage gives back",
-        note="Test accuracy of every trial after truncation, batch norm re-estimated, and after finetuning.",
+        note="Test accuracy of every trial truncated, with batch norm re-estimated, and finetuned.",
         frame=points.stages,
         x="mac_ratio",
         y="accuracy",
@@ -127,7 +127,7 @@ CHARTS: Sequence[Chart] = (
     ),
     Chart(
         title="Plans: predicted damage against points lost",
-        note="Points of test accuracy below the dense control, at the last stage measured.",
+        note="Points of test accuracy below the dense control, both as they were kept.",
         frame=points.damages,
         x="predicted_damage",
         y="lost",

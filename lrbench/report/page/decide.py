@@ -3,27 +3,46 @@
 The rule that picks among them is `decide` in `assets/decide.js`; a test holds it against `recommend`.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lrbench.config.axes import AXES
+from lrbench.config.names import ADVICE_CONFIDENCE
 from lrbench.report.choice.bounds import bounds_of
 from lrbench.report.choice.constraints import CONSTRAINTS
-from lrbench.report.choice.pick import Pick
+from lrbench.report.choice.pick import USUAL_DROP, Pick
 from lrbench.report.choice.told import export_command
 from lrbench.report.frames.latency import INTERVAL, SETTING, describe
 from lrbench.report.frames.rivals import Row, Where, choose_setting, name_rivals, name_training
+from lrbench.report.frames.rows import rows_of
 from lrbench.report.page.overlay import Overlay
 from lrbench.report.page.packing import listed
 from lrbench.report.palette import colour_numbers
 from lrbench.statistics.posterior import Floats
+from lrbench.statistics.shrinkage import NONE
 
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95, 0.99)
 """How sure a person may ask to be."""
+
+PERCENTAGES = tuple(round(100 * confidence) for confidence in CONFIDENCES)
+
+QUESTION: Mapping[str, Any] = MappingProxyType(
+    {
+        "confidences": PERCENTAGES,
+        "usual_level": CONFIDENCES.index(ADVICE_CONFIDENCE),
+        "usual_drop": f"{100 * USUAL_DROP:g}",
+    }
+)
+"""What the panel asks before anybody changes it; `usual_level` is a place among the confidences."""
+
+SLOT = "lrbench-slot"
+"""Where a trial's key stands in a command until it is chosen."""
 
 DIGITS = 12
 """Significant digits of a bound: more than any comparison needs."""
@@ -34,7 +53,9 @@ def decide_data(overlay: Overlay) -> list[dict[str, Any]]:
 
     The group comes first, and in it the setting, that `recommend` takes when it is not told which.
     """
-    numbers = {(row["folder"], row["trial"]): row["number"] for row in overlay.done.to_dict("records")}
+    numbers = {
+        (row["folder"], row["trial"]): row["number"] for row in rows_of(overlay.done, ["folder", "trial", "number"])
+    }
     groups = []
     for (folder, rivals), picks in groupby(overlay.picks, key=lambda pair: (pair[0], tuple(pair[1].rivals.values()))):
         of_group = [pick for _, pick in picks]
@@ -64,7 +85,8 @@ def _named(pick: Pick, folder: str, path: str, *, several: bool) -> dict[str, An
         "reference": pick.choices.reference.words,
         "images": int(points["samples"].iloc[0]),
         "test_images": int(points["test_samples"].iloc[0]),
-        "export": export_command(path, "TRIAL", str(rivals["model"])),
+        "recommend": shlex.join(["lrbench", "recommend", path, "--among", name_rivals(rivals)]),
+        "export": export_command(path, SLOT, str(rivals["model"])).split(SLOT),
     }
 
 
@@ -80,6 +102,7 @@ def _points(points: pd.DataFrame, folder: str, numbers: Mapping[tuple[str, str],
         "number": [numbers[folder, trial] for trial in points["trial"]],
         "seeds": [len(seeds) for seeds in points["seeds"]],
         "dense": [int(dense) for dense in points["dense"]],
+        "itself": [int(posterior is NONE) for posterior in points["drop_posterior"]],
         "worth": np.unique(points["worth"], return_inverse=True)[1].tolist(),
         "macs": listed(points["mac_ratio"], DIGITS),
         "params": listed(points["param_ratio"], DIGITS),
@@ -125,8 +148,8 @@ def _settings(picks: Sequence[Pick], standings: pd.DataFrame, ratios: pd.DataFra
         dense = points.loc[points["dense"].astype(bool), "latency_s"]
         yield {
             "name": describe(setting.items()) + (f" ({setting['environment']})" if several else ""),
-            "environment": str(setting["environment"]),
-            "options": " ".join(f"{option} {word}" for option, word in words.items()),
+            "environment": shlex.quote(str(setting["environment"])),
+            "options": shlex.join(f"{part}" for pair in words.items() for part in pair),
             "dense_s": None if dense.isna().all() else float(dense.iloc[0]),
             "fit": [int(fit == True) for fit in points["fit"]],  # noqa: E712 - or None
             **{name: listed(points[name], DIGITS) for name in INTERVAL},

@@ -6,6 +6,7 @@ import pandas as pd
 
 from lrbench.lowrank.cuts import truncation_alone
 from lrbench.report.frames.latency import INTERVAL, describe
+from lrbench.report.frames.rows import rows_of
 from lrbench.report.frames.trials import name_methods
 from lrbench.report.page.findings import name_trial
 from lrbench.report.page.overlay import Overlay
@@ -37,7 +38,7 @@ def trial_data(overlay: Overlay) -> dict[str, Any]:
     done = overlay.done
     columns = [name for name in overlay.trials.columns if name not in ("schema", "state", "reason")]
     return {
-        "titles": [name_trial(trial) for trial in done.to_dict("records")],
+        "titles": [name_trial(trial) for trial in rows_of(done, ["method", "layer_set", "rank_rule", "seed"])],
         "trials": packed(done[columns]),
         "layers": _by_trial(overlay.layers, LAYERS, done, key="trial"),
         "epochs": _by_trial(overlay.epochs, EPOCHS, done, key="trial"),
@@ -59,7 +60,7 @@ def _by_trial(frame: pd.DataFrame, columns: tuple[str, ...], done: pd.DataFrame,
 def _named(ratios: pd.DataFrame) -> pd.DataFrame:
     """Timings with their setting in words, and whether they can be trusted in a word."""
     return ratios.assign(
-        setting=[describe(row.items()) for row in ratios.to_dict("records")],
+        setting=[describe(row.items()) for row in rows_of(ratios)],
         fit=["fit" if fit else "unfit" for fit in ratios["fit"]],
     )
 

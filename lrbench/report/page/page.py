@@ -2,17 +2,19 @@
 
 import base64
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from lrbench.limits import writing
 from lrbench.report.page import sections
+from lrbench.report.page.answers import answer_data
 from lrbench.report.page.charts import build_charts
-from lrbench.report.page.decide import CONFIDENCES, decide_data
+from lrbench.report.page.decide import PERCENTAGES, QUESTION, decide_data
 from lrbench.report.page.details import packed_table, trial_data
 from lrbench.report.page.findings import findings
 from lrbench.report.page.overlay import Overlay, read_overlay
@@ -21,7 +23,10 @@ from lrbench.report.palette import COLOURS, SCHEMES
 from lrbench.shown import shown
 from lrbench.whole import begins, make_room, write_whole
 
-SCRIPTS = ("d3.min.js", "decide.js", "charts.js", "panel.js", "page.js")
+SCRIPTS = (
+    *("d3.min.js", "address.js", "decide.js", "charts.js", "download.js"),
+    *("panel.js", "why.js", "compare.js", "table.js", "details.js", "page.js"),
+)
 """In the order in which they run."""
 
 
@@ -44,21 +49,20 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
     charts, decide = list(build_charts(overlay)), decide_data(overlay)
     scripts = list(map(_asset, SCRIPTS))
     table = sections.trial_table(overlay)
-    data = {"decide": decide, "charts": charts, "table": packed_table(table), **trial_data(overlay)}
-    loader = Environment(
-        loader=PackageLoader("lrbench.report.page", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return loader.get_template("page.html").render(
+    data = {
+        "confidences": PERCENTAGES,
+        "decide": decide,
+        "charts": charts,
+        "table": packed_table(table),
+        "answers": answer_data(overlay),
+        **trial_data(overlay),
+    }
+    return _template().render(
         labels=overlay.labels,
-        folders=" ".join(map(str, folders)),
+        folders=shlex.join(map(str, folders)),
         findings=list(findings(overlay)),
         can_decide=bool(decide),
-        confidences=[f"{100 * confidence:.0f}" for confidence in CONFIDENCES],
+        **QUESTION,
         charts=charts,
         trials=table,
         facets=_facets(table),
@@ -76,6 +80,18 @@ def render(overlay: Overlay, folders: Sequence[Path]) -> str:
         scripts=[Markup(script) for script in scripts],
         hashes=" ".join(f"'sha256-{_digest(script)}'" for script in scripts),
     )
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("lrbench.report.page", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
 
 
 def _shown(value: object) -> object:

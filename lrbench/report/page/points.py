@@ -2,24 +2,19 @@
 
 import pandas as pd
 
+from lrbench.config.names import STAGES
 from lrbench.report.frames.damage import WHAT
 from lrbench.report.frames.latency import SETTING, describe
 from lrbench.report.frames.rivals import RIVALS, name_rivals
+from lrbench.report.frames.rows import rows_of
 from lrbench.report.results import Results
 from lrbench.results.records import MEASURED
-
-STAGES = {"truncated": "after truncation", "recalibrated": "batch norm re-estimated", "finetuned": "after finetuning"}
 
 
 def _by_setting(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows with their setting in words as `panel`."""
-    names = [describe(row.items()) + f" ({row['environment']})" for row in frame[SETTING].to_dict("records")]
+    names = [describe(row.items()) + f" ({row['environment']})" for row in rows_of(frame, SETTING)]
     return frame.assign(panel=names)
-
-
-def _last(frame: pd.DataFrame, what: str) -> "pd.Series[float]":
-    """An accuracy or damage at the last stage that is there."""
-    return frame[[f"{what}_{stage}" for stage in MEASURED]].astype(float).ffill(axis=1).iloc[:, -1]
 
 
 def cut(results: Results) -> pd.DataFrame:
@@ -32,8 +27,8 @@ def stages(results: Results) -> pd.DataFrame:
     """Accuracies at each stage that is there, a row each."""
     trials = results.done[results.done["scheme"] != "dense"]
     parts = [
-        trials.assign(panel=words, accuracy=100 * trials[f"accuracy_{stage}"].astype(float))
-        for stage, words in zip(MEASURED, STAGES.values(), strict=True)
+        trials.assign(panel=STAGES[stage], accuracy=100 * trials[f"accuracy_{stage}"].astype(float))
+        for stage in MEASURED
     ]
     return pd.concat(parts).dropna(subset="accuracy")
 
@@ -41,8 +36,8 @@ def stages(results: Results) -> pd.DataFrame:
 def budgets(results: Results) -> pd.DataFrame:
     """Trials whose ranks a budget chose, by group of rivals."""
     outcomes = results.budgets
-    names = [name_rivals(row) for row in outcomes[RIVALS].to_dict("records")]
-    return outcomes.assign(panel=names, accuracy=100 * _last(outcomes, "accuracy"), way=outcomes["allocation"])
+    names = [name_rivals(row) for row in rows_of(outcomes, RIVALS)]
+    return outcomes.assign(panel=names, accuracy=100 * outcomes["accuracy_kept"], way=outcomes["allocation"])
 
 
 def layers(results: Results) -> pd.DataFrame:
@@ -59,7 +54,7 @@ def additivity(results: Results) -> pd.DataFrame:
 def damages(results: Results) -> pd.DataFrame:
     """Plans for a budget: predicted damage and points lost."""
     plans = results.audit.drop_duplicates("trial")
-    return plans.assign(panel="all plans", lost=100 * _last(plans, "damage"))
+    return plans.assign(panel="all plans", lost=100 * plans["loss"])
 
 
 def plan_latencies(results: Results) -> pd.DataFrame:

@@ -2,23 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from lrbench.config.names import STAGES
 from lrbench.report.choice.told import RECOMMENDED
-from lrbench.report.frames.audit import DAMAGES
 from lrbench.report.frames.latency import SETTING, describe
-from lrbench.report.frames.rivals import RIVALS, Row, name_rivals
+from lrbench.report.frames.rivals import RIVALS, Row, name_rivals, name_untouched
+from lrbench.report.frames.rows import rows_of
 from lrbench.report.frames.scores import SCORES
 from lrbench.report.page.overlay import Overlay
 from lrbench.report.texts import RATIO, ratio_of, with_interval
 from lrbench.results.records import MEASURED
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cell:
+class Cell(NamedTuple):
     """A cell: what people read, and the raw value; a number is set to the right."""
 
     text: str
@@ -49,16 +48,16 @@ FACETS = ("folder", "data", "method", "layer set", "rank rule")
 def trial_table(overlay: Overlay) -> Table:
     """Every finished trial, with its latency in the first setting timed of its folder; empty columns left out."""
     first = overlay.ratios.drop_duplicates("folder")
-    settings = sorted({describe(row.items()) for row in first.to_dict("records")})
+    settings = sorted({describe(row.items()) for row in rows_of(first)})
     shown = overlay.ratios.merge(first[["folder", *SETTING]], on=["folder", *SETTING])
-    timed = {(row["folder"], row["architecture"]): row for row in shown.to_dict("records")}
+    timed = {(row["folder"], row["architecture"]): row for row in rows_of(shown)}
     where = "".join(f" ({words})" for words in settings) if len(settings) < 2 else " (first setting of each folder)"
     heads = (
         *("folder", "data", "method", "layer set", "rank rule", "seed", "trial", "params", "MACs", "MAC ratio"),
-        *(f"latency ratio{where}", "truncated", "re-estimated", "finetuned", "kept"),
-        *("points from dense", "points from the model as given", "standing in MACs"),
+        *(f"latency ratio{where}", *(STAGES[stage] for stage in MEASURED), "kept"),
+        *("points from dense", f"points from {name_untouched(overlay.done)}", "standing in MACs"),
     )
-    done = overlay.done.to_dict("records")
+    done = rows_of(overlay.done)
     picked = {(folder, pick.marked) for folder, pick in overlay.picks}
     rows = []
     for row in done:
@@ -114,10 +113,10 @@ def plan_table(overlay: Overlay) -> Table:
     heads = (
         *("folder", "plan", "method", "layers", "seed", "setting", "MACs predicted", "MACs"),
         *("latency ratio predicted", "latency ratio", "damage predicted"),
-        *(f"points lost {words}" for words in DAMAGES.values()),
+        *(f"points lost, {STAGES[stage]}" for stage in MEASURED),
         *("place predicted", "place measured"),
     )
-    rows = [_plan_row(plan) for plan in overlay.plans.to_dict("records")]
+    rows = [_plan_row(plan) for plan in rows_of(overlay.plans)]
     return Table(heads=heads, rows=rows)
 
 
@@ -131,7 +130,7 @@ def _plan_row(plan: Row) -> tuple[Cell, ...]:
         _real(plan["predicted_latency_ratio"], ".3f"),
         _interval(plan) if timed else Cell(text=""),
         _real(plan["predicted_damage"], ".4f"),
-        *(_real(plan[f"damage_{stage}"], ".2f", scale=100) for stage in DAMAGES),
+        *(_real(plan[f"damage_{stage}"], ".2f", scale=100) for stage in MEASURED),
         *(_whole(plan[f"{which}_rank"]) for which in ("predicted", "measured")),
     )
 
@@ -140,7 +139,7 @@ def failed_table(overlay: Overlay) -> Table:
     """The trials that failed, with their reasons."""
     names = ("folder", "trial", "scheme", "truncation", "layer_set", "rank_rule", "seed", "reason")
     failed = overlay.trials[overlay.trials["state"] == "failed"]
-    return Table(heads=names, rows=[tuple(_text(trial[name]) for name in names) for trial in failed.to_dict("records")])
+    return Table(heads=names, rows=[tuple(_text(trial[name]) for name in names) for trial in rows_of(failed)])
 
 
 def untrained_table(overlay: Overlay) -> Table:
@@ -148,12 +147,13 @@ def untrained_table(overlay: Overlay) -> Table:
     names = ("folder", "architecture", "scheme", "truncation", "layer_set", "rank_rule")
     trained = set(zip(overlay.done["folder"], overlay.done["architecture"], strict=True))
     timings, rows = dict(list(overlay.ratios.groupby(["folder", "architecture"], sort=False))), []
-    for architecture in overlay.architectures.to_dict("records"):
+    for architecture in rows_of(overlay.architectures, names):
         key = (architecture["folder"], architecture["architecture"])
-        timed = timings[key].to_dict("records") if key in timings else []
+        if key in trained:
+            continue
+        timed = rows_of(timings[key]) if key in timings else []
         cells = [(_text(describe(row.items())), _interval(row)) for row in timed] or [(_text("not timed"), _text(""))]
-        if key not in trained:
-            rows += [(*(_text(architecture[name]) for name in names), *pair) for pair in cells]
+        rows += [(*(_text(architecture[name]) for name in names), *pair) for pair in cells]
     return Table(heads=(*names, "setting", "latency ratio"), rows=rows)
 
 
@@ -180,7 +180,7 @@ def control_table(overlay: Overlay) -> Table:
         *("noise floor", "rounds", "processes", "occasions", "verdict"),
     )
     controls = overlay.ratios[overlay.ratios["control"].astype(bool)] if len(overlay.ratios) else overlay.ratios
-    return Table(heads=heads, rows=[_control_row(control) for control in controls.to_dict("records")])
+    return Table(heads=heads, rows=[_control_row(control) for control in rows_of(controls)])
 
 
 def _control_row(control: Row) -> tuple[Cell, ...]:
@@ -215,7 +215,7 @@ def score_table(overlay: Overlay) -> Table:
             _whole(row["trials"]),
             _interval(row, "rho"),
         )
-        for row in overlay.correlations.to_dict("records")
+        for row in rows_of(overlay.correlations)
     ]
     return Table(heads=heads, rows=rows)
 

@@ -39,12 +39,14 @@ function extent(values, log) {
 function plot(host, panel, open) {
   const width = Math.max(240, host.clientWidth || 320), height = panel.height ?? 260;
   const edge = { top: panel.name ? 24 : 8, right: 10, bottom: 40, left: 48 };
+  if (host.panel && (host.panel.x.label !== panel.x.label || host.panel.y.label !== panel.y.label)) delete host.zoomed;
   const zoomed = host.zoomed ?? [panel.x.domain, panel.y.domain];
   const scale = (axis, domain, range) => (axis.log ? d3.scaleLog(domain, range) : d3.scaleLinear(domain, range));
   const x = scale(panel.x, zoomed[0], [edge.left, width - edge.right]), y = scale(panel.y, zoomed[1], [height - edge.bottom, edge.top]);
   const inside = (p) => p.x >= zoomed[0][0] && p.x <= zoomed[0][1] && p.y >= zoomed[1][0] && p.y <= zoomed[1][1];
   const points = panel.points.filter((p) => p.x !== null && p.y !== null && inside(p));
   host.replaceChildren();
+  Object.assign(host, { panel, shown: points });
   const many = points.length > MANY, ratio = devicePixelRatio || 1;
   const svg = d3.create("svg").attr("width", width).attr("height", height).attr("viewBox", [0, 0, width, height]);
   const clip = `clip${(plot.count = (plot.count ?? 0) + 1)}`;
@@ -68,9 +70,8 @@ function plot(host, panel, open) {
   for (const path of panel.paths ?? []) {
     frame.append("path").attr("class", "path").attr("stroke", path.colour).attr("d", d3.line((p) => x(p.x), (p) => y(p.y))(path.points.filter((p) => p.x !== null && p.y !== null)));
   }
-  for (const p of points) {
-    if (p.low !== null && p.low !== undefined && p.bars !== false) frame.append("path").attr("class", "error").attr("d", `M${x(p.x)},${y(p.low)}V${y(p.high)}`);
-  }
+  const barred = points.filter((p) => p.low !== null && p.low !== undefined && p.bars !== false);
+  if (barred.length) frame.append("path").attr("class", "error").attr("d", barred.map((p) => `M${rounded(x(p.x))},${rounded(y(p.low))}V${rounded(y(p.high))}`).join(""));
   if (many) host.append(onCanvas(points, x, y, width, height, ratio));
   else {
     frame.selectAll(".mark").data(points).join("path").attr("class", "mark").attr("d", (p) => shape(p.colour, p.size ?? 40))
@@ -84,6 +85,7 @@ function plot(host, panel, open) {
   host.classList.add("plot");
   hover(host, points, x, y, open);
 }
+const rounded = (value) => Math.round(10 * value) / 10;
 const both = ([xs, ys]) => { const [low, high] = [Math.max(xs[0], ys[0]), Math.min(xs[1], ys[1])]; return low < high ? [[low, low], [high, high]] : []; };
 const clipped = (text, width) => { const most = Math.floor(width / 7); return text.length <= most ? text : `${text.slice(0, most / 2)}…${text.slice(-most / 2)}`; };
 
@@ -134,7 +136,7 @@ function hover(host, points, x, y, open) {
     const p = nearest(event);
     tip.hidden = !p;
     if (!p) return;
-    tip.textContent = p.text;
+    tip.textContent = p.text();
     tip.style.left = `${Math.max(4, Math.min(event.pageX + 12, document.documentElement.clientWidth - tip.offsetWidth - 8))}px`;
     tip.style.top = `${event.pageY + 14}px`;
   };
@@ -145,6 +147,7 @@ function hover(host, points, x, y, open) {
 // A chart of the table in `charts.py`.
 function drawChart(figure, chart, { shown, titles, open }) {
   const host = figure.querySelector(".panels"), names = new Map();
+  if (!figure.querySelector(".tools")) host.before(tools(chart.title, () => rowsOfFigure(figure), () => drawingOf(figure)));
   const all = chart.panels.flatMap((panel) => panel.series);
   all.forEach((series) => names.set(series.name, series.colour));
   legend(figure.querySelector(".legend"), names.size > 1 || chart.panels.length < 2 ? [...names].map(([name, colour]) => ({ name, colour })) : []);
@@ -156,7 +159,7 @@ function drawChart(figure, chart, { shown, titles, open }) {
     const own = chart.panels.length > 3 ? domain : { x: extent(panel.series.flatMap((s) => s.x).filter((v) => v !== null), chart.logs), y: domain.y };
     const points = panel.series.flatMap((series) => series.x.map((value, i) => ({
       x: value, y: series.y[i], low: series.low?.[i] ?? null, high: series.high?.[i] ?? null, colour: series.colour, size: chart.lines ? 14 : 40,
-      id: series.ids?.[i] ?? -1, text: `${series.ids?.[i] >= 0 ? titles[series.ids[i]] : series.name}\n${chart.x} ${+value?.toPrecision(4)}\n${chart.y} ${+series.y[i]?.toPrecision(4)}`,
+      id: series.ids?.[i] ?? -1, text: () => `${series.ids?.[i] >= 0 ? titles[series.ids[i]] : series.name}\n${chart.x} ${+value?.toPrecision(4)}\n${chart.y} ${+series.y[i]?.toPrecision(4)}`,
     }))).filter((p) => p.id < 0 || shown.has(p.id));
     const paths = chart.lines ? panel.series.map((series) => ({ colour: cssColour(series.colour), points: series.x.map((value, i) => ({ x: value, y: series.y[i] })) })) : [];
     plot(host.children[place], {

@@ -33,6 +33,19 @@ function decide(group, asked) {
   };
 }
 
+// Which of the points of an order (cheapest first, of equal ones the most accurate) no other of it beats; `counts` tells
+// which can beat others. What `unbeaten` says in Python.
+function frontAmong(points, costs, order, counts) {
+  const on = new Set();
+  let cheaper = -1, equal = -1, cost = -Infinity;
+  for (const i of order) {
+    if (costs[i] > cost) { cheaper = Math.max(cheaper, equal); equal = -1; cost = costs[i]; }
+    if (points.worth[i] > cheaper && points.worth[i] >= equal) on.add(i);
+    if (counts(i)) equal = Math.max(equal, points.worth[i]);
+  }
+  return on;
+}
+
 // The limits without each of which another point would be chosen.
 function binding(group, asked) {
   const { chosen } = decide(group, asked);

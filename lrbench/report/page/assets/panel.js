@@ -4,7 +4,7 @@ const LIMITS = { drop: "accuracy", latency: "latency", macs: "MACs", params: "pa
 const COSTS = { latency: "latency", macs: "MACs", params: "params" };
 const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
 const short = (key) => key.slice(0, 8);
-const signed = (points) => `${points > 0 ? "+" : ""}${points.toFixed(1)}`;
+const signed = (points, digits = 1) => `${points > 0 ? "+" : ""}${points.toFixed(digits)}`;
 const FRONT_SIZE = 40, BEATEN_SIZE = 18, SURE_SIZE = 90, SEEN = 6.5;
 
 function input(id) { return document.getElementById(id); }
@@ -20,7 +20,7 @@ function readAsked() {
 
 // The command that gives the same answer.
 function command(group, asked, confidence) {
-  const words = ["lrbench recommend", group.folder, `--among "${group.name}"`];
+  const words = [group.recommend];
   if (asked.drop !== null) words.push(`--max-drop ${asked.drop}`);
   for (const name of ["latency", "macs", "params"]) if (asked[name] !== null) words.push(`--${name} ${+asked[name].toFixed(6)}`);
   words.push(`--confidence ${confidence / 100}`, `--minimise ${asked.cost}`);
@@ -41,7 +41,7 @@ function costText(group, asked, i) {
 
 function dropText(group, asked, i, confidence) {
   const { points } = group, bound = points.drop[asked.level][i];
-  if (points.dense[i]) return "it is what drops are measured against";
+  if (points.itself[i]) return "it is what drops are measured against";
   if (bound === null) return "what it loses is not known";
   const most = bound > 0 ? `at most ${bound.toFixed(2)} points lost` : `at least ${(-bound).toFixed(2)} points gained`;
   return `${most} with ${confidence} % confidence (measured: ${signed(-points.measured[i])} on ${group.images.toLocaleString("en")} images of the ${group.split} split)`;
@@ -49,7 +49,7 @@ function dropText(group, asked, i, confidence) {
 
 function testText(group, i) {
   const { points } = group, drop = points.test_drop[i];
-  if (points.dense[i] || drop === null) return `test accuracy ${points.test_accuracy[i].toFixed(1)} %`;
+  if (points.itself[i] || drop === null) return `test accuracy ${points.test_accuracy[i].toFixed(1)} %`;
   const ends = points.test_drop_low[i] === null ? "" : ` (${signed(-points.test_drop_high[i])} to ${signed(-points.test_drop_low[i])})`;
   const seen = group.split === "test" ? "the test split chose it, which flatters it" : "shown after the choice, never used for it";
   return `${signed(-drop)} points${ends} from ${group.reference}, ${points.test_accuracy[i].toFixed(1)} % (${seen})`;
@@ -58,11 +58,7 @@ function testText(group, i) {
 function copied(text) {
   const line = element("div", "", "command"), code = element("code", text), button = element("button", "copy");
   button.type = "button";
-  button.addEventListener("click", async () => {
-    try { await navigator.clipboard.writeText(text); button.textContent = "copied"; }
-    catch { getSelection().selectAllChildren(code); button.textContent = "selected: copy it"; }
-    setTimeout(() => { button.textContent = "copy"; }, 2000);
-  });
+  button.addEventListener("click", () => copyText(button, text, code));
   line.append(code, button);
   return line;
 }
@@ -80,7 +76,7 @@ function beside(group, asked, i, side) {
   const { points } = group, bound = points.drop[asked.level][i], setting = group.settings[asked.setting];
   const cost = asked.cost === "latency" ? `${percent(setting.ratio[i])} of the time` : `${percent(points[asked.cost][i])} of the ${COSTS[asked.cost]}`;
   const unsure = side === "less" && asked.drop !== null && !(bound !== null && bound <= asked.drop);
-  const lost = points.dense[i] || bound === null ? "" : `, ${bound > 0 ? `at most ${bound.toFixed(2)} points lost` : "nothing lost"}${unsure ? ": not sure enough" : ""}`;
+  const lost = points.itself[i] || bound === null ? "" : `, ${bound > 0 ? `at most ${bound.toFixed(2)} points lost` : "nothing lost"}${unsure ? ": not sure enough" : ""}`;
   return `${points.name[i]} (${short(points.trial[i])}): ${cost}${lost}`;
 }
 
@@ -106,10 +102,10 @@ function answer(host, group, asked, confidence) {
   rowOf(facts, "costs", costText(group, asked, i));
   rowOf(facts, "loses", dropText(group, asked, i, confidence));
   rowOf(facts, "held-out test", testText(group, i));
-  rowOf(facts, "what binds", binds.length ? `${binds.join(" and ")}: without ${binds.length > 1 ? "either limit" : "that limit"} another point would be chosen` : "no limit: the same point without any one of them");
+  rowOf(facts, "deciding limit", binds.length ? `${binds.join(" and ")}: without ${binds.length > 1 ? "either limit" : "that limit"} another point would be chosen` : "no limit: the same point without any one of them");
   rowOf(facts, "next cheaper", beside(group, asked, found.cheaper, "less"));
-  rowOf(facts, "next dearer", beside(group, asked, found.dearer, "more"));
-  host.append(head, facts, copied(group.export.replaceAll("TRIAL", short(points.trial[i]))), again(command(group, asked, confidence)));
+  rowOf(facts, "next more expensive", beside(group, asked, found.dearer, "more"));
+  host.append(head, facts, copied(group.export.join(short(points.trial[i]))), again(command(group, asked, confidence)));
   return found;
 }
 
@@ -122,10 +118,11 @@ function hero(groups, current, asked, { shown, open }) {
   const methods = new Map();
   drawn.forEach((group) => group.points.method.forEach((method, i) => { if (!group.points.dense[i]) methods.set(method, group.points.colour[i]); }));
   legend(input("hero-legend"), [...[...methods].map(([method, colour]) => ({ name: method, colour })), { name: "dense control", colour: -1 }]);
-  const host = input("hero-panels");
+  const host = input("hero-panels"), figure = input("hero");
+  if (!figure.querySelector(".tools")) host.before(tools("the hero chart", () => rowsOfFigure(figure), () => drawingOf(figure)));
   while (host.children.length > drawn.length) host.lastChild.remove();
   while (host.children.length < drawn.length) host.append(element("div"));
-  const every = drawn.flatMap((group) => heroPoints(group, costs(group), asked, name, shown));
+  const every = drawn.flatMap((group) => heroPoints(group, costs(group), asked, name, null));
   const low = Math.max(-SEEN, Math.min(-2, d3.min(every, (p) => Math.min(p.y, p.low ?? p.y)) ?? -2)), high = Math.max(1, d3.max(every, (p) => p.high ?? p.y) ?? 1);
   const least = Math.min(0.9, d3.min(every, (p) => p.x) ?? 0.5), most = Math.max(1, d3.max(every.filter((p) => p.y > low), (p) => p.x) ?? 1);
   drawn.forEach((group, place) => {
@@ -136,24 +133,35 @@ function hero(groups, current, asked, { shown, open }) {
       paths: [{ colour: "var(--muted)", points: front }], callouts: callouts(group, group === chosenGroup, points, asked, name, words),
       guides: [{ y: 0, look: "solid" }, { x: 1, text: "dense" }], note: below ? `${below} of ${points.length} points lie below` : "",
       x: { label: `${words}, share of dense`, domain: [least - 0.04, most + 0.05], format: d3.format(".0%") },
-      y: { label: "points of test accuracy from dense", domain: [low - 0.2, high + (high - low) * 0.32], format: (v) => (v > 0 ? `+${v}` : `${v}`) },
+      y: { label: `test accuracy, points from ${group.reference}`, domain: [low - 0.2, high + (high - low) * 0.32], format: (v) => (v > 0 ? `+${v}` : `${v}`) },
     }, open);
   });
-  input("hero-note").textContent = "A mark is a point (all seeds of a method, layer set and rank rule): paired difference from dense on the test split, 95 % bars on the front. "
+  input("hero-note").textContent = "A mark is a point (all seeds of a method, layer set and rank rule): paired difference on the test split, 95 % bars on the front. "
     + "Edged: on the front by the split that chooses; large: surely there. Hollow: unfit timing. The band is one point. Drag to zoom, double click for all.";
 }
 const settingOf = (group, name) => group.settings.find((setting) => setting.name === name);
 
+// Which points are on the front, and how probably: as Python has it where all are shown, else among those that are.
+function heroFront(group, costs, asked, name, isShown) {
+  const { points } = group, setting = asked.cost === "latency" ? settingOf(group, name) : null;
+  const all = setting ? setting.front : group.fronts[asked.cost], order = (setting ? setting.order : group.orders[asked.cost]).filter(isShown);
+  if (order.length === (setting ? setting.order : group.orders[asked.cost]).length) return all;
+  const anyFit = setting && order.some((i) => setting.fit[i]), on = frontAmong(points, costs, order, (i) => !anyFit || setting.fit[i]);
+  return { on: points.name.map((_, i) => on.has(i)), chance: all.chance };
+}
+
+// The marks of a panel; `shown` are the numbers of the trials that filters leave, or null for all.
 function heroPoints(group, costs, asked, name, shown) {
-  const { points } = group, front = asked.cost === "latency" ? settingOf(group, name).front : group.fronts[asked.cost];
+  const { points } = group, isShown = (i) => shown === null || points.dense[i] || shown.has(points.number[i]);
+  const front = heroFront(group, costs, asked, name, isShown);
   const fit = asked.cost === "latency" ? settingOf(group, name).fit : null;
   return points.name.map((label, i) => ({
-    i, x: costs[i], y: points.dense[i] ? 0 : points.test_drop[i] === null ? null : -points.test_drop[i], id: points.number[i],
+    i, x: costs[i], y: points.test_drop[i] === null ? null : -points.test_drop[i], id: points.number[i],
     low: points.test_drop_high[i] === null ? null : -points.test_drop_high[i], high: points.test_drop_low[i] === null ? null : -points.test_drop_low[i],
-    bars: Boolean(front.on[i]) && !points.dense[i], edge: Boolean(front.on[i]), hollow: Boolean(fit && !fit[i] && !points.dense[i]),
+    bars: Boolean(front.on[i]) && !points.itself[i], edge: Boolean(front.on[i]), hollow: Boolean(fit && !fit[i] && !points.dense[i]),
     colour: points.dense[i] ? -1 : points.colour[i], size: front.on[i] ? FRONT_SIZE + (SURE_SIZE - FRONT_SIZE) * (front.chance[i] ?? 0) : BEATEN_SIZE,
-    text: `${label}, trial ${short(points.trial[i])}\n${costText(group, asked, i)}\n${testText(group, i)}\non the front with ${percent(front.chance[i] ?? 0)}`,
-  })).filter((p) => p.x !== null && p.y !== null && (points.dense[p.i] || shown.has(p.id))).sort((a, b) => a.edge - b.edge);
+    text: () => `${label}, trial ${short(points.trial[i])}\n${costText(group, asked, i)}\n${testText(group, i)}\non the front with ${percent(front.chance[i] ?? 0)}`,
+  })).filter((p) => p.x !== null && p.y !== null && isShown(p.i)).sort((a, b) => a.edge - b.edge);
 }
 
 // What is chosen, and what would be within 1 and 3 points; each point has one callout.
