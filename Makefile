@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile -p no:benchmark
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep plots plan test test-all check regress format bench claims dist clean
+.PHONY: help sweep plots plan test test-all check regress format bench claims docs dist clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -69,6 +69,11 @@ bench: $(READY) ## time what lrbench itself does, each beside a reference; none 
 
 claims: $(READY) ## print every number of the documents, what it is and where it comes from; fail when one strays
 	@$(BIN)/python -m bench.claims
+
+docs: $(READY)-docs ## build the site, with search, into build/site; a link that leads nowhere fails
+	$(BIN)/python -m bench.site build/pages
+	$(BIN)/python -m sphinx -W --keep-going -q -c bench/site build/pages build/site
+	@echo 'open build/site/index.html'
 
 dist: $(READY)-dist ## build sdist and wheel into dist/, check them, and use the wheel in a fresh environment outside
 	rm -rf dist
