@@ -20,7 +20,7 @@ NAV: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "Concepts": ("docs/words", "docs/methods", "docs/truncation", "docs/latency"),
         "Reference": ("docs/made/commands", "docs/keys", "docs/made/columns", "docs/made/api"),
-        "Results": ("docs/imagenette", "docs/gallery", "results/README"),
+        "Results": ("docs/imagenette", "docs/gallery", "docs/numbers", "results/README"),
         "About": ("CONTRIBUTING", "docs/made/house", "CHANGELOG"),
     }
 )
