@@ -2,15 +2,18 @@
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import typer
 
 import lrbench
+from bench.site.drawings import FOLDER, drawing
 from bench.site.nav import NAV
 from bench.site.pages import PAGES
 from bench.site.stage import ROOT, lay_out, texts
 from lrbench.cli import app
+from lrbench.lowrank.schemes import SCHEMES
 from lrbench.report.figures.table import FIGURES
 from lrbench.results.columns import TABLES
 
@@ -68,6 +71,14 @@ def test_the_first_page_is_the_readme() -> None:
     first = texts()["index"]
     assert first.startswith((ROOT / "README.md").read_text(encoding="utf-8"))
     assert [first.count(f":caption: {caption}\n") for caption in NAV] == [1] * len(NAV)
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_the_drawing_of_a_scheme_is_what_its_layers_are(name: str) -> None:
+    kept = (FOLDER / f"{name}.svg").read_text(encoding="utf-8")
+    assert kept == drawing(name), "the schemes have changed: python -m bench.site.drawings renews docs/schemes"
+    assert ElementTree.fromstring(kept).tag.endswith("svg")
+    assert f"](schemes/{name}.svg)" in (ROOT / "docs/methods.md").read_text(encoding="utf-8")
 
 
 def test_the_gallery_shows_every_figure_below_its_question() -> None:

@@ -27,6 +27,7 @@ DOCUMENTS: Mapping[str, Callable[[], Iterator[Claim]]] = MappingProxyType(
         "docs/cluster.md": cluster.claims,
         "docs/export.md": export.claims,
         "docs/imagenette.md": imagenette.claims,
+        "docs/intervals.md": pages.intervals,
         "docs/latency.md": latency.claims,
         "docs/methods.md": pages.methods,
         "docs/recommend.md": recommend.claims,
