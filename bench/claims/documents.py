@@ -29,6 +29,7 @@ DOCUMENTS: Mapping[str, Callable[[], Iterator[Claim]]] = MappingProxyType(
         "docs/imagenette.md": imagenette.claims,
         "docs/intervals.md": pages.intervals,
         "docs/latency.md": latency.claims,
+        "docs/limits.md": readme.limits,
         "docs/methods.md": pages.methods,
         "docs/recommend.md": recommend.claims,
         "docs/training.md": pages.training,

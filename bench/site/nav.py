@@ -8,6 +8,8 @@ NAV: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Tutorial": ("docs/quickstart",),
         "Guides": (
             "docs/checkpoint",
+            "docs/data",
+            "docs/loops",
             "docs/specs",
             "docs/budgets",
             "docs/recommend",
@@ -29,7 +31,7 @@ NAV: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "Reference": ("docs/made/commands", "docs/keys", "docs/made/columns", "docs/made/api"),
         "Results": ("docs/imagenette", "docs/gallery", "docs/numbers", "results/README"),
-        "About": ("CONTRIBUTING", "docs/made/house", "CHANGELOG"),
+        "About": ("docs/limits", "docs/faq", "CONTRIBUTING", "docs/made/house", "CHANGELOG"),
     }
 )
 """Pages by their heading in the side bar, as paths from the root without `.md`; docs/made/ is written from the code."""
