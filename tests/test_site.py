@@ -93,6 +93,7 @@ def test_pages_written_from_the_code_leave_nothing_out() -> None:
     commands, columns, api, house = (PAGES[name]() for name in ("commands", "columns", "api", "house"))
     options = {name for command in group.commands.values() for param in command.params for name in param.opts}
     assert [name for name in group.commands if f"## `lrbench {name}`" not in commands] == []
+    assert "..." not in commands.partition("\n## ")[0].replace("[ARGS]...", ""), "no first line is cut"
     assert [name for name in options if name.startswith("--") and f"`{name}" not in commands] == []
     assert [name for table in TABLES.values() for name in table.names if f"`{name}`" not in columns] == []
     assert [name for name in lrbench.__all__ if f":: lrbench.{name}\n" not in api] == []

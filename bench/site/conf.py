@@ -15,6 +15,8 @@ default_role = "code"
 autodoc_typehints_format = "short"
 html_theme = "furo"
 html_title = "lrbench"
+html_static_path = ["static"]
+html_css_files = ["wide.css"]
 html_copy_source = False
 html_show_sphinx = False
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import typer
 from typer.cli import get_docs_for_click
+from typer.core import TyperGroup
 
 import lrbench
 from lrbench.cli import app
@@ -16,10 +17,17 @@ PACKAGE = Path(lrbench.__file__).parent
 
 
 def commands_page() -> str:
-    """Every command with its arguments and options, as typer writes it."""
+    """Every command with its arguments and options, as typer writes it, but listed with the whole of its first line."""
     group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
     text = get_docs_for_click(obj=group, ctx=typer.Context(group, info_name="lrbench"), name="lrbench")
-    return text.replace("# `lrbench`", "# Commands", 1)
+    lines = {name: (command.help or "").split("\n\n")[0] for name, command in group.commands.items()}
+    listed = re.sub(r"^\* `(\w+)`: .*$", lambda row: _listed(row[1], lines), text, flags=re.MULTILINE)
+    return listed.replace("# `lrbench`", "# Commands", 1)
+
+
+def _listed(name: str, lines: Mapping[str, str]) -> str:
+    return f"* [`{name}`](#lrbench-{name}): {lines[name]}"
 
 
 def columns_page() -> str:
