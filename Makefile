@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile -p no:benchmark
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep plots plan test test-all check regress format bench claims clean
+.PHONY: help sweep plots plan test test-all check regress format bench claims docs dist clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -23,6 +23,10 @@ $(READY): pyproject.toml constraints.txt
 	@echo 'About 2 minutes on a fast line, 6 at 100 Mbit/s. No target downloads anything else, except images that a SPEC asks for.'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(READY)-%: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
 	@touch $@
 
 sweep: $(READY) ## run what is missing of SPEC into OUT, and draw its figures
@@ -65,6 +69,17 @@ bench: $(READY) ## time what lrbench itself does, each beside a reference; none 
 
 claims: $(READY) ## print every number of the documents, what it is and where it comes from; fail when one strays
 	@$(BIN)/python -m bench.claims
+
+docs: $(READY)-docs ## build the site, with search, into build/site; a link that leads nowhere fails
+	$(BIN)/python -m bench.site build/pages
+	$(BIN)/python -m sphinx -W --keep-going -q -c bench/site build/pages build/site
+	@echo 'open build/site/index.html'
+
+dist: $(READY)-dist ## build sdist and wheel into dist/, check them, and use the wheel in a fresh environment outside
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python bench/try_wheel.py dist
 
 clean: ## remove the environment, caches and build files; results/, data/ and cache/ stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache

@@ -46,7 +46,7 @@ def untrained(tight: pd.DataFrame, control: pd.DataFrame) -> Iterator[Claim]:
     )
     yield computed(
         "at {} % of the time, loses {} points: it has {} %, and the dense model with its batch norm re-estimated "
-        "likewise {} %. (As truncated it has {} %, and the dense model as given {} %",
+        "likewise {} %. (Right after the cuts it has {} %, and the dense model as given {} %",
         100 * timing(tight["trial"].iloc[0])["ratio"],
         recalibrated[1] - recalibrated[0],
         *recalibrated,

@@ -1,4 +1,4 @@
-"""docs/methods.md, docs/training.md and docs/words.md: pages with few numbers."""
+"""docs/methods.md, docs/intervals.md, docs/training.md and docs/words.md: pages with few numbers."""
 
 from collections.abc import Iterator
 
@@ -28,6 +28,12 @@ def methods() -> Iterator[Claim]:
     yield stated(
         "defined", "| `energy=0.9` | the least that keeps 90 %", "the rule: a share of the squared singular values"
     )
+
+
+def intervals() -> Iterator[Claim]:
+    """How wide intervals are meant to be."""
+    yield everywhere("| {} % | th", 100 * posterior.CONFIDENCE)
+    yield computed("| latency ratio | {} % |", 100 * paired.CONFIDENCE)
 
 
 def training() -> Iterator[Claim]:

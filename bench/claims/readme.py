@@ -1,4 +1,4 @@
-"""README.md."""
+"""README.md and docs/limits.md."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from lrbench.statistics import paired, posterior
 
 
 def claims() -> Iterator[Claim]:
-    """From the start to the limits."""
+    """From the start to what was found."""
     oldest = float(spec("pyproject.toml")["project"]["requires-python"].removeprefix(">="))
     yield computed("You need Python {} or newer", oldest)
     yield stated(
@@ -43,6 +43,12 @@ def claims() -> Iterator[Claim]:
         percent(plain, "accuracy_recalibrated"),
         percent(sequential, "accuracy_truncated"),
     )
+
+
+def limits() -> Iterator[Claim]:
+    """docs/limits.md."""
+    oldest = float(spec("pyproject.toml")["project"]["requires-python"].removeprefix(">="))
+    yield computed("Python {} or newer", oldest)
     yield computed("a median of {} % to either side from one session", 100 * one_occasion()["half_width"].median())
 
 

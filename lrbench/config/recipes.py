@@ -76,7 +76,7 @@ class Finetune(Recipe):
         "",
         exclude_if=partial(eq, ""),
         description="`package.module:callable` that trains in place of lrbench's own loop: called with model, data and "
-        "budget, it returns the model (docs/training.md); unset: lrbench's own",
+        "budget, it returns the model (docs/loops.md); unset: lrbench's own",
     )
 
     @model_validator(mode="after")

@@ -43,7 +43,10 @@ def first_spec(start: Start) -> str:
     own = start.data in SOURCES or ":" in start.data
     named: list[Key] = [("name", start.data, "")]
     folder: list[Key] = [("name", "folder", ""), ("root", start.data, "has train/CLASS/ and val/CLASS/")]
-    preset = "sets image_size, resize, interpolation, mean and std; what is written here wins"
+    untold = (
+        "; the weights do not tell these: check them" if start.is_given and start.chosen_preset == "imagenet" else ""
+    )
+    preset = f"sets image_size, resize, interpolation, mean and std; what is written here wins{untold}"
     size: list[Key] = [("image_size", start.image_size, "height and width in pixels")] if start.image_size else []
     trained = "the weights are trained" if start.is_given else "passes over the training images"
     sections: dict[str, list[Key]] = {
