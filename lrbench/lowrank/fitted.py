@@ -16,7 +16,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from lrbench.lowrank.moments import InputMoments
+from lrbench.lowrank.moments import LEAST, InputMoments
 from lrbench.lowrank.schemes import Scheme
 from lrbench.lowrank.svd import Decomposition
 
@@ -28,9 +28,6 @@ STEPS, GAIN = 20, 1e-3
 
 TUCKER2 = 3
 """Factors of Tucker-2."""
-
-LEAST = 1e-30
-"""The least variance of outputs, and norm of weights: a layer may put out nothing."""
 
 RIDGE = 1e-6
 """What the covariance gains on its diagonal, as a share of its mean there: else it may have no inverse."""
@@ -65,6 +62,7 @@ class _Problem:
         alone = self.ridge * (first @ first.mT)
         gram = met.mT @ met
         gram.view(groups, b, rank, b, rank).diagonal(dim1=1, dim2=3).add_(alone.unsqueeze(3))
+        gram.diagonal(dim1=1, dim2=2).add_(LEAST)  # a weight of a lower rank has components of nothing
         cross = (self.seen @ first.mT.unsqueeze(1)).flatten(2)
         second = torch.cholesky_solve(cross.mT, torch.linalg.cholesky_ex(gram).L).mT
         if outs is not None:

@@ -13,7 +13,7 @@ from lrbench.lowrank.factors import weight_of
 from lrbench.lowrank.plain import Plain, plain_of
 
 LEAST = 1e-30
-"""The least variance of an input, which may be constant."""
+"""The least variance of inputs and outputs, and norm of weights: they may be constant, or nothing."""
 
 HELD_BYTES = 2**26
 """How much of a layer's patches is held at a time; more images of a batch come after one another."""
@@ -63,8 +63,9 @@ class Patches:
         mean = self.total / self.count
         if self.squares is None:
             return InputMoments(mean=mean, root=(self.rows - mean.unsqueeze(1)) / self.count**0.5, count=self.count)
-        covariance = self.squares / self.count - mean.unsqueeze(2) * mean.unsqueeze(1)
-        least = 1e-9 * covariance.diagonal(dim1=1, dim2=2).mean(1).clamp(min=LEAST)
+        products = self.squares / self.count
+        covariance = products - mean.unsqueeze(2) * mean.unsqueeze(1)
+        least = 1e-9 * products.diagonal(dim1=1, dim2=2).mean(1).clamp(min=LEAST)  # above what the difference rounds
         covariance.diagonal(dim1=1, dim2=2).add_(least.unsqueeze(1))
         return InputMoments(mean=mean, root=torch.linalg.cholesky(covariance).mT, count=self.count)
 

@@ -19,7 +19,7 @@ from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.factors import kernel_of, weight_of
 from lrbench.lowrank.fitted import decompose_fitted
-from lrbench.lowrank.moments import InputMoments, Patches, add_patches, convolution_of, output_rows
+from lrbench.lowrank.moments import LEAST, InputMoments, Patches, add_patches, convolution_of, output_rows
 from lrbench.lowrank.passes import Batches, Networks, paired_outputs
 from lrbench.lowrank.replace import core_of, replace_layer_
 from lrbench.lowrank.schemes import SCHEMES, Scheme
@@ -107,7 +107,7 @@ def decompose_regression(matrix: Tensor, moments: JointMoments) -> Decomposition
 def _predictor(moments: JointMoments, block: slice = slice(None)) -> Tensor:
     """The linear map from outputs of the small network to those of the dense one, pulled towards the identity."""
     xx, yx = moments.xx[block, block], moments.yx[block, block]
-    ridge = RIDGE * xx.diagonal().mean() * torch.eye(len(xx)).to(xx)
+    ridge = RIDGE * xx.diagonal().mean().clamp(min=LEAST) * torch.eye(len(xx)).to(xx)
     predict: Tensor = torch.linalg.solve(xx + ridge, (yx + ridge).T).T
     return predict
 

@@ -52,7 +52,7 @@ def lost(small: nn.Module, model: nn.Module, images: Tensor) -> float:
     with torch.no_grad():
         wanted, found = model(images), small(images)
     centred = wanted - wanted.mean((0, 2, 3), keepdim=True)
-    return float((found - wanted).square().sum() / centred.square().sum())
+    return float((found - wanted).square().sum() / centred.square().sum().clamp(min=1e-6))
 
 
 PRODUCTS: dict[str, Callable[..., Tensor]] = {
@@ -227,3 +227,24 @@ def test_in_sequence_it_repairs_what_the_layers_before_lost(scheme: str, kind: t
     assert errors[0] <= 1.01 * min(errors)
     assert errors[0] < 0.9 * errors[2]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("scheme", ["channel", "spatial", "weight", "tucker2"])
+@pytest.mark.parametrize("what", ["no input", "constant input", "no weight", "rank 1"])
+def test_layers_that_put_out_little_are_cut_too(what: str, scheme: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)).eval()
+    images = pictures(3).float()
+    if what.endswith("input"):
+        model[0].weight.data.zero_()
+    if what == "no input":
+        model[0].bias.data.zero_()
+    if what == "no weight":
+        model[1].weight.data.zero_()
+    if what == "rank 1":
+        model[1].weight.data[:] = torch.einsum("o,i,h,w->oihw", *(torch.randn(size) for size in (8, 8, 3, 3)))
+    cuts = [Cut(layer="1", scheme=scheme, truncation="sequential", rank=5)]
+    small = compress_sequentially(model, cuts, batches=lambda: images.split(10))
+    torch.testing.assert_close(small(images), model(images), rtol=0.05, atol=1e-4)
+    if scheme != "channel":
+        assert lost(fitted(model, 5, scheme, images, "1").double(), model.double(), images.double()) < 0.01
