@@ -76,8 +76,9 @@ docs: $(READY)-docs ## build the site, with search, into build/site; a link that
 	@echo 'open build/site/index.html'
 
 dist: $(READY)-dist ## build sdist and wheel into dist/, check them, and use the wheel in a fresh environment outside
+	@echo 'a minute or two; nothing but what the extra `dist` needs is downloaded'
 	rm -rf dist
-	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m build --no-isolation --quiet
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python bench/try_wheel.py dist
 
