@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "lrbench needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 2; }
 	@echo 'setting up $(VENV), once: 3.3 GB to download on Linux, 3.1 GB of it torch with its CUDA libraries, 6.5 GB on disk.'
-	@echo 'About 2 minutes on a fast line, 6 at 100 Mbit/s. No target downloads anything else, except images that a SPEC asks for.'
+	@echo 'About 2 minutes on a fast line, 6 at 100 Mbit/s. Nothing else is downloaded, except images that a SPEC asks for, and the tools of docs and dist.'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
@@ -76,8 +76,9 @@ docs: $(READY)-docs ## build the site, with search, into build/site; a link that
 	@echo 'open build/site/index.html'
 
 dist: $(READY)-dist ## build sdist and wheel into dist/, check them, and use the wheel in a fresh environment outside
+	@echo 'a minute or two; nothing but what the extra `dist` needs is downloaded'
 	rm -rf dist
-	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m build --no-isolation --quiet
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python bench/try_wheel.py dist
 

@@ -16,7 +16,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-SHORT = ("baseline.epochs=0", "finetune.epochs=0", "sweep.ranks=['rank=8']", "sweep.schemes=['spatial']")
+SHORT = ("baseline.epochs=0", "finetune.epochs=0", "sweep.ranks=['rank=8']", "sweep.layer_sets=['early']")
 QUICK = ("latency.processes=1", "latency.rounds=10", "latency.limit_s=5.0")
 COMMANDS = (
     ("init", "my.toml", "--model", "resnet18", "--weights", "none", "--data", "digits"),
@@ -32,17 +32,20 @@ LEFT = (
     "results/digits/figures/accuracy_macs.png",
 )
 """What these commands leave behind."""
+OUTSIDE = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LRBENCH"))}
+"""An environment in which nothing leads to this repository."""
 
 
 def fresh(place: Path, wheel: Path) -> Path:
     """A virtual environment with a wheel and nothing else of its own; its folder of programs."""
     venv.create(place, with_pip=False)
     programs = place / ("Scripts" if os.name == "nt" else "bin")
-    inside = Path(sysconfig.get_path("purelib", "venv", {"base": str(place), "platbase": str(place)}))
-    (inside / "dependencies.pth").write_text("".join(f"{path}\n" for path in sys.path if path.endswith("-packages")))
     pip = (sys.executable, "-m", "pip", "--python", str(programs / "python"))
-    subprocess.run((*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)), check=True)
-    subprocess.run((*pip, "check"), check=True)
+    subprocess.run((*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)), env=OUTSIDE, check=True)
+    inside = Path(sysconfig.get_path("purelib", "venv", {"base": str(place), "platbase": str(place)}))
+    behind = (path for path in sys.path if path.endswith("-packages"))
+    (inside / "dependencies.pth").write_text("".join(f"{path}\n" for path in behind), encoding="utf-8")
+    subprocess.run((*pip, "check"), env=OUTSIDE, check=True)
     return programs
 
 
@@ -54,13 +57,11 @@ def use(programs: Path, place: Path, wheel: Path) -> None:
 
     def run(*words: str) -> str:
         print("$", *words, flush=True)
-        done = subprocess.run(
-            (str(programs / words[0]), *words[1:]), cwd=place, env=env, check=True, stdout=-1, text=True
-        )
+        command = (str(programs / words[0]), *words[1:])
+        done = subprocess.run(command, cwd=place, env=OUTSIDE, check=True, stdout=subprocess.PIPE, text=True)
         print(done.stdout, flush=True)
         return done.stdout.strip()
 
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LRBENCH"))}
     where = Path(run("python", "-c", "import lrbench; print(lrbench.__file__)"))
     assert programs.parent in where.parents, f"{where} is not the lrbench of the wheel"
     version = wheel.name.split("-")[1]

@@ -1,6 +1,7 @@
 """The page that makes two numbers by hand: it prints what it says, which is what lrbench says."""
 
 import math
+import shlex
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -44,3 +45,15 @@ def test_both_numbers_are_what_lrbench_draws(made: dict[str, Any]) -> None:
     assert (made["points"], made["low"], made["high"]) == pytest.approx(
         tuple(-100 * judged[name] for name in ("loss", "loss_high", "loss_low")), abs=1e-3
     )
+
+
+@pytest.mark.long
+def test_the_commands_of_the_page_print_both(monkeypatch: pytest.MonkeyPatch, lrbench) -> None:
+    monkeypatch.chdir(ROOT)
+    table, code = (shlex.split(line) for line in blocks(ROOT / "docs/numbers.md", "sh")[0].splitlines())
+    rows = lrbench(*table[1:]).output.splitlines()
+    assert [row for row in rows if row.startswith(f"| {TRIAL[:8]} ") and "| 0.578 (0.553-0.604) |" in row]
+    assert code[:2] == ["python", "-c"]
+    with redirect_stdout(StringIO()) as printed:
+        exec(code[2], {})
+    assert "0.0015" in printed.getvalue()
