@@ -37,7 +37,8 @@ function extent(values, log) {
 // Draw one panel into a host. `panel`: name, points (x, y, low, high, colour, size, edge, id, text), paths, callouts, band,
 // guides, note; x and y of it: label, domain, format, log. What is drawn again keeps its zoom.
 function plot(host, panel, open) {
-  const width = Math.max(240, host.clientWidth || 320), height = panel.height ?? 260;
+  host.wide ??= Math.max(240, host.clientWidth || 320); // asked once: it makes the browser lay out all that changed
+  const width = host.wide, height = panel.height ?? 260;
   const edge = { top: panel.name ? 24 : 8, right: 10, bottom: 40, left: 48 };
   if (host.panel && (host.panel.x.label !== panel.x.label || host.panel.y.label !== panel.y.label)) delete host.zoomed;
   const zoomed = host.zoomed ?? [panel.x.domain, panel.y.domain];

@@ -27,7 +27,11 @@ async function main() {
   if (data.decide.length) panel = wirePanel(data, state);
   wireCompare(data, state);
   document.querySelectorAll("[data-rows]").forEach((scroll) => scroll.before(tools(scroll.ariaLabel, () => rowsOfTable(scroll.querySelector("table")))));
-  const redraw = () => { panel.draw(); charts.redraw(); };
+  const redraw = () => {
+    document.querySelectorAll(".plot").forEach((host) => delete host.wide);
+    panel.draw();
+    charts.redraw();
+  };
   wireTheme(redraw, charts.drawAll);
   input("link").addEventListener("click", () => copyText(input("link"), location.href));
   let width = innerWidth, wait;

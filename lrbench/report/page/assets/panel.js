@@ -120,6 +120,7 @@ function hero(groups, current, asked, { shown, open }) {
   legend(input("hero-legend"), [...[...methods].map(([method, colour]) => ({ name: method, colour })), { name: "dense control", colour: -1 }]);
   const host = input("hero-panels"), figure = input("hero");
   if (!figure.querySelector(".tools")) host.before(tools("the hero chart", () => rowsOfFigure(figure), () => drawingOf(figure)));
+  if (host.children.length !== drawn.length) [...host.children].forEach((panel) => delete panel.wide);
   while (host.children.length > drawn.length) host.lastChild.remove();
   while (host.children.length < drawn.length) host.append(element("div"));
   const every = drawn.flatMap((group) => heroPoints(group, costs(group), asked, name, null));

@@ -1,5 +1,5 @@
 "use strict";
-const ROWS = 100, PRINTED = 1000, COLLATOR = new Intl.Collator("en");
+const ROWS = 50, PRINTED = 1000, COLLATOR = new Intl.Collator("en");
 
 // The table: filters, sorting by raw values, a page of rows at a time.
 function wireTable(data, state, redraw) {
