@@ -30,7 +30,7 @@ from lrbench.lowrank.compress import choose_rank, first_schemes, restructure
 from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.examples import random_call, tensors_of
-from lrbench.lowrank.layers import Layer, find_layers
+from lrbench.lowrank.layers import CONVOLUTIONS, Layer, find_layers
 from lrbench.lowrank.ranks import Macs, RankRule
 from lrbench.lowrank.replace import put_, replace_exactly
 from lrbench.lowrank.schemes import SCHEMES
@@ -72,6 +72,10 @@ TIMM = """
     focalnet_tiny_srf hiera_tiny_224
 """
 """Of timm a model of each kind, the small ones first."""
+
+
+UNCALLED = "no forward pass calls it"
+"""What becomes of a layer that is of use in training only, or whose weight another module reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +191,10 @@ def reasons_of(subject: Subject) -> pd.DataFrame:
         return scheme if pays(layer, scheme) else f"{scheme}: no rank lies below break-even"
 
     rows = [{"fate": fate(layer), "layers": 1, "params": layer.shape.weights} for layer in subject.layers]
+    called = {layer.name for layer in subject.layers}
+    for name, module in subject.model.named_modules():
+        if isinstance(module, (*CONVOLUTIONS, nn.Linear)) and name not in called:
+            rows.append({"fate": UNCALLED, "layers": 1, "params": module.weight.numel()})
     return pd.DataFrame(rows).groupby("fate", as_index=False, sort=False).sum()
 
 
