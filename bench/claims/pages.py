@@ -11,6 +11,7 @@ PAPERS = {
     "1511.06530": "Kim et al. 2016",
     "1306.0543": "Denil et al. 2013",
     "2007.02491": "Li et al. 2020",
+    "2511.04494": "data-aware Tucker-2 and CP decompositions, 2025",
 }
 
 STEPS = (
