@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.syspath_prepend(str(place))
-        patch.setattr("lrbench.timing.isolation.needs_child", lambda model, data="": False)
+        patch.setattr("lrbench.timing.isolation.needs_child", lambda model, *others: False)
         patch.setattr("lrbench.timing.lock.LOCK", place / "timing.lock")
         patch.setattr("lrbench.cli.sweep.draw", lambda folder: None)
         patch.setattr("gc.collect", lambda generation=2: 0)
