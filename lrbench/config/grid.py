@@ -33,7 +33,11 @@ class SweepChoice(Choice):
         min_length=1,
         description="how layers are factorized; of names joined as `channel+linear` each layer gets the first possible",
     )
-    layer_sets: tuple[str, ...] = Field((), description="names of `[layer_sets.NAME]`; empty: all of them")
+    layer_sets: tuple[str, ...] = Field(
+        (),
+        description="names of `[layer_sets.NAME]`; empty: all of them, or without such a table `all`: every "
+        "convolution",
+    )
     truncations: tuple[Truncation, ...] = Field(("plain",), min_length=1, description="what a cut keeps")
     ranks: tuple[Rule, ...] = Field(("fraction=0.25",), min_length=1, description="rank rules")
     grid: tuple[GridChoice, ...] = Field(
