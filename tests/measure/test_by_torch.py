@@ -191,6 +191,18 @@ def test_the_first_tensor_of_a_model_may_have_any_type(dtype: torch.dtype, is_pa
     assert denormal_share(model) == 0
 
 
+def test_a_parameter_may_be_an_input_of_a_module() -> None:
+    class Query(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query, self.norm, self.conv = nn.Parameter(ones(1, 4, 6, 6)), nn.Identity(), nn.Conv2d(3, 4, 3)
+
+        def forward(self, image: Tensor) -> Tensor:
+            return self.conv(image) + self.norm(self.query) + self.norm(self.query.expand(1, -1, -1, -1))
+
+    assert measure_cost(Query(), (3, 8, 8)).macs == 36 * 4 * 27
+
+
 def test_a_model_without_parameters_costs_nothing() -> None:
     cost = measure_cost(nn.Flatten(), (3, 8, 8))
     assert (cost.params, cost.macs, cost.macs_fvcore) == (0, 0, 0)
