@@ -111,8 +111,8 @@ LAYERS = Table[LayerRow](
             "energy",
             NUMBER,
             lambda row: row.layer.energy,
-            "share kept of the squared singular values; in output truncation, of the outputs' variance (where factors are "
-            "fitted, of the whitened weight's squared singular values)",
+            "share kept of the squared singular values; in output truncation, of the outputs' variance (where factors "
+            "are fitted, of the whitened weight's squared singular values)",
         ),
         Column(
             "numerical_rank",
