@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from bench.claims import simulated, taken
+from bench.claims import simulated, taken, zoo
 from bench.claims.budgets import UNTRAINED, over_asked
 from bench.claims.claim import Claim, computed, everywhere, stated
 from bench.claims.tables import (
@@ -40,7 +40,7 @@ def claims() -> Iterator[Claim]:
     yield computed("equal MACs (within {} %)", 100 * NEAR)
     for interval in ("99 % interval", "99 % intervals"):
         yield stated("defined", interval, "of a latency ratio")
-    yield from chain(seed(), repeat(), imagenette(), again(), taken.claims(), simulated.claims(), suite())
+    yield from chain(seed(), repeat(), imagenette(), again(), taken.claims(), simulated.claims(), suite(), zoo.claims())
 
 
 def seed() -> Iterator[Claim]:
