@@ -124,8 +124,7 @@ def recommend(  # noqa: PLR0913 - the options of a command
             out.print(table(texts))
         for note in advice.notes:
             tell(f"- {note}")
-        if advice.command:
-            say(f"to export it: {advice.command}")
+        say(f"to export {'it' if advice.choice.point else 'what comes closest'}: {advice.command}")
     if advice.choice.point is None:
         raise typer.Exit(1)
 

@@ -21,6 +21,7 @@ from lrbench.cli.shared import (
     folder_for,
     out,
     say,
+    tell,
 )
 from lrbench.cli.workers import Address, Jobs, On, Timeout, TrialCpus, TrialGpus, Where, choose_workers
 from lrbench.config import names
@@ -105,8 +106,10 @@ def _set_aside(folder: Path) -> None:
 
 def _summarise(folder: Path, planned: set[str]) -> int:
     """Print the front and the planned trials that failed; return the number of failed ones."""
-    from lrbench.report.advice.summary import pick_lines, recommended, timed_tables, trial_table
+    from lrbench.report.advice.end import end_lines
+    from lrbench.report.advice.summary import BRIEF, recommended, timed_tables, trial_table
     from lrbench.report.results import Results
+    from lrbench.report.rows import put_first
 
     results = Results(folder)
     front, failed = results.front, results.failed
@@ -114,9 +117,7 @@ def _summarise(folder: Path, planned: set[str]) -> int:
     if len(front):
         split, setting = front["split"].iloc[0], front["setting"].iloc[0]
         title = f"Dense control and front of {folder}, accuracy over MACs, by the {split} split (latency: {setting})"
-        out.print(table(trial_table(front, picked=recommended(results), title=title)))
-        for line in pick_lines(results):
-            say(line)
+        out.print(table(put_first(trial_table(front, picked=recommended(results), title=title), BRIEF)))
     else:
         for texts in timed_tables(results):
             out.print(table(texts))
@@ -131,4 +132,6 @@ def _summarise(folder: Path, planned: set[str]) -> int:
     if len(failed):
         err.print(f"{len(failed)} trials failed; --retry-failed runs them again", markup=False)
     say(f"tables and figures: {folder}")
+    for line in end_lines(results):
+        tell(line)
     return len(failed)

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -38,6 +38,19 @@ def chosen_columns(texts: TextTable, names: str | None) -> TextTable:
     if names is None:
         return texts
     places = [_place(texts, name) for name in names.split(",")]
+    rows = [[row[i] for i in places] for row in texts.rows]
+    return replace(texts, heads=[texts.heads[i] for i in places], rows=rows)
+
+
+def put_first(texts: TextTable, names: Sequence[str]) -> TextTable:
+    """Columns in another order: those named, then the others; last what is the same in all of several rows."""
+    plain = _plain_heads(texts)
+
+    def rank(i: int) -> tuple[bool, int]:
+        same = len(texts.rows) > 1 and len({row[i] for row in texts.rows}) == 1
+        return same and plain[i] not in names, names.index(plain[i]) if plain[i] in names else len(names)
+
+    places = sorted(range(len(plain)), key=rank)
     rows = [[row[i] for i in places] for row in texts.rows]
     return replace(texts, heads=[texts.heads[i] for i in places], rows=rows)
 

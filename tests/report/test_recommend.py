@@ -397,6 +397,15 @@ def test_what_is_infeasible_says_what_is_nearest_and_ends_with_1(tmp_path: Path,
     assert text.exit_code == 1
     assert text.output.startswith("infeasible: none of 2 points")
     assert "none keeps the others" in text.output
+    closest = json.loads(result.output)["closest"]
+    assert closest["reached"].keys() == {"max-drop", "latency"}
+    said, name, trial = " ".join(text.output.split()), closest["point"]["name"], closest["point"]["trial"]
+    assert f"closest to all is {name}, trial {trial}" in said
+    assert f"to export what comes closest: lrbench export {folder} '{trial}' " in said
+    hopeless = lrbench("recommend", folder, "--macs", 0.01, "--format", "json")
+    assert hopeless.exit_code == 1
+    told = json.loads(hopeless.output)
+    assert (told["surest"], told["closest"]["point"]["trial"] in told["command"]) == (None, True)
     unsure = lrbench("recommend", folder, "--max-drop", 2)
     assert unsure.exit_code == 1
     assert "keeps to all that is wanted with a probability of 80% each" in unsure.output

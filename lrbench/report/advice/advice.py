@@ -38,7 +38,7 @@ class Advice:
         layers: of the recommended trial, rows of `layers.csv`.
         warnings: what is wrong with it, in sentences.
         notes: what else has to be said of it.
-        command: what exports it; empty when that cannot be done.
+        command: what exports it, or where nothing is recommended what comes closest.
     """
 
     choice: Recommendation
@@ -105,5 +105,13 @@ def advise(
         layers=tuple(layers.loc[layers["trial"] == trial, list(LAYER)].to_dict("records")),
         warnings=tuple(notes.untrue(choice)),
         notes=tuple(told),
-        command="" if trial is None else export_command(str(results.folder), trial, str(first["model"])),
+        command=export_command(str(results.folder), _to_export(choice), str(first["model"])),
     )
+
+
+def _to_export(choice: Recommendation) -> str:
+    """The trial that is recommended, or that comes closest."""
+    if choice.point is not None:
+        return str(choice.point["trial"])
+    assert choice.closest is not None, "there are points to choose from"
+    return str(choice.closest.point["trial"])

@@ -58,9 +58,12 @@ def tables_of(advice: Advice) -> Iterator[TextTable]:
     choice = advice.choice
     if choice.point is None:
         nearest = ("#nearest, alone", "#holds with", "by", "#nearest, all others kept", "#holds with", "by")
-        columns = ("constraint", "#limit", *nearest)
-        rows = list(map(_nearest_row, choice.nearest))
-        yield TextTable(title="Nearest that is reached", heads=columns, rows=rows)
+        assert choice.closest is not None, "there are points to choose from"
+        closest = choice.closest.point
+        columns = ("constraint", "#limit", "#the closest has", "#holds with", *nearest)
+        rows = [_nearest_row(one, choice.closest.reached[one.name]) for one in choice.nearest]
+        title = f"Nearest that is reached; the closest to all is {closest['name']}, trial {closest['trial']}"
+        yield TextTable(title=title, heads=columns, rows=rows)
         return
     yield TextTable(
         title=f"Constraints, on the {advice.split} split",
@@ -105,9 +108,11 @@ def _held_row(held: Held) -> tuple[str, ...]:
     return held.name, *values, *chances, "decides" if held.binding else ""
 
 
-def _nearest_row(nearest: Nearest) -> tuple[str, ...]:
-    name = nearest.name
-    return name, _value(name, nearest.limit), *_best(name, nearest.alone), *_best(name, nearest.together)
+def _nearest_row(nearest: Nearest, closest: tuple[float, float]) -> tuple[str, ...]:
+    """A limit, what the closest point reaches, and what any does."""
+    name, (value, chance) = nearest.name, closest
+    own = _value(name, nearest.limit), _value(name, value), _chance(chance)
+    return name, *own, *_best(name, nearest.alone), *_best(name, nearest.together)
 
 
 def _best(name: str, best: Best | None) -> tuple[str, ...]:
@@ -167,6 +172,7 @@ def to_json(advice: Advice) -> str:
         "dense": advice.dense,
         "nearest": [asdict(nearest) for nearest in choice.nearest],
         "surest": None if choice.surest is None else asdict(choice.surest),
+        "closest": None if choice.closest is None else vars(choice.closest),
         "layers": list(advice.layers),
         "setting": advice.setting,
         "notes": [*advice.warnings, *advice.notes],

@@ -61,6 +61,8 @@ def surest(choice: Recommendation) -> Iterator[str]:
             f"The surest is {choice.surest.point}: it keeps to each limit with {choice.surest.probability:.1%} or more "
             "(--confidence asks for less; more seeds, images of the search split or rounds tell more)."
         )
+    elif choice.closest:
+        yield f"No point has a chance to keep to all limits; {choice.closest.point['name']} comes closest."
 
 
 def ties(choice: Recommendation, split: str) -> Iterator[str]:

@@ -1,16 +1,15 @@
 """The numbers that a results folder is summed up in, as tables of texts."""
 
 from collections.abc import Collection, Iterator, Mapping
-from itertools import groupby
 from typing import Any
 
 import pandas as pd
 
 from lrbench.config.names import STAGES
 from lrbench.report.choice.pick import usual_picks
-from lrbench.report.choice.told import RECOMMENDED, tell_picks
+from lrbench.report.choice.told import RECOMMENDED
 from lrbench.report.frames.latency import SETTING, describe
-from lrbench.report.frames.rivals import name_rivals, name_training, name_untouched
+from lrbench.report.frames.rivals import name_training, name_untouched
 from lrbench.report.results import Results
 from lrbench.report.texts import TextTable, number, ratio_of
 from lrbench.results.records import MEASURED
@@ -24,6 +23,9 @@ HEADS = (
     *("#rank after training", "standing in MACs"),
 )
 """Of the table of trials; `untouched` is what the dense model was before any finetuning."""
+
+BRIEF = ("trial", "method", "layer set", "rank rule", "MAC ratio", "latency ratio, 99 %")
+"""Heads that come first where there is no room for all."""
 
 
 def trial_table(trials: pd.DataFrame, *, picked: Collection[str | None] = (), title: str = "") -> TextTable:
@@ -64,13 +66,6 @@ def short_key(trial: str) -> str:
 def recommended(results: Results) -> frozenset[str | None]:
     """The trials that are recommended for the usual loss, by MACs: one of each group of rivals that has one."""
     return frozenset(pick.marked for pick in usual_picks(results))
-
-
-def pick_lines(results: Results) -> Iterator[str]:
-    """What is recommended for the usual loss, by MACs and in each setting timed: as on the page, a sentence a line."""
-    for rivals, picks in groupby(usual_picks(results), key=lambda pick: pick.rivals):
-        yield f"{name_rivals(rivals)}:"
-        yield from (f"- {sentence}" for sentence in tell_picks(list(picks)))
 
 
 def timed_tables(results: Results) -> Iterator[TextTable]:

@@ -1,8 +1,9 @@
 """Which point of a sweep keeps to what is wanted at the least cost, how sure that is, and what lies beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
+from typing import Any
 
 import pandas as pd
 
@@ -62,6 +63,19 @@ class Surest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Closest:
+    """The surest point, or where none has a chance the one that comes nearest to all constraints.
+
+    Attributes:
+        point: its row.
+        reached: by constraint its value, and the probability that this keeps to the limit.
+    """
+
+    point: Row
+    reached: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recommendation:
     """What is recommended, or (`point` None) how near the constraints can be reached.
 
@@ -74,6 +88,7 @@ class Recommendation:
         tied: from how many others, that keep the limits of cost, its accuracy cannot be told on the split that chose.
         nearest: one for each constraint, when none is feasible.
         surest: then, if there is one, the point that comes closest to being sure enough.
+        closest: then that point, or the one that misses least.
     """
 
     point: Row | None
@@ -86,6 +101,7 @@ class Recommendation:
     dearer: Row | None = None
     nearest: tuple[Nearest, ...] = ()
     surest: Surest | None = None
+    closest: Closest | None = None
 
 
 def recommend(
@@ -119,7 +135,7 @@ def recommend(
     chosen = choose(points, keeps, objective=objective, cost=cost)
     if chosen is None:
         nearest = tuple(_nearest(cut, keeps.loc[cut.index], chances.loc[cut.index], limits))
-        return replace(found, nearest=nearest, surest=_surest(points, chances, objective=objective, cost=cost))
+        return _infeasible(replace(found, nearest=nearest), points, chances, limits)
     point, held = points.loc[chosen].to_dict(), []
     for name, limit in limits.items():
         constraint, other = CONSTRAINTS[name], choose(points, keeps.drop(columns=name), objective=objective, cost=cost)
@@ -161,6 +177,14 @@ def _refuse_unknown(cut: pd.DataFrame, limits: Limits, minimise: str | None) -> 
         )
 
 
+def _infeasible(found: Recommendation, points: pd.DataFrame, chances: pd.DataFrame, limits: Limits) -> Recommendation:
+    """What is said where no point is sure enough: which is the surest, and which comes closest."""
+    best = _surest(points, chances, objective=found.objective, cost=found.cost)
+    surest = None if best is None else Surest(point=str(points["name"][best[0]]), probability=best[1])
+    place = _nearest_of(points[~points["dense"].astype(bool)], chances, limits) if best is None else best[0]
+    return replace(found, surest=surest, closest=_closest(points.loc[place], chances.loc[place]))
+
+
 def _nearest(cut: pd.DataFrame, keeps: pd.DataFrame, chances: pd.DataFrame, limits: Limits) -> Iterator[Nearest]:
     for name, limit in limits.items():
         alone, together = (
@@ -179,12 +203,33 @@ def _best(points: pd.DataFrame, name: str, chances: "pd.Series[float]") -> Best 
     return Best(value=float(first[column]), probability=float(first["chance"]), point=str(first["name"]))
 
 
-def _surest(points: pd.DataFrame, chances: pd.DataFrame, *, objective: str, cost: str) -> Surest | None:
+def _surest(points: pd.DataFrame, chances: pd.DataFrame, *, objective: str, cost: str) -> tuple[Any, float] | None:
     """What would be chosen with the largest confidence that lets anything be chosen; None when nothing has a chance."""
     least = chances.min(axis=1)
     fields: Fields = {}  # the front is the same for many confidences
     for confidence in sorted(set(least[least > 0]), reverse=True):
         chosen = choose(points, chances >= confidence, objective=objective, cost=cost, fields=fields)
         if chosen is not None:
-            return Surest(point=str(points["name"][chosen]), probability=float(confidence))
+            return chosen, float(confidence)
     return None
+
+
+def _nearest_of(cut: pd.DataFrame, chances: pd.DataFrame, limits: Limits) -> Any:
+    """The index of the point that keeps to most limits; of such points the one that is least beyond the others."""
+    beyond = pd.DataFrame(
+        {
+            name: (cut[constraint.column].astype(float) - limit).mul(1 if constraint.at_most else -1).clip(lower=0)
+            / max(abs(limit), constraint.unit)
+            for name, limit in limits.items()
+            for constraint in (CONSTRAINTS[name],)
+        }
+    ).fillna(float("inf"))
+    ranked = pd.DataFrame({"missed": (chances.loc[cut.index] == 0).sum(axis=1), "beyond": beyond.sum(axis=1)})
+    return ranked.sort_values(["missed", "beyond"], kind="stable").index[0]
+
+
+def _closest(point: "pd.Series[Any]", chances: "pd.Series[float]") -> Closest:
+    reached = {
+        str(name): (float(point[CONSTRAINTS[str(name)].column]), float(chance)) for name, chance in chances.items()
+    }
+    return Closest(point=point.to_dict(), reached=reached)
