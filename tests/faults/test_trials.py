@@ -270,11 +270,11 @@ class Away(nn.Module):
 def test_a_disk_that_fills_up_under_the_weights_stops_the_sweep_in_order(
     more: tuple[str, ...], workplace: Path, small_disk: Path, lrbench
 ) -> None:
-    net = (workplace / "nets.py").read_text().replace("from torch import nn", "import shutil, os\nfrom torch import nn")
+    net = (workplace / "nets.py").read_text().replace("from torch import nn", "import shutil, os, torch\nfrom torch import nn")
     fill = f"""
 class Fill(nn.Module):
     def forward(self, x):
-        if self.training and not os.path.exists("calm"):
+        if self.training and torch.is_grad_enabled() and not os.path.exists("calm"):
             with open({str(small_disk / "filler")!r}, "wb") as file:
                 os.posix_fallocate(file.fileno(), 0, shutil.disk_usage({str(small_disk)!r}).free)
         return x
