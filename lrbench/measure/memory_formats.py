@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lrbench.guard import reason_of
+from lrbench.guard import Interrupted, reason_of, user_code
 from lrbench.lowrank.copies import copy_of
 from lrbench.lowrank.examples import place_of, tensors_of
 
@@ -43,11 +43,13 @@ def _outputs(
 ) -> list[Tensor] | str:
     """The outputs of a copy of a model in a memory format, or what it raises."""
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with user_code(), torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
             placed = copy_of(model).train(training).to(memory_format=memory_format)
             return list(tensors_of(placed(images.contiguous(memory_format=memory_format))))
-    except Exception as error:  # whatever torch or the model's own code raises
+    except Interrupted:
+        raise
+    except BaseException as error:  # whatever torch or the model's own code raises
         return " ".join(reason_of(error).split())
 
 

@@ -270,7 +270,11 @@ class Away(nn.Module):
 def test_a_disk_that_fills_up_under_the_weights_stops_the_sweep_in_order(
     more: tuple[str, ...], workplace: Path, small_disk: Path, lrbench
 ) -> None:
-    net = (workplace / "nets.py").read_text().replace("from torch import nn", "import shutil, os, torch\nfrom torch import nn")
+    net = (
+        (workplace / "nets.py")
+        .read_text()
+        .replace("from torch import nn", "import shutil, os, torch\nfrom torch import nn")
+    )
     fill = f"""
 class Fill(nn.Module):
     def forward(self, x):

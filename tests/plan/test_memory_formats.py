@@ -1,5 +1,6 @@
 """channels_last is tried on a model before anything is trained or timed, and left out where the model fails in it."""
 
+import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -82,7 +83,12 @@ def fails(_: nn.Module, images: Tensor) -> Tensor:
     raise KeyError("always")
 
 
+def ends(self: nn.Module, images: Tensor) -> Tensor:
+    return sys.exit(0) if self.training else images
+
+
 FINE = {
+    "ends the process in training": Forward(ends),
     "flatten": Forward(lambda _, x: x.flatten(1)),
     "view of pooled images": Forward(lambda _, x: x.mean((2, 3)).view(len(x), -1)),
     "other outputs from call to call": Forward(lambda _, x: x + next(COUNT)),
