@@ -53,10 +53,6 @@ def volume() -> nn.Module:
 
 ODD = {
     "view": (Forward(lambda _, x: x.view(len(x), -1)), "RuntimeError: view size is not compatible"),
-    "view in training": (
-        Forward(lambda self, x: x.view(len(x), -1) if self.training else x.flatten(1)),
-        "RuntimeError: view size is not compatible",
-    ),
     "five dimensions": (volume(), "RuntimeError: required rank 4 tensor to use channels_last format"),
     "Conv3d": (
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.Unflatten(1, (2, 2)), nn.Conv3d(2, 2, 1)),
@@ -84,11 +80,11 @@ def fails(_: nn.Module, images: Tensor) -> Tensor:
 
 
 def ends(self: nn.Module, images: Tensor) -> Tensor:
-    return sys.exit(0) if self.training else images
+    return images if self.training else sys.exit(0)
 
 
 FINE = {
-    "ends the process in training": Forward(ends),
+    "ends the process": Forward(ends),
     "flatten": Forward(lambda _, x: x.flatten(1)),
     "view of pooled images": Forward(lambda _, x: x.mean((2, 3)).view(len(x), -1)),
     "other outputs from call to call": Forward(lambda _, x: x + next(COUNT)),
