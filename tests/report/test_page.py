@@ -234,7 +234,7 @@ def test_the_page_is_small(tmp_path: Path) -> None:
 )
 def test_little_is_a_page_too(log: list[samples.Record], tmp_path: Path) -> None:
     page = page_of(tmp_path, log)
-    assert page.texts("h2")[:5] == ["Decide", "Summary", "Why", "All trials", "Charts"]
+    assert page.texts("h2")[:6] == ["Decide", "Summary", "Why", "Compare", "All trials", "Charts"]
     assert set(page.data()) >= {"decide", "charts", "table", "layers"}
 
 
