@@ -4,7 +4,6 @@ from typing import Any
 
 from torch import nn
 
-from lrbench.guard import guarded
 from lrbench.measure.memory_formats import refuses_channels_last
 from lrbench.plan.spec import SweepSpec
 
@@ -19,8 +18,6 @@ def without_refused_formats(spec: SweepSpec, model: nn.Module) -> tuple[SweepSpe
     Args:
         spec: of the sweep.
         model: the dense model.
-
-    Raises: InputError when the model's own code raises what is no error, such as SystemExit.
     """
     formats = spec.latency.memory_formats if spec.latency.devices else ()
     changed: dict[str, Any] = {}
@@ -32,8 +29,7 @@ def without_refused_formats(spec: SweepSpec, model: nn.Module) -> tuple[SweepSpe
         changed["latency.memory_formats"] = spec.latency.model_copy(update={"memory_formats": kept})
     if not changed:
         return spec, ""
-    with guarded(f"model.name={spec.model.name!r} cannot be tried in {LAST}, it raised"):
-        reason = refuses_channels_last(model, (3, spec.data.image_size, spec.data.image_size))
+    reason = refuses_channels_last(model, (3, spec.data.image_size, spec.data.image_size))
     if not reason:
         return spec, ""
     words = f"{LAST} is left out of {', '.join(changed)} ({USUAL} instead): {reason}"

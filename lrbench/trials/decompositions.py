@@ -18,19 +18,18 @@ def decompositions(model: nn.Module, layers: Sequence[Layer], batches: Callable[
 
     Args:
         model: trained.
-        layers: those of it that may be asked for.
+        layers: those of it that may be asked for, all of which can be factorized.
         batches: gives the calibration images from the start; it is called once for outputs, once for inputs of layers,
             each when a truncation first needs them.
     """
-    able = [layer for layer in layers if layer.refusal is None]
 
     @cache
     def outputs() -> dict[str, Moments]:
-        return gather_moments(model, [layer.name for layer in able if layer.shape.groups == 1], batches())
+        return gather_moments(model, [layer.name for layer in layers if layer.shape.groups == 1], batches())
 
     @cache
     def inputs() -> dict[str, InputMoments]:
-        return gather_inputs(model, [layer.name for layer in able if layer.kind == "conv"], batches())
+        return gather_inputs(model, [layer.name for layer in layers if layer.kind == "conv"], batches())
 
     @cache
     def decompose(layer: str, scheme: str, truncation: str) -> Decomposition:

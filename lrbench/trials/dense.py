@@ -25,7 +25,7 @@ from lrbench.lowrank.self_check import in_words, mark_unsound
 from lrbench.measure.accuracy import evaluate, predict
 from lrbench.plan.cuts import Decompose
 from lrbench.plan.spec import SweepSpec
-from lrbench.plan.trials import Untrained, unsound_layers
+from lrbench.plan.trials import Untrained, chosen_layers, unsound_layers
 from lrbench.progress import NOTICE, Progress
 from lrbench.results.records import Accuracy, Epoch, KeptStage, Stage
 from lrbench.trials.decompositions import decompositions
@@ -232,6 +232,8 @@ def train_dense(untrained: Untrained, key: str, *, context: Context) -> Dense:
         model=model,
         epochs=epochs,
         accuracy=accuracy,
-        decompose=decompositions(model, untrained.layers, lambda: context.calibration(how)),
+        decompose=decompositions(
+            model, chosen_layers(context.spec, untrained.layers), lambda: context.calibration(how)
+        ),
         search=search,
     )
