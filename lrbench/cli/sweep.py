@@ -21,7 +21,6 @@ from lrbench.cli.shared import (
     folder_for,
     out,
     say,
-    tell,
 )
 from lrbench.cli.workers import Address, Jobs, On, Timeout, TrialCpus, TrialGpus, Where, choose_workers
 from lrbench.config import names
@@ -107,7 +106,7 @@ def _set_aside(folder: Path) -> None:
 def _summarise(folder: Path, planned: set[str]) -> int:
     """Print the front and the planned trials that failed; return the number of failed ones."""
     from lrbench.report.advice.end import end_lines
-    from lrbench.report.advice.summary import BRIEF, recommended, timed_tables, trial_table
+    from lrbench.report.advice.summary import BRIEF, timed_tables, trial_table
     from lrbench.report.results import Results
     from lrbench.report.rows import put_first
 
@@ -117,7 +116,7 @@ def _summarise(folder: Path, planned: set[str]) -> int:
     if len(front):
         split, setting = front["split"].iloc[0], front["setting"].iloc[0]
         title = f"Dense control and front of {folder}, accuracy over MACs, by the {split} split (latency: {setting})"
-        out.print(table(put_first(trial_table(front, picked=recommended(results), title=title), BRIEF)))
+        out.print(table(put_first(trial_table(front, title=title), BRIEF)))
     else:
         for texts in timed_tables(results):
             out.print(table(texts))
@@ -133,5 +132,5 @@ def _summarise(folder: Path, planned: set[str]) -> int:
         err.print(f"{len(failed)} trials failed; --retry-failed runs them again", markup=False)
     say(f"tables and figures: {folder}")
     for line in end_lines(results):
-        tell(line)
+        say(line)
     return len(failed)

@@ -25,6 +25,9 @@ from lrbench.results.records import Epoch
 
 KEY = "finetune.loop"
 
+ROUNDING = 1e-6
+"""By how much the mean of numbers of few digits may leave 0..1."""
+
 
 class Images(TorchDataset[tuple[Tensor, int]]):
     """A split for torch's `DataLoader`: normalised images (3, S, S) float32 on the CPU, not augmented, and labels."""
@@ -152,11 +155,12 @@ def _reporter(epochs: list[Epoch], on_epoch: Callable[[int], None]) -> Callable[
     def report(loss: float, accuracy: float) -> None:
         if not isfinite(loss):
             raise DivergedError(f"loss became {loss:.3g} in epoch {len(ended)}, as the loop reported")
-        if not 0 <= accuracy <= 1:
+        if not -ROUNDING <= accuracy <= 1 + ROUNDING:
             raise ValueError(f"budget.report: accuracy must be in 0..1, got {accuracy:g}")
         ended.append(time.monotonic())
         seconds, number = ended[-1] - ended[-2], len(ended) - 1
-        known = {"loss": float(loss), "accuracy": float(accuracy), "learning_rate": 0.0, "seconds": seconds}
+        share = min(1.0, max(0.0, float(accuracy)))
+        known = {"loss": float(loss), "accuracy": share, "learning_rate": 0.0, "seconds": seconds}
         epochs.append(Epoch(stage="finetune", epoch=number, **known))
         on_epoch(number)
 

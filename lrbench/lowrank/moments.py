@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -111,7 +112,7 @@ def add_patches(before: Patches | None, layer: Plain, inputs: Tensor) -> Patches
     flat = [1] * (2 - axes)  # a one-dimensional convolution is one of height 1
     images = images.reshape(*images.shape[:2], *flat, *images.shape[2:])
     kernel, dilation, stride = ((*flat, *sizes) for sizes in (core.kernel_size, core.dilation, core.stride))
-    positions = images[0, 0].numel() // max(1, core.stride[0] * core.stride[-1])
+    positions = images[0, 0].numel() // prod(core.stride)
     held = max(1, HELD_BYTES // (8 * images.shape[1] * torch.Size(kernel).numel() * positions))
     for few in torch.split(images, held):
         columns = functional.unfold(few.double(), kernel, dilation=dilation, stride=stride)
@@ -124,13 +125,18 @@ def add_patches(before: Patches | None, layer: Plain, inputs: Tensor) -> Patches
 def _joined(before: Patches | None, rows: Tensor) -> Patches:
     """Patches with more rows (G, P, D)."""
     if before is None:
-        before = Patches(count=0, total=rows.new_zeros(1), rows=rows[:, :0], squares=None)
+        before = Patches(count=0, total=rows.new_zeros(1), rows=_none_of(rows), squares=None)
     rows, total = torch.cat([before.rows, rows], 1), before.total + rows.sum(1)
     count, squares = before.count + rows.shape[1] - before.rows.shape[1], before.squares
     if squares is None and count <= rows.shape[2]:
         return Patches(count=count, total=total, rows=rows, squares=None)
     squares = (0.0 if squares is None else squares) + rows.mT @ rows
-    return Patches(count=count, total=total, rows=rows[:, :0], squares=squares)
+    return Patches(count=count, total=total, rows=_none_of(rows), squares=squares)
+
+
+def _none_of(rows: Tensor) -> Tensor:
+    """No rows; a slice of some would keep them all in memory."""
+    return rows.new_empty(len(rows), 0, rows.shape[2])
 
 
 def gather_moments(model: nn.Module, names: Iterable[str], batches: Iterable[Tensor]) -> dict[str, Moments]:

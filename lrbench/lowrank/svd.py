@@ -15,7 +15,8 @@ class Decomposition:
     """A weight, ready to be cut.
 
     Attributes:
-        kept: (K,) squared Frobenius norm of the weight that ranks 1..K keep.
+        kept: (K,) squared Frobenius norm of the weight that ranks 1..K keep; where factors are fitted, of the
+            whitened weight.
         scores: (K,) what an energy rule adds up, largest first: squared singular values, or variances of outputs.
         cut: rank -> the factors' weights, first layer first, in the shapes that the scheme fills in.
         shift: rank -> what the output's bias gains (O,), None when nothing.

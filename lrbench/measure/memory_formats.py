@@ -48,10 +48,15 @@ def _outputs(model: nn.Module, images: Tensor, memory_format: torch.memory_forma
         return " ".join(reason_of(error).split())
 
 
+def _within(output: Tensor) -> float:
+    """`WITHIN`, or what number formats of few digits round."""
+    return max(WITHIN, 4 * torch.finfo(output.dtype).eps) if output.is_floating_point() else WITHIN
+
+
 def _close(outputs: list[Tensor] | str, expected: list[Tensor]) -> bool:
     if isinstance(outputs, str) or [one.shape for one in outputs] != [other.shape for other in expected]:
         return False
     return all(
-        float((one - other).norm()) <= WITHIN * float(other.norm())
+        float((one - other).norm()) <= _within(other) * float(other.norm())
         for one, other in zip(outputs, expected, strict=True)
     )

@@ -118,12 +118,12 @@ def _baseline_facts(spec: SweepSpec, identity: str, weights: str | None) -> dict
     weights: the digest of a file of weights, None without one.
     """
     weights = weights or spec.model.weights
-    places = {"root", "search", "search_share"} if spec.data.search else {"root", "search"}
+    unused = {"search_share": type(spec.data).model_fields["search_share"].default} if spec.data.search else {}
     augmentation = {} if AUGMENTATIONS[spec.data.augment] is None else {"augmentation": augment.VERSION}
     return {
         "schema": SCHEMA,
         "model": {**spec.model.model_dump(), "weights": weights, **code_of(spec.model.name)},
-        "data": {**spec.data.model_dump(exclude=places), "identity": identity, **augmentation},
+        "data": {**spec.data.model_dump(exclude={"root", "search"}), **unused, "identity": identity, **augmentation},
         "recipe": spec.baseline.model_dump(exclude={"seed"}),
     }
 

@@ -4,8 +4,6 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 from lrbench.config.axes import AXES
 from lrbench.config.names import is_own
 from lrbench.config.sections import LatencyChoice
@@ -90,14 +88,12 @@ def time_subjects(
     yield from history.new([environment])
     sessions = fit_sessions(record for record in held if isinstance(record, Session))
     for subject in subjects:
-        model = build_dense(subject.dense)
-        _require_formats(subject, model)
         timings = missing_timings(
             subject.choice,
             subject.architectures,
             sessions,
             environment=environment.key,
-            model_bytes=bytes_of(model),
+            model_bytes=_checked_bytes(subject),
             again=again,
         )
         yield from history.new(
@@ -105,11 +101,15 @@ def time_subjects(
         )
 
 
-def _require_formats(subject: Subject, model: nn.Module) -> None:
-    """Raises: InputError when a model is to be timed in channels_last and cannot compute in it."""
-    size = subject.dense.image_size
+def _checked_bytes(subject: Subject) -> int:
+    """The bytes of a dense model.
+
+    Raises: InputError when it is to be timed in channels_last and cannot compute in it.
+    """
+    model, size = build_dense(subject.dense), subject.dense.image_size
     if "channels_last" in subject.choice.memory_formats and (reason := refuses_channels_last(model, (3, size, size))):
         raise InputError(f"latency.memory_formats: {subject.dense.model} cannot be timed in channels_last: {reason}")
+    return bytes_of(model)
 
 
 def _axes(sessions: Iterable[Session]) -> dict[str, dict[Any, None]]:

@@ -63,6 +63,11 @@ def percent(model, data, budget):
     return model
 
 
+def rounded(model, data, budget):
+    budget.report(0.5, 1.0000001)
+    return model
+
+
 def nan(model, data, budget):
     budget.report(float("nan"), 0.5)
     return model
@@ -89,6 +94,7 @@ def test_a_loop_finetunes_and_its_epochs_are_recorded(run) -> None:
     assert all(one.finetuned.loss < one.truncated.loss for one in done if one.trial.scheme != "dense")
     assert {one.trial.recipe for one in done} == {"train loop=loops:plain"}
     assert "2 skipped, 0 to run" in run("loops:plain").output
+    assert run("loops:rounded").exit_code == 0, "a mean of numbers of few digits may leave 0..1 by their rounding"
     Path("results/tiny").rename("before")
     assert run("loops:plain").exit_code == 0
     again = records(Measurement)

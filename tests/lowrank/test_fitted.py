@@ -10,7 +10,7 @@ from lrbench.lowrank.compress import compress, decompose_layer_fitted, decompose
 from lrbench.lowrank.costs import tucker2_ranks
 from lrbench.lowrank.cuts import Cut
 from lrbench.lowrank.layers import weight_shape
-from lrbench.lowrank.moments import gather_inputs, gather_moments
+from lrbench.lowrank.moments import add_patches, convolution_of, gather_inputs, gather_moments
 from lrbench.lowrank.plain import SamePad
 from lrbench.lowrank.schemes import SCHEMES
 from lrbench.lowrank.sequential import compress_sequentially
@@ -184,6 +184,12 @@ def test_moments_of_inputs_give_those_of_outputs(layer: nn.Conv1d | nn.Conv2d) -
         torch.testing.assert_close(found[group], outputs.covariance[block, block])
     assert not layer._forward_hooks
     assert not layer._forward_pre_hooks
+
+
+def test_patches_that_were_summed_are_not_held() -> None:
+    found = add_patches(None, convolution_of(SMALL["spatial"]), pictures(3))
+    assert found.squares is not None
+    assert found.rows.untyped_storage().nbytes() == 0
 
 
 def test_much_memory_is_not_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,3 +101,13 @@ def test_a_key_that_came_later_is_left_out_at_its_default() -> None:
     """Else every trial gets another key, and every sweep trains again: such a key has `exclude_if`."""
     for name, first in IN_KEYS.items():
         assert set(SECTIONS[name]().model_dump(mode="json")) == first, name
+
+
+def test_images_to_choose_by_of_their_own_make_the_share_set_aside_say_nothing() -> None:
+    """Nothing is set aside then: keys are those of the usual share, as they were."""
+
+    def baseline(**data: object) -> str:
+        return plan_trials(make_spec({"data": data}, where="test"), identity="digits")[0].baseline
+
+    assert baseline(search="d", search_share=0.3) == baseline(search="d") == baseline()
+    assert baseline(search_share=0.3) != baseline()

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ import samples
 from waiting import PATIENCE_S
 
 from lrbench.report.page.page import write_report
+from lrbench.results.records import Measurement
 
 BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 pytestmark = [
@@ -66,7 +68,7 @@ def test_the_page_works_offline_without_an_error(chromium: Any, tmp_path: Path) 
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
-    folder = samples.folder_of(tmp_path / "run", samples.sweep())
+    folder = samples.folder_of(tmp_path / "run", [with_two_epochs(record) for record in samples.sweep()])
     find = opened(chromium, write_report([folder], tmp_path / "page.html"))
     until(lambda: chromium.find_elements(By.CSS_SELECTOR, "#hero .mark"))
     assert len(visible(chromium)) == 9
@@ -90,7 +92,7 @@ def test_the_page_works_offline_without_an_error(chromium: Any, tmp_path: Path) 
     find("#words").send_keys(" ")
     until(lambda: len(visible(chromium)) == 9)
 
-    hover_over_a_point(chromium, find)
+    hover_over(chromium, find, "#hero .mark")
     text = str(until(lambda: find("#tip").text))
     assert "of its MACs" in text
     assert "test accuracy" in text or "points" in text
@@ -98,6 +100,8 @@ def test_the_page_works_offline_without_an_error(chromium: Any, tmp_path: Path) 
     find("#trial-table .open").send_keys(Keys.ENTER)
     until(lambda: find("#detail").get_attribute("open"))
     assert "not in layer set early" in find("#detail").text or "dense" in find("#detail-title").text
+    hover_over(chromium, find, "#detail .curves .mark")
+    assert "epoch" in str(until(lambda: find("#tip").text))
     chromium.switch_to.active_element.send_keys(Keys.ESCAPE)
     until(lambda: find("#detail").get_attribute("open") is None)
 
@@ -191,11 +195,18 @@ def test_a_telephone_has_no_sideways_scrolling(chromium: Any, tmp_path: Path) ->
     assert wide <= 400
 
 
-def hover_over_a_point(driver: Any, find: Callable[[str], Any]) -> None:
+def with_two_epochs(record: samples.Record) -> samples.Record:
+    """So that a trial has a curve."""
+    if not isinstance(record, Measurement):
+        return record
+    return replace(record, epochs=(*record.epochs, replace(record.epochs[0], epoch=2)))
+
+
+def hover_over(driver: Any, find: Callable[[str], Any], mark: str) -> None:
     from selenium.webdriver import ActionChains
 
-    driver.execute_script("document.querySelector('#hero').scrollIntoView({block: 'center'})")
-    ActionChains(driver).move_to_element(find("#hero .mark")).perform()
+    driver.execute_script(f"document.querySelector('{mark}').scrollIntoView({{block: 'center'}})")
+    ActionChains(driver).move_to_element(find(mark)).perform()
 
 
 def test_hostile_names_stay_names(chromium: Any, tmp_path: Path) -> None:

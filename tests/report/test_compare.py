@@ -125,3 +125,14 @@ def test_a_trial_is_compared_with_those_on_the_same_images(tmp_path: Path) -> No
     ]
     folder = samples.folder_of(tmp_path / "run", [*log(4), *other])
     assert answer_data(read_overlay([folder]))["bases"] == [0, 0, 0, 0, 4, 4, 4]
+
+
+def test_a_first_trial_without_answers_does_not_hide_those_of_others(tmp_path: Path) -> None:
+    first, *others = log(3)
+    assert isinstance(first, Measurement)
+    stages = ("dense", "truncated", "finetuned", "search")
+    unknown = replace(first, **{stage: replace(getattr(first, stage), right="") for stage in stages})
+    known = [replace(other, trial=replace(other.trial, key="t9")) for other in log(2) if isinstance(other, Measurement)]
+    data = answer_data(read_overlay([samples.folder_of(tmp_path / "run", [unknown, others[0], known[0]])]))
+    assert [mask is not None for mask in data["masks"]] == [False, True, True]
+    assert data["bases"] == [1, 1, 1]

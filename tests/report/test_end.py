@@ -39,7 +39,7 @@ def test_a_sweep_ends_in_six_lines_that_recommend_agrees_with(tmp_path: Path, lr
     folder = samples.folder_of(tmp_path / "run", log())
     lines = list(end_lines(Results(folder)))
     assert [line[:18].strip() for line in lines] == [
-        *("lose <= 1 point", "lose <= 3 points", "dense", "accuracy", "next", "page")
+        *("lose <= 1 point", "lose <= 3 points", "dense", "ties", "next", "page")
     ]
     assert re.search(r"  channel, early, rank=6  7[01]% time \(\d+-\d+\)  -0\.1 points  near$", lines[0])
     assert lines[1].endswith("  -2.0 points  far")

@@ -7,7 +7,7 @@ import pytest
 import samples
 
 from lrbench.errors import InputError
-from lrbench.report.advice.summary import HEADS, recommended, trial_table
+from lrbench.report.advice.summary import HEADS, trial_table
 from lrbench.report.frames.latency import latency_ratios
 from lrbench.report.results import Results
 from lrbench.report.texts import markdown
@@ -69,9 +69,7 @@ def test_the_best_trials_are_the_front_over_macs_with_latency(tmp_path: Path) ->
 
 def test_the_markdown_table_has_a_row_for_each_finished_trial(tmp_path: Path) -> None:
     results = Results(samples.folder_of(tmp_path, samples.sweep()))
-    assert recommended(results) == {None}, "so few images make nothing sure"
-    texts = trial_table(results.summary, picked={"d"})
-    assert [row[3] for row in texts.rows if row[-1].endswith("; recommended")] == ["dense"]
+    texts = trial_table(results.summary)
     lines = markdown(texts.heads, texts.rows).splitlines()
     assert len(lines) == 2 + 9
     assert {line.count("|") for line in lines} == {len(HEADS) + 1}

@@ -10,6 +10,7 @@ import pandas as pd
 from lrbench.config.names import STAGES
 from lrbench.report.advice.advice import Advice
 from lrbench.report.choice.recommend import Best, Held, Nearest
+from lrbench.report.frames.drops import CONTROL
 from lrbench.report.frames.rivals import Row
 from lrbench.report.texts import ACCURACY, POINTS, TextTable, number, ratio_of, with_interval
 
@@ -75,7 +76,7 @@ def tables_of(advice: Advice) -> Iterator[TextTable]:
         named["dense"] = advice.dense
     unseen = ", which no choice saw" if advice.split == "search" else ""
     cost = choice.cost.replace("macs", "MACs")
-    drops = {"test_drop": "dense" if advice.reference == "the dense control" else advice.reference}
+    drops = {"test_drop": "dense" if advice.reference == CONTROL else advice.reference}
     if advice.reference != advice.untouched:
         drops["given_drop"] = advice.untouched
     yield TextTable(

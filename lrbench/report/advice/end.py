@@ -8,14 +8,15 @@ import pandas as pd
 from lrbench.config.names import ADVICE_CONFIDENCE
 from lrbench.errors import InputError
 from lrbench.report.advice.summary import short_key
-from lrbench.report.choice.pick import choices_of
+from lrbench.report.choice.pick import USUAL_DROP, choices_of
 from lrbench.report.choice.recommend import Recommendation, recommend
 from lrbench.report.choice.told import export_command, ties_of
+from lrbench.report.frames.drops import CONTROL
 from lrbench.report.frames.pooling import with_timings
 from lrbench.report.frames.rivals import Row, Where, choose_rivals, choose_setting, name_rivals
 from lrbench.report.results import Results
 
-DROPS = (0.01, 0.03)
+DROPS = (USUAL_DROP, 0.03)
 """What the lines allow to be lost."""
 
 WIDE = 18
@@ -37,27 +38,29 @@ def end_lines(results: Results) -> Iterator[str]:
         first = trials.iloc[0]
         ratios = results.latency_ratios
         mine = ratios[(ratios["model"] == first["model"]) & (ratios["image_size"] == first["image_size"])]
-        points = with_timings(choices_of(results, trials).points, choose_setting(mine, Where())[0])
+        choices = choices_of(results, trials)
+        points = with_timings(choices.points, choose_setting(mine, Where())[0])
         if others:
             yield _line("among", f"{name_rivals(first.to_dict())} (lrbench recommend --among takes others)")
-        yield from _choices(points, str(results.folder), str(first["model"]))
+        yield from _choices(points, str(results.folder), str(first["model"]), against=choices.reference.words)
     yield _line("page", f"lrbench report {folder}")
 
 
-def _choices(points: pd.DataFrame, folder: str, model: str) -> Iterator[str]:
+def _choices(points: pd.DataFrame, folder: str, model: str, *, against: str) -> Iterator[str]:
     timed = points.loc[~points["dense"].astype(bool), "ratio"].notna().any()
     cost = "latency" if timed else "macs"
     answers = {
         drop: recommend(points, {"max-drop": drop}, confidence=ADVICE_CONFIDENCE, minimise=cost) for drop in DROPS
     }
     for drop, found in answers.items():
-        yield _line(f"lose <= {100 * drop:g} point{'s' if drop > DROPS[0] else ''}", _answer(found, cost))
+        yield _line(f"lose <= {100 * drop:g} point{'' if 100 * drop == 1 else 's'}", _answer(found, cost))
     dense = points[points["dense"].astype(bool)].iloc[0]
+    other = "" if against == CONTROL else f"; points are from {against}"
     took = "" if pd.isna(dense["latency_s"]) else f"{1000 * dense['latency_s']:.3g} ms, "
-    yield _line("dense", f"{took}{dense['test_accuracy']:.1%} of {int(dense['test_samples']):,} test images")
+    yield _line("dense", f"{took}{dense['test_accuracy']:.1%} of {int(dense['test_samples']):,} test images{other}")
     chosen = next((found for found in answers.values() if found.point is not None), None)
     if chosen is not None and chosen.tied:
-        yield _line("accuracy", f"{ties_of(chosen)} (see sweep.front_seeds)")
+        yield _line("ties", f"{ties_of(chosen)} (see sweep.front_seeds)")
     if chosen is not None and chosen.point is not None:
         yield _line("next", export_command(folder, short_key(str(chosen.point["trial"])), model))
 
@@ -68,7 +71,7 @@ def _answer(found: Recommendation, cost: str) -> str:
         return "no point is sure enough" + (f"; {found.closest.point['name']} comes closest" if found.closest else "")
     if point["dense"]:
         return "dense: nothing that is sure enough costs less"
-    lost = -100 * point["test_drop"]
+    lost = round(-100 * point["test_drop"], 1) + 0.0  # no -0.0
     name = point["name"].replace(", layers ", ", ")
     return f"{name}  {_cost(point, cost)}  {lost:+.1f} points  {short_key(str(point['trial']))}"
 

@@ -1,13 +1,11 @@
 """The numbers that a results folder is summed up in, as tables of texts."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from lrbench.config.names import STAGES
-from lrbench.report.choice.pick import usual_picks
-from lrbench.report.choice.told import RECOMMENDED
 from lrbench.report.frames.latency import SETTING, describe
 from lrbench.report.frames.rivals import name_training, name_untouched
 from lrbench.report.results import Results
@@ -28,20 +26,19 @@ BRIEF = ("trial", "method", "layer set", "rank rule", "MAC ratio", "latency rati
 """Heads that come first where there is no room for all."""
 
 
-def trial_table(trials: pd.DataFrame, *, picked: Collection[str | None] = (), title: str = "") -> TextTable:
+def trial_table(trials: pd.DataFrame, *, title: str = "") -> TextTable:
     """A row for each trial.
 
     Args:
         trials: of `Results.summary` or `Results.front`.
-        picked: those that are `recommended`.
         title: of the table.
     """
-    rows = [_row(trial, recommended=trial["trial"] in picked) for trial in trials.to_dict("records")]
+    rows = [_row(trial) for trial in trials.to_dict("records")]
     untouched = name_untouched(trials).removeprefix("the model as ")
     return TextTable(title=title, heads=[head.format(untouched=untouched) for head in HEADS], rows=rows)
 
 
-def _row(trial: Mapping[Any, Any], *, recommended: bool) -> tuple[str, ...]:
+def _row(trial: Mapping[Any, Any]) -> tuple[str, ...]:
     return (
         short_key(str(trial["trial"])),
         str(trial["data"]),
@@ -54,18 +51,13 @@ def _row(trial: Mapping[Any, Any], *, recommended: bool) -> tuple[str, ...]:
         STAGES[trial["kept"]],
         f"{100 * (trial['accuracy_kept'] - trial['accuracy_dense']):+.2f}",
         "" if pd.isna(trial["trained_ranks"]) else str(trial["trained_ranks"]),
-        f"{trial['standing']}{RECOMMENDED if recommended else ''}",
+        str(trial["standing"]),
     )
 
 
 def short_key(trial: str) -> str:
     """The beginning of a trial's key, which commands take for all of it."""
     return trial[:SHORT]
-
-
-def recommended(results: Results) -> frozenset[str | None]:
-    """The trials that are recommended for the usual loss, by MACs: one of each group of rivals that has one."""
-    return frozenset(pick.marked for pick in usual_picks(results))
 
 
 def timed_tables(results: Results) -> Iterator[TextTable]:

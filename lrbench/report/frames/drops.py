@@ -14,6 +14,9 @@ from lrbench.statistics.luck import PRIOR, deviations_of, pooled
 from lrbench.statistics.posterior import Answers, Drop, Share, drop_between, lost_by_each, luck_of, share_of
 from lrbench.statistics.shrinkage import NONE, Measured, Shrunk, own_luck, shrink
 
+CONTROL = "the dense control"
+"""The usual reference of drops, in words."""
+
 LEAST = 1e-12
 """The least variance of an accuracy: a posterior without one has no probability."""
 
@@ -52,7 +55,7 @@ def reference_of(trials: pd.DataFrame, right: Right, *, split: str) -> Reference
     if len(controls) and (controls["kept"] == "dense").all():
         return against(untouched, STAGE)
     if trials["finetune_epochs"].iloc[0] or controls.empty:
-        return against("the dense control", STAGE)
+        return against(CONTROL, STAGE)
     if all((trial, "dense_search") in right for trial in controls["trial"]):
         return against(untouched, {"search": "dense_search", "test": "dense"})
     if split == "test" or not controls["calibration_images"].any():

@@ -19,23 +19,24 @@ MOST_BYTES = 2_000_000
 def answer_data(overlay: Overlay, *, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """By number of a trial: `correct` of `samples`, and the mask of the kept stage, where it was kept.
 
-    A mask is the bytes of a bit for each image, in base64: the first of the trials on the same images as it is, the
-    others as what differs from it, which compresses well. `bases` names that first trial. `z` is the quantile of an
-    interval.
+    A mask is the bytes of a bit for each image, in base64: of the trials on the same images the first that has one as
+    it is, the others as what differs from it, which compresses well. `bases` names that trial. `z` is the quantile of
+    an interval.
     """
     done = rows_of(overlay.done, ["number", "trial", "folder", "scheme", "kept", "correct_kept", "samples", *SUBJECT])
     small = sum(-(-int(trial["samples"]) // 8) for trial in done) <= most_bytes
     wanted = None if small else _outstanding(overlay)
+    keys = [(trial["folder"], *(trial[name] for name in SUBJECT), trial["samples"]) for trial in done]
+    known = [_mask(overlay, trial) for trial in done]
     bases: dict[tuple[Any, ...], int] = {}
-    masks, places = dict[int, Any](), list[int]()
-    for trial in done:
-        number = int(trial["number"])
-        key = (trial["folder"], *(trial[name] for name in SUBJECT), trial["samples"])
-        mask = _mask(overlay, trial)
-        first = bases.setdefault(key, number)
-        if mask is not None and (wanted is None or number in wanted or first == number):
-            masks[number] = mask
-        places.append(first)
+    for place in sorted(range(len(done)), key=lambda place: known[place] is None):
+        bases.setdefault(keys[place], int(done[place]["number"]))
+    places = [bases[key] for key in keys]
+    masks = {
+        number: mask
+        for number, mask, first in zip((int(trial["number"]) for trial in done), known, places, strict=True)
+        if mask is not None and (wanted is None or number in wanted or first == number)
+    }
     return {
         "z": float(ndtri((1 + CONFIDENCE) / 2)),
         "samples": [int(trial["samples"]) for trial in done],

@@ -88,7 +88,7 @@ function comparison(data, numbers, change) {
 function differences(data, numbers) {
   const { answers } = data, [first, ...others] = numbers, before = answersOf(answers, first);
   return ["", ...others.map((number) => {
-    if (answers.bases[number] !== answers.bases[first]) return "other images";
+    if (answers.bases[number] !== answers.bases[first]) return "other images, or another folder";
     const { value, low, high, paired } = gained(before, answersOf(answers, number), answers.samples[number], answers.z);
     return `${signed(100 * value, 2)} (${signed(100 * low, 2)} to ${signed(100 * high, 2)}${paired ? ", paired" : ", not paired"})`;
   })];

@@ -26,7 +26,7 @@ function curves(body, { columns, starts }, number) {
   const places = d3.range(starts[number], starts[number + 1]);
   if (places.length < 2) return;
   const stages = [...new Set(places.map((i) => cell(columns.stage, i)))], host = element("div", "", "curves");
-  const points = places.map((i) => ({ x: columns.epoch.values[i], y: columns.accuracy.values[i], colour: stages.indexOf(cell(columns.stage, i)), id: -1, text: `${cell(columns.stage, i)}, epoch ${columns.epoch.values[i]}\nloss ${format(columns.loss.values[i])}` }));
+  const points = places.map((i) => ({ x: columns.epoch.values[i], y: columns.accuracy.values[i], colour: stages.indexOf(cell(columns.stage, i)), id: -1, text: () => `${cell(columns.stage, i)}, epoch ${columns.epoch.values[i]}\nloss ${format(columns.loss.values[i])}` }));
   body.append(element("h3", `Training accuracy by epoch: ${stages.join(", ")}`), host);
   plot(host, {
     name: "", points, paths: stages.map((stage, k) => ({ colour: cssColour(k), points: points.filter((p) => p.colour === k) })),

@@ -37,7 +37,9 @@ function tools(name, rows, drawing = null) {
   return bar;
 }
 
-const rowsOfTable = (table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.innerText.trim()));
+// What a cell says, without the buttons in it.
+const wordsOf = (cell) => [...cell.childNodes].filter((node) => node.nodeName !== "BUTTON").map((node) => node.innerText ?? node.textContent).join("").trim();
+const rowsOfTable = (table) => [...table.rows].map((row) => [...row.cells].map(wordsOf));
 
 // The points that a figure shows, a row each.
 function rowsOfFigure(figure) {

@@ -33,7 +33,7 @@ async function main() {
     charts.redraw();
   };
   wireTheme(redraw, charts.drawAll);
-  input("link").addEventListener("click", () => copyText(input("link"), location.href));
+  input("link").addEventListener("click", () => copyText(input("link"), `${location.href.split("#")[0]}#?${address}`));
   let width = innerWidth, wait;
   addEventListener("resize", () => { if (width !== innerWidth) { width = innerWidth; clearTimeout(wait); wait = setTimeout(redraw, 150); } });
   document.getElementById("close").addEventListener("click", () => document.getElementById("detail").close());

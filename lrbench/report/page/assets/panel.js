@@ -102,7 +102,7 @@ function answer(host, group, asked, confidence) {
   rowOf(facts, "costs", costText(group, asked, i));
   rowOf(facts, "loses", dropText(group, asked, i, confidence));
   rowOf(facts, "held-out test", testText(group, i));
-  rowOf(facts, "deciding limit", binds.length ? `${binds.join(" and ")}: without ${binds.length > 1 ? "either limit" : "that limit"} another point would be chosen` : "no limit: the same point without any one of them");
+  rowOf(facts, "deciding limit", binds.length ? `${binds.join(" and ")}: without ${binds.length > 1 ? "any one of these" : "that limit"} another point would be chosen` : "no limit: the same point without any one of them");
   rowOf(facts, "next cheaper", beside(group, asked, found.cheaper, "less"));
   rowOf(facts, "next more expensive", beside(group, asked, found.dearer, "more"));
   host.append(head, facts, copied(group.export.join(short(points.trial[i]))), again(command(group, asked, confidence)));
